@@ -1,0 +1,54 @@
+# Everything here needs only Python 3.11 or newer, with its venv module.
+#
+#   make demo   train, evaluate and invert a small network on real digits
+#   make test   run the tests
+#   make lint   check style and formatting
+#   make clean  remove the environments and everything that was built
+#
+# DEMO_FLAGS are passed on to the demo: make demo DEMO_FLAGS="--epochs=2"
+
+PYTHON ?= python3
+DEMO_FLAGS ?=
+SOURCES := $(shell find irevnet_tf -name "*.py")
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint clean
+
+# -P: import the installed package, not the sources beside this file.
+demo: .venv-demo/installed
+	@rm -rf runs/demo
+	TF_CPP_MIN_LOG_LEVEL=2 .venv-demo/bin/python -P -m irevnet_tf.apps.demo \
+	    --run_dir=runs/demo $(DEMO_FLAGS)
+
+test: .venv/installed
+	.venv/bin/python -m pytest tests
+
+lint: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+clean:
+	rm -rf .venv .venv-demo .pytest_cache .ruff_cache build dist runs \
+	    irevnet_tf.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: setup.py
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+.venv-demo/dependencies: setup.py
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python -m pip install --quiet --upgrade pip
+	.venv-demo/bin/python -m pip install --quiet .
+	touch $@
+
+# The package itself again whenever a source changed. A build directory of an
+# earlier installation could smuggle deleted modules into this one.
+.venv-demo/installed: .venv-demo/dependencies $(SOURCES)
+	rm -rf build
+	.venv-demo/bin/python -m pip install --quiet --no-deps \
+	    --force-reinstall .
+	touch $@

@@ -1,0 +1,51 @@
+"""Packaging of irevnet_tf."""
+
+import pathlib
+
+from setuptools import find_packages
+from setuptools import setup
+
+setup(
+    name="irevnet_tf",
+    version="0.1.0",
+    description="Deep invertible networks (i-RevNet) for Keras 3.",
+    long_description=pathlib.Path(__file__)
+    .with_name("README.md")
+    .read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The irevnet_tf authors",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["irevnet_tf", "irevnet_tf.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        # Imported by tensorflow-datasets, which does not require it.
+        "importlib_resources>=6.0",
+        # Memory-saving training builds on how these two trace and save
+        # layers, which changes between minor releases. Raise an upper bound
+        # together with a run of the whole test suite.
+        "keras>=3.15.1,<3.16",
+        "tensorflow>=2.21,<2.22",
+        # The first releases of these three that are built for NumPy 2.
+        "matplotlib>=3.9",
+        "numpy>=2.0",
+        "scikit-learn>=1.5",
+        "tensorflow-datasets>=4.9.10",
+    ],
+    extras_require={
+        "test": ["build", "psutil", "pytest>=8.0", "ruff>=0.9"],
+    },
+    entry_points={
+        "console_scripts": [
+            "irevnet-train=irevnet_tf.apps.train:run",
+            "irevnet-evaluate=irevnet_tf.apps.evaluate:run",
+            "irevnet-invert=irevnet_tf.apps.invert:run",
+        ],
+    },
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
