@@ -1,0 +1,25 @@
+"""Deep invertible networks for Keras 3 and TensorFlow."""
+
+from irevnet_tf import layers
+from irevnet_tf.models.inversion import encoder
+from irevnet_tf.models.inversion import invert
+from irevnet_tf.models.irevnet import IRevNet
+from irevnet_tf.models.variants import IRevNet28
+from irevnet_tf.models.variants import IRevNet56
+from irevnet_tf.models.variants import IRevNet163
+from irevnet_tf.models.variants import IRevNet300
+from irevnet_tf.models.variants import IRevNet301
+from irevnet_tf.pretrained.pytorch import convert_state_dict
+
+__all__ = [
+    "IRevNet",
+    "IRevNet28",
+    "IRevNet56",
+    "IRevNet163",
+    "IRevNet300",
+    "IRevNet301",
+    "convert_state_dict",
+    "encoder",
+    "invert",
+    "layers",
+]

@@ -1,0 +1,180 @@
+"""One reversible block as pure functions of its weights, traced once.
+
+A block's weights and state are arguments here, not attributes. That is what
+lets blocks of the same shape share one traced function (a network of 100
+blocks needs eight), and what keeps the second run of F in the backward pass
+free of side effects: it gets the state from before the forward pass, and the
+state it returns is dropped.
+"""
+
+import functools
+import json
+
+import keras
+import tensorflow as tf
+
+
+class BlockFunctions:
+    """`forward`, `inverse` and `backward` of all blocks of one kind.
+
+    Args:
+        block: built `AdditiveCoupling` that stands for its kind.
+        traced: whether the methods are traced functions. Residuals that talk
+            to other replicas (synchronized BatchNorm) cannot be traced.
+    """
+
+    def __init__(self, block, traced=True):
+        self._block = block
+        if traced:
+            self.forward = _traced(self.forward)
+            self.inverse = _traced(self.inverse)
+            self.backward = _traced(self.backward)
+
+    def forward(self, inputs, weights, state, training):
+        """Return the block's outputs and the new state of its residual.
+
+        Args:
+            inputs: pair (x1, x2) of tensors.
+            weights: values of the residual's trainable variables.
+            state: values of its other variables: statistics, seeds.
+            training: bool.
+
+        Returns:
+            Outputs (y1, y2), and a list as long as `state` with the new value
+            of what F assigned to, and None for the rest.
+        """
+        residual, new_state = self._residual(
+            inputs[1], weights, state, training
+        )
+        return self._block.couple(inputs, residual), new_state
+
+    def inverse(self, outputs, weights, state, training):
+        """Return the inputs (x1, x2) that `forward` makes `outputs` from."""
+        x2 = self._block.residual_input(outputs)
+        residual, _ = self._residual(x2, weights, state, training)
+        return self._block.uncouple(outputs, x2, residual)
+
+    def backward(self, outputs, output_gradients, weights, state, training):
+        """Rebuild the inputs and pull the gradients back, running F once.
+
+        Args:
+            outputs: pair (y1, y2) that `forward` returned.
+            output_gradients: pair of the same shapes.
+            weights: as in `forward`.
+            state: as in `forward`: from before it, so that F draws the same
+                dropout mask.
+            training: as in `forward`.
+
+        Returns:
+            Inputs (x1, x2), their gradients, and the list of the weights'
+            gradients.
+        """
+        y1, y2 = outputs
+        outputs = _after(output_gradients[1], y1), y2
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            x2 = self._block.residual_input(outputs)
+            tape.watch([x2, *weights])
+            residual, _ = self._residual(x2, weights, state, training)
+            residual = tf.cast(residual, x2.dtype)
+        gradient, *weight_gradients = tape.gradient(
+            residual,
+            [x2, *weights],
+            output_gradients[1],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        inputs = self._block.uncouple(outputs, x2, residual)
+        input_gradients = self._block.pull_back(output_gradients, gradient)
+        return inputs, input_gradients, weight_gradients
+
+    def _residual(self, x2, weights, state, training):
+        residual = self._block.residual
+        values = [
+            *zip(residual.trainable_variables, weights, strict=True),
+            *zip(residual.non_trainable_variables, state, strict=True),
+        ]
+        with keras.StatelessScope(values) as scope:
+            output = residual(x2, training=training)
+        new_state = [
+            scope.get_current_value(variable)
+            for variable in residual.non_trainable_variables
+        ]
+        changed = [
+            None if new is old else new
+            for new, old in zip(new_state, state, strict=True)
+        ]
+        return output, changed
+
+
+def _traced(method):
+    """Return `method` as a traced function that stays a call in the graph.
+
+    Inlined, the whole chain of inverses could run ahead of the gradients, on
+    which it does not depend, and would hold every block's input at once.
+    """
+    # TensorFlow counts traces per code object to warn of too many; behind a
+    # partial, each kind of block is counted for itself.
+    return tf.function(
+        functools.partial(method),
+        autograph=False,
+        experimental_attributes={"_noinline": True},
+    )
+
+
+def kind_of(block):
+    """Return a key that blocks share if one trace can serve them all.
+
+    That is: the same configuration but for names and seeds (which are state),
+    and the same sublayers frozen, for a frozen BatchNorm computes otherwise.
+    """
+    frozen = tuple(
+        layer.trainable for layer in block.residual._flatten_layers()
+    )
+    variables = tuple(
+        (variable.trainable, tuple(variable.shape), variable.dtype)
+        for variable in block.residual.variables
+    )
+    return _configuration(block), frozen, variables
+
+
+def is_synchronized(block):
+    """Return whether F exchanges values with other replicas as it runs."""
+    return tf.distribute.has_strategy() and any(
+        getattr(layer, "synchronized", False)
+        for layer in block.residual._flatten_layers()
+    )
+
+
+def _configuration(block):
+    try:
+        config = keras.saving.serialize_keras_object(block)
+    except NotImplementedError:  # A residual without get_config.
+        return id(block)
+    names = {}
+    return json.dumps(_without_names(config["config"], names), default=str)
+
+
+def _without_names(config, names):
+    """Number the names in a serialized layer by order of appearance."""
+    if isinstance(config, dict):
+        if isinstance(config.get("name"), str):
+            names.setdefault(config["name"], f"#{len(names)}")
+        return {
+            key: _without_names(value, names)
+            for key, value in config.items()
+            if key not in ("seed", "shared_object_id", "build_config")
+        }
+    if isinstance(config, list | tuple):
+        return [_without_names(value, names) for value in config]
+    return names.get(config, config) if isinstance(config, str) else config
+
+
+def _after(first, then):
+    """Return `then`, unchanged, but not before `first` is known.
+
+    The traced functions order the backward pass for the graph executor; XLA
+    inlines them and goes by data alone. So `then` gets a zero added that no
+    compiler can see is one: the lesser of 0 and a magnitude.
+    """
+    magnitude = tf.abs(tf.reshape(first, [-1])[:1])
+    zero = tf.reduce_max(tf.minimum(magnitude, tf.zeros_like(magnitude)))
+    return then + tf.cast(zero, then.dtype)

@@ -1,0 +1,123 @@
+"""Splitting, merging and zero-padding the channel axis."""
+
+import keras
+import tensorflow as tf
+
+from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.stream import check_positive_int
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class ChannelSplit(StreamLayer):
+    """Splits a tensor into the two streams `(x1, x2)`.
+
+    The first half of the channels is x1, which the first block carries, and
+    the second half x2, which it feeds to its residual.
+
+    Input shape:
+        `(..., channels)` with an even number of channels.
+
+    Output shape:
+        A pair of `(..., channels / 2)`.
+
+    Raises:
+        ValueError: if the number of channels is odd.
+    """
+
+    def compute_output_shape(self, input_shape):
+        *rest, channels = input_shape
+        if channels % 2:
+            raise ValueError(
+                "The number of channels must be even to be split into two "
+                f"streams. Received: channels={channels}"
+            )
+        half = (*rest, channels // 2)
+        return half, half
+
+    def compute_inverse_shape(self, output_shape):
+        return merged_shape(output_shape)
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)
+
+    def call(self, inputs):
+        return tuple(tf.split(inputs, 2, axis=-1))
+
+    def inverse(self, outputs):
+        return tf.concat(outputs, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class ChannelMerge(StreamLayer):
+    """Concatenates the two streams on the channel axis: undoes `ChannelSplit`.
+
+    Input shape:
+        A pair of `(..., channels)`.
+
+    Output shape:
+        `(..., 2 * channels)`.
+    """
+
+    def compute_output_shape(self, input_shape):
+        return merged_shape(input_shape)
+
+    def compute_inverse_shape(self, output_shape):
+        return ChannelSplit.compute_output_shape(self, output_shape)
+
+    def call(self, inputs):
+        return tf.concat(inputs, axis=-1)
+
+    def inverse(self, outputs):
+        return tuple(tf.split(outputs, 2, axis=-1))
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class InjectivePadding(StreamLayer):
+    """Appends channels of zeros; its inverse cuts them off.
+
+    This is what makes a network injective where a stage is wider than what
+    comes in: all information passes, but not every output has an input.
+
+    Args:
+        channels: positive integer. How many channels of zeros to append at
+            the end of the channel axis.
+
+    Input shape:
+        `(batch, height, width, c)`.
+
+    Output shape:
+        `(batch, height, width, c + channels)`.
+    """
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = check_positive_int("channels", channels)
+
+    def compute_output_shape(self, input_shape):
+        *rest, channels = input_shape
+        return (*rest, channels + self.channels)
+
+    def compute_inverse_shape(self, output_shape):
+        *rest, channels = output_shape
+        if channels <= self.channels:
+            raise ValueError(
+                f"The inverse cuts off {self.channels} channels and needs "
+                f"more than that. Received: channels={channels}"
+            )
+        return (*rest, channels - self.channels)
+
+    def call(self, inputs):
+        unpadded = [[0, 0]] * (inputs.shape.rank - 1)
+        return tf.pad(inputs, [*unpadded, [0, self.channels]])
+
+    def inverse(self, outputs):
+        return outputs[..., : -self.channels]
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+def merged_shape(shapes):
+    """Return the shape of two streams of the given shapes, concatenated."""
+    (*rest, first), (*_, second) = shapes
+    return (*rest, first + second)

@@ -1,0 +1,162 @@
+"""F, the residual function of an i-RevNet block."""
+
+import keras
+
+from irevnet_tf.layers.stream import check_positive_int
+
+# The authors' networks were trained with PyTorch's defaults; Keras' momentum
+# is one minus PyTorch's.
+EPSILON = 1e-5
+MOMENTUM = 0.9
+
+
+def default_initializer():
+    """Return PyTorch's default for kernels: uniform within 1/sqrt(fan_in).
+
+    Keras' defaults (Glorot) and He initialization give each F a larger gain,
+    and an inverse multiplies that gain from block to block: at 100 blocks it
+    costs two decimals of the reconstruction and more.
+    """
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class BottleneckResidual(keras.layers.Layer):
+    """F = three convolutions, each behind BatchNorm and ReLU.
+
+    In the authors' order: [BN, ReLU,] conv (with the stride), BN, ReLU, conv,
+    dropout, BN, ReLU, conv. The convolutions have no bias.
+
+    Args:
+        filters: positive integer. Output channels.
+        stride: 1 or more. Stride of the first convolution.
+        kernel_sizes: three odd integers, the sides of the three kernels.
+        bottleneck_ratio: positive integer. The first two convolutions have
+            `filters // bottleneck_ratio` output channels.
+        dropout_rate: float in [0, 1).
+        preactivation: whether F starts with BatchNorm and ReLU. False only
+            for the first block of a network, which sees the image.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, height / stride, width / stride, filters)`.
+
+    Reference:
+        Section 2.1 and figure 1 of https://arxiv.org/abs/1802.07088;
+        `irevnet_block` of the authors' PyTorch code.
+    """
+
+    def __init__(
+        self,
+        filters,
+        stride=1,
+        kernel_sizes=(3, 3, 3),
+        bottleneck_ratio=4,
+        dropout_rate=0.0,
+        preactivation=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = check_positive_int("filters", filters)
+        self.stride = check_positive_int("stride", stride)
+        self.kernel_sizes = check_kernel_sizes(kernel_sizes)
+        self.bottleneck_ratio = check_positive_int(
+            "bottleneck_ratio", bottleneck_ratio
+        )
+        width = self.filters // self.bottleneck_ratio
+        if width < 1:
+            raise ValueError(
+                "`bottleneck_ratio` must be at most the number of filters. "
+                f"Received: bottleneck_ratio={bottleneck_ratio}, "
+                f"filters={filters}"
+            )
+        self.dropout_rate = dropout_rate
+        self.preactivation = preactivation
+
+        first, second, third = self.kernel_sizes
+        layers = self._norm_relu(1) if preactivation else []
+        if self.stride > 1 and first > 1:
+            # PyTorch pads a strided convolution on all sides; Keras' "same"
+            # would pad right and below only.
+            layers += [self._sublayer(keras.layers.ZeroPadding2D, first // 2)]
+            padding = "valid"
+        else:
+            padding = "same"
+        layers += [self._conv(1, width, first, self.stride, padding)]
+        layers += self._norm_relu(2)
+        layers += [self._conv(2, width, second)]
+        if dropout_rate:
+            layers += [self._sublayer(keras.layers.Dropout, dropout_rate)]
+        layers += self._norm_relu(3)
+        layers += [self._conv(3, self.filters, third)]
+        self.layers = layers
+
+    def _sublayer(self, layer_class, *args, **kwargs):
+        return layer_class(*args, dtype=self.dtype_policy, **kwargs)
+
+    def _norm_relu(self, index):
+        norm = self._sublayer(
+            keras.layers.BatchNormalization,
+            epsilon=EPSILON,
+            momentum=MOMENTUM,
+            name=f"norm{index}",
+        )
+        return [norm, self._sublayer(keras.layers.ReLU, name=f"relu{index}")]
+
+    def _conv(self, index, filters, kernel_size, stride=1, padding="same"):
+        return self._sublayer(
+            keras.layers.Conv2D,
+            filters,
+            kernel_size,
+            strides=stride,
+            padding=padding,
+            data_format="channels_last",
+            use_bias=False,
+            kernel_initializer=default_initializer(),
+            name=f"conv{index}",
+        )
+
+    def build(self, input_shape):
+        for layer in self.layers:
+            layer.build(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        for layer in self.layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def call(self, inputs, training=None):
+        x = inputs
+        for layer in self.layers:
+            x = layer(x, training=training)
+        return x
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "stride": self.stride,
+            "kernel_sizes": self.kernel_sizes,
+            "bottleneck_ratio": self.bottleneck_ratio,
+            "dropout_rate": self.dropout_rate,
+            "preactivation": self.preactivation,
+        }
+
+
+def check_kernel_sizes(kernel_sizes):
+    """Return three kernel sizes as a tuple, or raise ValueError.
+
+    They must be odd: with an even one there is no padding that keeps the size
+    the same on both sides.
+    """
+    sizes = tuple(kernel_sizes)
+    odd = all(isinstance(k, int) and k > 0 and k % 2 for k in sizes)
+    if len(sizes) != 3 or not odd:
+        raise ValueError(
+            "`kernel_sizes` must be three odd positive integers. "
+            f"Received: kernel_sizes={kernel_sizes}"
+        )
+    return sizes

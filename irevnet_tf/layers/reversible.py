@@ -1,0 +1,212 @@
+"""A chain of reversible blocks that trains in constant memory."""
+
+import keras
+import tensorflow as tf
+
+from irevnet_tf.layers.block_functions import BlockFunctions
+from irevnet_tf.layers.block_functions import is_synchronized
+from irevnet_tf.layers.block_functions import kind_of
+from irevnet_tf.layers.coupling import AdditiveCoupling
+from irevnet_tf.layers.stream import StreamLayer
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class ReversibleSequence(StreamLayer):
+    """Runs reversible blocks one after the other, and backwards.
+
+    With `memory_saving`, training keeps the last block's output and nothing
+    else: the backward pass rebuilds each block's input from its output on its
+    way down, and runs F once more there for the gradient. Memory then does not
+    grow with the number of blocks; the price in theory is one forward pass in
+    a step, a third. Gradients are those of plain training, to the rounding of
+    the rebuilt inputs; BatchNorm's statistics move once per step and dropout
+    draws the same mask twice.
+
+    Args:
+        blocks: non-empty list of `AdditiveCoupling` layers.
+        memory_saving: whether to rebuild the blocks' inputs (True) or to keep
+            them (False). Can be changed on the layer between compilations.
+
+    Input shape:
+        A pair of tensors as the first block takes it.
+
+    Output shape:
+        A pair of tensors as the last block returns it.
+
+    Raises:
+        ValueError: if `blocks` is empty or holds other layers, or if a
+            residual has an activity regularizer (with `memory_saving`), which
+            would count twice.
+        NotImplementedError: for second derivatives, with `memory_saving`.
+
+    Reference:
+        Section 1 and 3.1 of https://arxiv.org/abs/1802.07088 for the idea;
+        https://arxiv.org/abs/1707.04585 (RevNet), algorithm 1, for the
+        backward pass.
+    """
+
+    def __init__(self, blocks, memory_saving=True, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = list(blocks)
+        if not self.blocks or not all(
+            isinstance(block, AdditiveCoupling) for block in self.blocks
+        ):
+            raise ValueError(
+                "`blocks` must be a non-empty list of AdditiveCoupling "
+                f"layers. Received: blocks={blocks}"
+            )
+        self.memory_saving = memory_saving
+        if memory_saving:
+            self._refuse_activity_regularizers()
+        self._functions = _FunctionCache()
+
+    def build(self, input_shape):
+        for block in self.blocks:
+            block.build(input_shape)
+            input_shape = block.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        for block in self.blocks:
+            input_shape = block.compute_output_shape(input_shape)
+        return tuple(input_shape)
+
+    def compute_inverse_shape(self, output_shape):
+        for block in reversed(self.blocks):
+            output_shape = block.compute_inverse_shape(output_shape)
+        return tuple(output_shape)
+
+    def call(self, inputs, training=None):
+        if self.memory_saving:
+            return self._memory_saving_call(tuple(inputs), bool(training))
+        for block in self.blocks:
+            inputs = block(inputs, training=training)
+        return tuple(inputs)
+
+    def inverse(self, outputs, training=None):
+        """Return the pair of tensors from which `call` makes `outputs`.
+
+        Args:
+            outputs: pair of float tensors.
+            training: bool, the mode of the residuals, whose state is left as
+                it is.
+        """
+        if not self.memory_saving:
+            for block in reversed(self.blocks):
+                outputs = block.inverse(outputs, training=training)
+            return tuple(outputs)
+        for block in reversed(self.blocks):
+            weights, state = _values(block)
+            outputs = self._functions.of(block).inverse(
+                tuple(outputs), weights, state, bool(training)
+            )
+        return outputs
+
+    def _memory_saving_call(self, inputs, training):
+        functions = [self._functions.of(block) for block in self.blocks]
+        weights, states = zip(*map(_values, self.blocks), strict=True)
+        new_states = []
+
+        @tf.custom_gradient
+        def run(inputs, weights):
+            # Without this, a tape around an eager step would keep what the
+            # blocks compute; their gradient is given below.
+            y, kept = tf.nest.map_structure(
+                tf.stop_gradient, (inputs, weights)
+            )
+            blocks = list(zip(functions, kept, states, strict=True))
+            for block, block_weights, state in blocks:
+                y, new_state = block.forward(y, block_weights, state, training)
+                new_states.append(new_state)
+
+            def gradient(*dy):
+                return first_order(dy, (inputs, weights))
+
+            @tf.custom_gradient
+            def first_order(dy, _):
+                x, gradients = y, []
+                for block, block_weights, state in reversed(blocks):
+                    x, dy, block_gradients = block.backward(
+                        x, dy, block_weights, state, training
+                    )
+                    gradients.append(block_gradients)
+                return (dy, gradients[::-1]), _refuse_second_order
+
+            return y, gradient
+
+        outputs = run(inputs, list(weights))
+        # Assigned here, once per step: the backward pass runs F again but
+        # works on the old values.
+        for block, new_state in zip(self.blocks, new_states, strict=True):
+            for variable, value in zip(
+                block.residual.non_trainable_variables, new_state, strict=True
+            ):
+                if value is not None:
+                    variable.assign(value)
+        return outputs
+
+    def _refuse_activity_regularizers(self):
+        for block in self.blocks:
+            for layer in block.residual._flatten_layers():
+                if layer.activity_regularizer is not None:
+                    raise ValueError(
+                        "Residuals must have no activity regularizer if "
+                        "`memory_saving` is True, since F runs twice in a "
+                        f"step. Received: layer={layer.name} with "
+                        f"activity_regularizer={layer.activity_regularizer}"
+                    )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "blocks": [
+                keras.saving.serialize_keras_object(block)
+                for block in self.blocks
+            ],
+            "memory_saving": self.memory_saving,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        blocks = [
+            keras.saving.deserialize_keras_object(block)
+            for block in config["blocks"]
+        ]
+        return cls(**{**config, "blocks": blocks})
+
+
+class _FunctionCache:
+    """The traced functions of a sequence, one set per kind of block.
+
+    A plain object, so that Keras and SavedModel do not track the functions as
+    parts of the layer.
+    """
+
+    def __init__(self):
+        self._of_kind = {}
+
+    def of(self, block):
+        if is_synchronized(block):
+            return BlockFunctions(block, traced=False)
+        kind = kind_of(block)
+        if kind not in self._of_kind:
+            self._of_kind[kind] = BlockFunctions(block)
+        return self._of_kind[kind]
+
+
+def _values(block):
+    """Return the residual's trainable and other values, as tensors."""
+    residual = block.residual
+    return tuple(
+        [tf.convert_to_tensor(variable.value) for variable in variables]
+        for variables in (
+            residual.trainable_variables,
+            residual.non_trainable_variables,
+        )
+    )
+
+
+def _refuse_second_order(*_):
+    raise NotImplementedError(
+        "Second derivatives need `memory_saving=False`: the memory-saving "
+        "backward pass has no gradient of its own."
+    )

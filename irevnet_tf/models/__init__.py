@@ -1,0 +1,1 @@
+"""i-RevNets as Keras models, their encoders and inverses."""

@@ -1,0 +1,312 @@
+"""The one builder of i-RevNets, as Keras Functional models."""
+
+import os
+
+import keras
+
+from irevnet_tf.layers import AdditiveCoupling
+from irevnet_tf.layers import BottleneckResidual
+from irevnet_tf.layers import ChannelMerge
+from irevnet_tf.layers import ChannelSplit
+from irevnet_tf.layers import InjectivePadding
+from irevnet_tf.layers import InvertibleDownsampling
+from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers.downsampling import check_divisible
+from irevnet_tf.layers.residual import EPSILON
+from irevnet_tf.layers.residual import default_initializer
+from irevnet_tf.layers.stream import check_positive_int
+from irevnet_tf.layers.stream import stream_dtype
+from irevnet_tf.pretrained.files import load_weights_file
+
+# The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
+HEAD_MOMENTUM = 0.1
+
+
+def IRevNet(
+    blocks,
+    strides,
+    channels,
+    *,
+    kernel_sizes=(3, 3, 3),
+    bottleneck_ratio=4,
+    initial_downsampling=2,
+    dropout_rate=0.0,
+    memory_saving=True,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    name="irevnet",
+) -> keras.Model:
+    """Build an i-RevNet: a deep network with an exact inverse.
+
+    The image passes psi and is split into two streams; stages of additive
+    couplings follow, each opened by a block with the stage's stride. A stage
+    with stride 1 that is wider than its input gets channels of zeros first:
+    such a network is injective, all others are bijective.
+
+    Example:
+
+    >>> model = IRevNet((2, 2), (1, 2), (8, 32), initial_downsampling=1,
+    ...                 input_shape=(16, 16, 3), classes=10)
+    >>> x = np.random.rand(1, 16, 16, 3).astype("float32")
+    >>> encoder = irevnet_tf.encoder(model)
+    >>> reconstruction = irevnet_tf.invert(model)(encoder(x))
+
+    Args:
+        blocks: sequence of positive integers, the number of blocks per stage.
+        strides: sequence of 1 or 2, the stride of each stage's first block.
+        channels: sequence of positive integers, the channels per stream of
+            each stage.
+        kernel_sizes: three odd integers, the convolutions of each residual.
+        bottleneck_ratio: positive integer. Residuals are `channels //
+            bottleneck_ratio` wide inside.
+        initial_downsampling: 1, 2 or 4. Block size of psi at the entrance.
+        dropout_rate: float in [0, 1), behind each residual's second
+            convolution.
+        memory_saving: whether training rebuilds activations from outputs, so
+            that its memory does not grow with `blocks`. See
+            `layers.ReversibleSequence`.
+        include_top: whether to end in the classifier.
+        weights: None for random initialization, or the path of a
+            `.weights.h5` file.
+        input_tensor: optional Keras tensor to take as the image.
+        input_shape: optional shape `(height, width, channels)`; height and
+            width may be None. Defaults to `(None, None, 3)`. The weights do
+            not depend on it.
+        pooling: what to return when `include_top` is False. None: the
+            invertible representation, 4D. `"avg"` or `"max"`: features behind
+            the last BatchNorm and ReLU, pooled over the image, 2D.
+        classes: positive integer, the number of classes.
+        classifier_activation: activation of the top layer, a name or callable;
+            None returns logits.
+        name: name of the model.
+
+    Returns:
+        A Keras Functional model with named layers: `stem`, `stage1` (a
+        `ReversibleSequence`), `stage1_merge` (the invertible representation
+        behind the stage) and so on. It takes float images
+        `(batch, height, width, channels)`. Streams and head are float32 under
+        any dtype policy; only residuals compute in half precision.
+
+    Raises:
+        ValueError: if an argument is out of range; if the stages' arguments
+            differ in length; if a stage has too few channels to hold what
+            comes in, or channels that cannot be split; if the downsampling
+            does not divide a given height or width; if the weights file does
+            not exist or does not fit.
+
+    Reference:
+        Jacobsen, Smeulders, Oyallon: i-RevNet: Deep Invertible Networks, ICLR
+        2018 (https://arxiv.org/abs/1802.07088).
+    """
+    blocks, strides, channels = _check_stages(blocks, strides, channels)
+    _check_options(
+        initial_downsampling, dropout_rate, pooling, classes, weights
+    )
+    classifier_activation = _check_activation(classifier_activation)
+    divisor = initial_downsampling
+    for stride in strides:
+        divisor *= stride
+
+    image = _image_input(input_shape, input_tensor)
+    check_divisible(image.shape[1:3], divisor)
+    x = InvertibleDownsampling(
+        initial_downsampling, divisor=divisor, name="stem"
+    )(image)
+    stages = zip(blocks, strides, channels, strict=True)
+    for index, (depth, stride, width) in enumerate(stages, start=1):
+        prefix = f"stage{index}"
+        padding = _padding(index, x.shape[-1], stride, width)
+        if padding:
+            x = InjectivePadding(padding, name=f"{prefix}_pad")(x)
+        streams = ChannelSplit(name=f"{prefix}_split")(x)
+        couplings = []
+        for position in range(1, depth + 1):
+            block_stride = stride if position == 1 else 1
+            residual = BottleneckResidual(
+                width,
+                stride=block_stride,
+                kernel_sizes=kernel_sizes,
+                bottleneck_ratio=bottleneck_ratio,
+                dropout_rate=dropout_rate,
+                preactivation=(index, position) != (1, 1),
+                name="residual",
+            )
+            coupling = AdditiveCoupling(
+                residual,
+                stride=block_stride,
+                zero_channels=min(padding, width) if position == 1 else 0,
+                name=f"block{position}",
+            )
+            couplings.append(coupling)
+        streams = ReversibleSequence(
+            couplings, memory_saving=memory_saving, name=prefix
+        )(streams)
+        x = ChannelMerge(name=f"{prefix}_merge")(streams)
+
+    if include_top:
+        x = _pool(_activate(x), "avg")
+        x = _classifier(x, classes, classifier_activation)
+    elif pooling:
+        x = _pool(_activate(x), pooling)
+
+    inputs = image
+    if input_tensor is not None:
+        inputs = keras.utils.get_source_inputs(input_tensor)
+        inputs = inputs[0] if len(inputs) == 1 else inputs
+    model = keras.Model(inputs, x, name=name)
+    if weights is not None:
+        load_weights_file(model, weights)
+    return model
+
+
+def _activate(x):
+    x = keras.layers.BatchNormalization(
+        epsilon=EPSILON,
+        momentum=HEAD_MOMENTUM,
+        dtype=stream_dtype(),
+        name="head_norm",
+    )(x)
+    return keras.layers.ReLU(dtype=stream_dtype(), name="head_relu")(x)
+
+
+def _pool(x, pooling):
+    layer = {
+        "avg": keras.layers.GlobalAveragePooling2D,
+        "max": keras.layers.GlobalMaxPooling2D,
+    }[pooling]
+    return layer(
+        data_format="channels_last",
+        dtype=stream_dtype(),
+        name=f"{pooling}_pool",
+    )(x)
+
+
+def _classifier(x, classes, activation):
+    bound = x.shape[-1] ** -0.5
+    return keras.layers.Dense(
+        classes,
+        activation=activation,
+        kernel_initializer=default_initializer(),
+        bias_initializer=keras.initializers.RandomUniform(-bound, bound),
+        dtype=stream_dtype(),
+        name="predictions",
+    )(x)
+
+
+def _image_input(input_shape, input_tensor):
+    if input_tensor is None:
+        if input_shape is None:
+            input_shape = (None, None, 3)
+        if len(input_shape) != 3 or input_shape[-1] is None:
+            raise ValueError(
+                "`input_shape` must be (height, width, channels) with a known "
+                f"number of channels. Received: input_shape={input_shape}"
+            )
+        return keras.Input(input_shape, dtype=stream_dtype(), name="image")
+    if not keras.utils.is_keras_tensor(input_tensor):
+        raise ValueError(
+            "`input_tensor` must be a Keras tensor, such as keras.Input "
+            f"returns. Received: input_tensor={input_tensor}"
+        )
+    if input_shape is not None and tuple(input_shape) != input_tensor.shape[1:]:
+        raise ValueError(
+            "`input_shape` must be that of `input_tensor` if both are given. "
+            f"Received: input_shape={input_shape}, "
+            f"input_tensor.shape={input_tensor.shape}"
+        )
+    return input_tensor
+
+
+def _padding(index, incoming, stride, width):
+    """Return how many channels of zeros stage `index` needs in front.
+
+    Args:
+        index: number of the stage, from 1, for messages.
+        incoming: channels of the merged representation before the stage.
+        stride: of the stage's first block.
+        width: the stage's channels per stream.
+    """
+    received = (
+        f"Received: stage {index} with channels={width}, stride={stride}, "
+        f"incoming={incoming}"
+    )
+    arriving = incoming * stride**2
+    if 2 * width < arriving:
+        raise ValueError(
+            "A stage must not drop information: twice its `channels` must be "
+            f"at least the incoming channels times stride**2, {arriving}. "
+            f"{received}"
+        )
+    if stride == 1 and 2 * width > arriving:
+        return 2 * width - arriving
+    if incoming % 2:
+        raise ValueError(
+            "An odd number of channels cannot be split into two streams: put "
+            "a stage with stride 1 and more channels first, or use "
+            f"`initial_downsampling`. {received}"
+        )
+    if 2 * width > arriving:
+        raise ValueError(
+            "Only a stage with stride 1 can be wider than its input; with "
+            f"stride {stride} `channels` must be {arriving // 2}. {received}"
+        )
+    return 0
+
+
+def _check_stages(blocks, strides, channels):
+    stages = {"blocks": blocks, "strides": strides, "channels": channels}
+    stages = {key: tuple(value) for key, value in stages.items()}
+    received = ", ".join(f"{key}={value}" for key, value in stages.items())
+    if len(set(map(len, stages.values()))) != 1 or not stages["blocks"]:
+        raise ValueError(
+            "`blocks`, `strides` and `channels` must be non-empty and of the "
+            f"same length. Received: {received}"
+        )
+    for key, values in stages.items():
+        for value in values:
+            check_positive_int(key, value)
+    if not set(stages["strides"]) <= {1, 2}:
+        raise ValueError(f"`strides` must be 1 or 2. Received: {received}")
+    return stages.values()
+
+
+def _check_options(
+    initial_downsampling, dropout_rate, pooling, classes, weights
+):
+    if initial_downsampling not in (1, 2, 4):
+        raise ValueError(
+            "`initial_downsampling` must be 1, 2 or 4. "
+            f"Received: initial_downsampling={initial_downsampling}"
+        )
+    if not 0 <= dropout_rate < 1:
+        raise ValueError(
+            "`dropout_rate` must be at least 0 and less than 1. "
+            f"Received: dropout_rate={dropout_rate}"
+        )
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(
+            "`pooling` must be None, 'avg' or 'max'. "
+            f"Received: pooling={pooling!r}"
+        )
+    check_positive_int("classes", classes)
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        raise ValueError(
+            "`weights` must be None (random initialization) or the path of a "
+            f"weights file. Received: weights={weights!r}"
+        )
+
+
+def _check_activation(activation):
+    try:
+        return keras.activations.get(activation)
+    except ValueError as error:
+        raise ValueError(
+            "`classifier_activation` must be None, a callable or the name of "
+            "a Keras activation. Received: "
+            f"classifier_activation={activation!r}"
+        ) from error

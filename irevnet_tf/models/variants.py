@@ -1,0 +1,156 @@
+"""The named networks: one table, one constructor each."""
+
+import keras
+
+from irevnet_tf.models.irevnet import IRevNet
+
+# The two ImageNet networks of the paper are 56 and 300; the authors' published
+# code has 3x3 kernels only: 163 for CIFAR and 301 for ImageNet. `input_size`
+# and `classes` are those of the data each was made for.
+VARIANTS = {
+    "IRevNet28": {
+        "blocks": (3, 3, 3),
+        "strides": (1, 2, 2),
+        "channels": (16, 64, 256),
+        "initial_downsampling": 1,
+        "kernel_sizes": (3, 3, 3),
+        "dropout_rate": 0.0,
+        "input_size": 32,
+        "classes": 10,
+    },
+    "IRevNet56": {
+        "blocks": (4, 4, 6, 4),
+        "strides": (1, 2, 2, 2),
+        "channels": (96, 384, 1536, 6144),
+        "initial_downsampling": 4,
+        "kernel_sizes": (1, 3, 1),
+        "dropout_rate": 0.0,
+        "input_size": 224,
+        "classes": 1000,
+    },
+    "IRevNet163": {
+        "blocks": (18, 18, 18),
+        "strides": (1, 2, 2),
+        "channels": (16, 64, 256),
+        "initial_downsampling": 1,
+        "kernel_sizes": (3, 3, 3),
+        "dropout_rate": 0.1,
+        "input_size": 32,
+        "classes": 10,
+    },
+    "IRevNet300": {
+        "blocks": (6, 16, 72, 6),
+        "strides": (2, 2, 2, 2),
+        "channels": (24, 96, 384, 1536),
+        "initial_downsampling": 2,
+        "kernel_sizes": (1, 3, 1),
+        "dropout_rate": 0.0,
+        "input_size": 224,
+        "classes": 1000,
+    },
+    "IRevNet301": {
+        "blocks": (6, 16, 72, 6),
+        "strides": (2, 2, 2, 2),
+        "channels": (24, 96, 384, 1536),
+        "initial_downsampling": 2,
+        "kernel_sizes": (3, 3, 3),
+        "dropout_rate": 0.0,
+        "input_size": 224,
+        "classes": 1000,
+    },
+}
+
+DESCRIPTIONS = {
+    "IRevNet28": "a small injective network for small images",
+    "IRevNet56": "the paper's injective ImageNet network (a)",
+    "IRevNet163": "the authors' injective CIFAR network",
+    "IRevNet300": "the paper's bijective ImageNet network (b)",
+    "IRevNet301": "the authors' released bijective ImageNet network",
+}
+
+DOCSTRING = """Build the {name} architecture, {description}.
+
+    {blocks} blocks per stage, strides {strides}, {channels} channels per
+    stream, initial downsampling {initial_downsampling}, kernels {kernel_sizes}.
+
+    Args:
+        include_top: whether to end in the classifier. Defaults to `True`.
+        weights: `None` for random initialization (default), or the path of a
+            `.weights.h5` file.
+        input_tensor: optional Keras tensor to take as the image.
+        input_shape: optional `(height, width, channels)`. Height and width
+            must be divisible by {divisor}, or None. Defaults to
+            `({input_size}, {input_size}, 3)` with the classifier and to
+            `(None, None, 3)` without; the weights fit any.
+        pooling: without the classifier: `None` returns the invertible
+            representation (4D), `"avg"` and `"max"` pooled features (2D).
+        classes: number of classes. Defaults to `{classes}`.
+        classifier_activation: activation of the top layer; `None` returns
+            logits. Defaults to `"softmax"`.
+        name: name of the model.
+        dropout_rate: float in [0, 1). Defaults to `{dropout_rate}`.
+        memory_saving: whether training rebuilds activations instead of
+            keeping them. Defaults to `True`.
+
+    Returns:
+        A Keras Functional model, see `irevnet_tf.IRevNet`.
+
+    Raises:
+        ValueError: as `irevnet_tf.IRevNet`.
+
+    Reference:
+        https://arxiv.org/abs/1802.07088
+    """
+
+
+def _constructor(variant):
+    spec = dict(VARIANTS[variant])
+    input_size = spec.pop("input_size")
+    default_classes = spec.pop("classes")
+    default_dropout = spec.pop("dropout_rate")
+
+    def constructor(
+        include_top=True,
+        weights=None,
+        input_tensor=None,
+        input_shape=None,
+        pooling=None,
+        classes=default_classes,
+        classifier_activation="softmax",
+        name=variant.lower(),
+        *,
+        dropout_rate=default_dropout,
+        memory_saving=True,
+    ) -> keras.Model:
+        if input_shape is None and input_tensor is None and include_top:
+            input_shape = (input_size, input_size, 3)
+        return IRevNet(
+            **spec,
+            dropout_rate=dropout_rate,
+            memory_saving=memory_saving,
+            include_top=include_top,
+            weights=weights,
+            input_tensor=input_tensor,
+            input_shape=input_shape,
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            name=name,
+        )
+
+    divisor = spec["initial_downsampling"] * 2 ** spec["strides"].count(2)
+    constructor.__name__ = constructor.__qualname__ = variant
+    constructor.__doc__ = DOCSTRING.format(
+        name=variant,
+        description=DESCRIPTIONS[variant],
+        divisor=divisor,
+        **VARIANTS[variant],
+    )
+    return constructor
+
+
+IRevNet28 = _constructor("IRevNet28")
+IRevNet56 = _constructor("IRevNet56")
+IRevNet163 = _constructor("IRevNet163")
+IRevNet300 = _constructor("IRevNet300")
+IRevNet301 = _constructor("IRevNet301")

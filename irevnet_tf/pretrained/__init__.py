@@ -1,0 +1,1 @@
+"""Weights from files: our own, and the authors' PyTorch checkpoints."""
