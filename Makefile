@@ -16,9 +16,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test lint clean
 
 # -P: import the installed package, not the sources beside this file.
+# TF_CPP_MIN_LOG_LEVEL: a machine without a GPU is not an error here.
 demo: .venv-demo/installed
-	@rm -rf runs/demo
-	TF_CPP_MIN_LOG_LEVEL=2 .venv-demo/bin/python -P -m irevnet_tf.apps.demo \
+	rm -rf runs/demo
+	TF_CPP_MIN_LOG_LEVEL=3 .venv-demo/bin/python -P -m irevnet_tf.apps.demo \
 	    --run_dir=runs/demo $(DEMO_FLAGS)
 
 test: .venv/installed

@@ -1,0 +1,119 @@
+"""How well a model classifies, and how exactly it is inverted."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from irevnet_tf.models.inversion import encoder
+from irevnet_tf.models.inversion import invert
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What was measured on a set of images.
+
+    Attributes:
+        images: Number of images.
+        correct: Number of images whose class has the highest output.
+        inversion_error_mean: Mean over the images of the relative error
+            `||x - x'||_2 / ||x||_2` of the reconstruction x'.
+        inversion_error_max: The largest relative error of an image.
+        absolute_error_max: The largest `|x - x'|` of any pixel, in the units
+            of the normalised images.
+    """
+
+    images: int
+    correct: int
+    inversion_error_mean: float
+    inversion_error_max: float
+    absolute_error_max: float
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of images that are classified correctly."""
+        return self.correct / self.images
+
+
+def evaluate(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int = 64,
+) -> Evaluation:
+    """Measures accuracy and inversion error.
+
+    Args:
+        model: A classifier of this package, with its top.
+        images: float array (N, height, width, channels), normalised.
+        labels: integer array (N,).
+        batch_size: int. Images per step; does not change the meaning of the
+            result.
+
+    Returns:
+        An `Evaluation`.
+
+    Raises:
+        ValueError: If there are no images, or not one label for each.
+    """
+    if len(images) == 0 or len(images) != len(labels):
+        raise ValueError(
+            "`images` and `labels` must be of equal length and not empty. "
+            f"Received: len(images)={len(images)}, len(labels)={len(labels)}"
+        )
+    inputs = keras.Input(images.shape[1:])
+    both = keras.Model(inputs, [model(inputs), _autoencoder(model)(inputs)])
+    outputs, reconstructions = both.predict(
+        images, batch_size=batch_size, verbose=0
+    )
+    errors = relative_errors(images, reconstructions)
+    return Evaluation(
+        images=len(images),
+        correct=int(np.sum(np.argmax(outputs, axis=-1) == labels)),
+        inversion_error_mean=float(np.mean(errors)),
+        inversion_error_max=float(np.max(errors)),
+        absolute_error_max=float(np.max(np.abs(images - reconstructions))),
+    )
+
+
+def reconstruct(
+    model: keras.Model, images: np.ndarray, batch_size: int = 64
+) -> np.ndarray:
+    """Encodes images and rebuilds them from their representations alone.
+
+    Args:
+        model: A network of this package, with or without its top.
+        images: float array (N, height, width, channels), normalised.
+        batch_size: int. Images per step.
+
+    Returns:
+        float array of the shape of `images`.
+    """
+    return _autoencoder(model).predict(images, batch_size=batch_size, verbose=0)
+
+
+def relative_errors(
+    images: np.ndarray, reconstructions: np.ndarray
+) -> np.ndarray:
+    """The relative error of each image's reconstruction.
+
+    Args:
+        images: float array (N, ...), the originals.
+        reconstructions: float array of the same shape.
+
+    Returns:
+        float64 array (N,) of `||x - x'||_2 / ||x||_2`. An image of zeros has
+        no relative error; its absolute error stands in.
+    """
+    images = images.reshape(len(images), -1).astype("float64")
+    differences = images - reconstructions.reshape(len(images), -1)
+    norms = np.linalg.norm(images, axis=1)
+    norms[norms == 0.0] = 1.0
+    return np.linalg.norm(differences, axis=1) / norms
+
+
+def _autoencoder(model: keras.Model) -> keras.Model:
+    """From images over their representations to images again."""
+    encode = encoder(model)
+    inputs = keras.Input(encode.input_shape[1:])
+    return keras.Model(inputs, invert(encode)(encode(inputs)))

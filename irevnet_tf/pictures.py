@@ -1,0 +1,154 @@
+"""Pictures of images, their reconstructions and the difference."""
+
+import math
+import os
+import pathlib
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from irevnet_tf.atomic import replacing
+from irevnet_tf.evaluation import relative_errors
+
+FORMATS = (".pdf", ".png", ".svg")
+
+
+def amplification(differences: np.ndarray, span: float) -> tuple[int, int]:
+    """A round factor by which differences can grow and stay in a range.
+
+    Args:
+        differences: float array of absolute differences.
+        span: float. White minus black, in the units of `differences`.
+
+    Returns:
+        Digit 1, 2 or 5 and exponent n of the largest such factor, at least
+        1, with `differences * digit * 10**n <= span`; (1, 0) if there is no
+        difference at all.
+    """
+    largest = float(np.max(differences))
+    if not 0.0 < largest < span:
+        return 1, 0
+    exponent = math.floor(math.log10(span / largest))
+    room = span / largest / 10.0**exponent  # From 1 up to 10.
+    return max(digit for digit in (1, 2, 5) if digit <= room), exponent
+
+
+def inversion_figure(
+    images: np.ndarray,
+    reconstructions: np.ndarray,
+    *,
+    value_range: tuple[float, float],
+    captions: list[str],
+    title: str,
+) -> Figure:
+    """Draws one column for each image: itself, rebuilt, and the difference.
+
+    The third row shows absolute differences (their mean over the channels),
+    multiplied by the factor in the row's label. Under each stands the
+    relative error of that image's reconstruction.
+
+    Args:
+        images: float array (N, height, width, 1 or 3), the originals.
+        reconstructions: float array of the same shape.
+        value_range: The values that stand for black and for white.
+        captions: The text above each column.
+        title: The text above the whole.
+
+    Returns:
+        A matplotlib `Figure`.
+
+    Raises:
+        ValueError: If the arguments do not fit each other.
+    """
+    if images.shape != reconstructions.shape:
+        raise ValueError(
+            "`images` and `reconstructions` must have the same shape. "
+            f"Received: images.shape={images.shape}, "
+            f"reconstructions.shape={reconstructions.shape}"
+        )
+    if len(images) == 0 or len(images) != len(captions):
+        raise ValueError(
+            "`images` and `captions` must be of equal length and not empty. "
+            f"Received: len(images)={len(images)}, "
+            f"len(captions)={len(captions)}"
+        )
+    black, white = value_range
+    span = white - black
+    differences = np.mean(np.abs(images - reconstructions), axis=-1)
+    digit, exponent = amplification(differences, span)
+    differences = differences / span * digit * 10.0**exponent
+    rows = {
+        "original": (images - black) / span,
+        "rebuilt": (reconstructions - black) / span,
+        _difference_label(digit, exponent): differences,
+    }
+    figure = Figure(
+        # At least wide enough for the title.
+        figsize=(max(7.0, 1.1 * len(images) + 1.2), 4.5),
+        dpi=160,
+        layout="constrained",
+    )
+    figure.suptitle(title, fontsize=11)
+    grid = figure.subplots(len(rows), len(images), squeeze=False)
+    for axes, (label, pictures) in zip(grid, rows.items(), strict=True):
+        axes[0].set_ylabel(label, fontsize=10, labelpad=6)
+        for axis, picture in zip(axes, pictures, strict=True):
+            _draw(axis, picture)
+    errors = relative_errors(images, reconstructions)
+    for axis, caption in zip(grid[0], captions, strict=True):
+        axis.set_title(caption, fontsize=10)
+    for axis, error in zip(grid[-1], errors, strict=True):
+        axis.set_xlabel(f"{error:.1e}" if error else "0", fontsize=9)
+    figure.supxlabel(
+        r"relative error $\|x - x'\|_2 \,/\, \|x\|_2$ of each image",
+        fontsize=9,
+    )
+    return figure
+
+
+def write_picture(figure: Figure, path: str | os.PathLike) -> None:
+    """Writes a figure, in the format that the name's ending says.
+
+    Args:
+        figure: What to write.
+        path: The file, replaced as a whole if it exists. Its directory is
+            made if needed.
+
+    Raises:
+        ValueError: If the name ends in none of `FORMATS`.
+    """
+    path = pathlib.Path(path)
+    if path.suffix not in FORMATS:
+        raise ValueError(
+            f"The name of a picture must end in one of {', '.join(FORMATS)}. "
+            f"Received: path={str(path)!r}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _difference_label(digit: int, exponent: int) -> str:
+    if exponent:
+        factor = f"10^{{{exponent}}}"
+        if digit > 1:
+            factor = rf"{digit} \cdot {factor}"
+    else:
+        factor = str(digit)
+    return "difference\n" + rf"$\times\,{factor}$"
+
+
+def _draw(axis: Axes, picture: np.ndarray) -> None:
+    """Draws values from 0 to 1: colours if there are three, else grays."""
+    axis.imshow(
+        np.clip(picture, 0.0, 1.0).squeeze(),
+        cmap="magma" if picture.ndim == 2 else "gray",
+        vmin=0.0,
+        vmax=1.0,
+        interpolation="nearest",
+    )
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color("0.75")

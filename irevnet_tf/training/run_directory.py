@@ -1,0 +1,216 @@
+"""The directory that holds all there is of one training run."""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import keras
+
+from irevnet_tf.atomic import TEMPORARY_PREFIX
+from irevnet_tf.atomic import replacing
+from irevnet_tf.training.config import RunConfig
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.weights.h5"
+METRICS_FILE = "metrics.csv"
+EVALUATION_FILE = "evaluation.json"
+PICTURE_FILE = "inversion.png"
+
+
+class RunDirectory:
+    """A run directory: configuration, weights and results.
+
+    | file               | content                                         |
+    |--------------------|-------------------------------------------------|
+    | `config.json`      | the `RunConfig`                                 |
+    | `model.weights.h5` | the weights after the last finished epoch       |
+    | `metrics.csv`      | one row for each finished epoch                 |
+    | `evaluation.json`  | accuracy and inversion error with these weights |
+    | `inversion.png`    | pictures and their reconstructions              |
+
+    Every file is replaced as a whole, so a killed process leaves no half of
+    one. Use `create` to train and `open` to use what was trained.
+
+    Attributes:
+        path: The directory, a `pathlib.Path`.
+        config: The `RunConfig`.
+    """
+
+    def __init__(self, path: pathlib.Path, config: RunConfig):
+        self.path = path
+        self.config = config
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike, config: RunConfig
+    ) -> "RunDirectory":
+        """Prepares a directory for the training of `config`.
+
+        A directory of the same configuration is used again: its results are
+        removed, since the training that follows makes them anew.
+
+        Args:
+            path: The directory. It may be missing or empty.
+            config: The configuration of the run.
+
+        Returns:
+            The directory, with a `config.json` and no results.
+
+        Raises:
+            ValueError: If the directory belongs to a run of another
+                configuration, holds something else, or cannot be written.
+        """
+        path = pathlib.Path(path)
+        if path.exists() and not path.is_dir():
+            raise ValueError(
+                "A run directory must not be a file. "
+                f"Received: run_dir={str(path)!r}"
+            )
+        if (path / CONFIG_FILE).exists():
+            _refuse_other_config(path, config)
+        elif path.exists() and not _is_empty(path):
+            raise ValueError(
+                "A run directory must be new, empty, or have a "
+                f"{CONFIG_FILE}; this one holds other files. "
+                f"Received: run_dir={str(path)!r}"
+            )
+        directory = cls(path, config)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            directory._write_json(CONFIG_FILE, dataclasses.asdict(config))
+            directory._remove_results()
+        except OSError as error:
+            raise ValueError(
+                f"A run directory must be writable, but: {error}. "
+                f"Received: run_dir={str(path)!r}"
+            ) from error
+        return directory
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> "RunDirectory":
+        """Opens the directory of a run that was started before.
+
+        Args:
+            path: The directory.
+
+        Raises:
+            ValueError: If it does not exist or is no run directory.
+        """
+        path = pathlib.Path(path)
+        if not (path / CONFIG_FILE).is_file():
+            state = "is a directory without one"
+            if not path.is_dir():
+                state = "is no directory"
+            raise ValueError(
+                "Expected the directory of a training run, with a "
+                f"{CONFIG_FILE}. Received: run_dir={str(path)!r}, which {state}"
+            )
+        return cls(path, _read_config(path))
+
+    @property
+    def picture_path(self) -> pathlib.Path:
+        """Where the picture of reconstructions goes by default."""
+        return self.path / PICTURE_FILE
+
+    def save_weights(self, model: keras.Model) -> None:
+        """Replaces the weights by those of `model`."""
+        with replacing(self.path / WEIGHTS_FILE) as temporary:
+            model.save_weights(temporary)
+
+    def trained_weights(self) -> pathlib.Path:
+        """Returns the path of the weights.
+
+        Raises:
+            ValueError: If no epoch of the run was finished.
+        """
+        path = self.path / WEIGHTS_FILE
+        if not path.is_file():
+            raise ValueError(
+                f"Expected a trained run, with a {WEIGHTS_FILE}, which is "
+                "written after the first epoch. "
+                f"Received: run_dir={str(self.path)!r}"
+            )
+        return path
+
+    def write_metrics(self, rows: list[dict[str, float]]) -> None:
+        """Replaces `metrics.csv`.
+
+        Args:
+            rows: One dict per finished epoch, all with the same keys, which
+                become the columns.
+        """
+        with replacing(self.path / METRICS_FILE) as temporary:
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """Returns the rows of `metrics.csv`, oldest first."""
+        path = self.path / METRICS_FILE
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {key: float(value) for key, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
+
+    def write_evaluation(self, values: dict[str, Any]) -> None:
+        """Replaces `evaluation.json` by `values`."""
+        self._write_json(EVALUATION_FILE, values)
+
+    def _write_json(self, name: str, values: dict[str, Any]) -> None:
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(
+                json.dumps(values, indent=2) + "\n", encoding="utf-8"
+            )
+
+    def _remove_results(self) -> None:
+        for name in (
+            WEIGHTS_FILE,
+            METRICS_FILE,
+            EVALUATION_FILE,
+            PICTURE_FILE,
+        ):
+            (self.path / name).unlink(missing_ok=True)
+        for unfinished in self.path.glob(f"{TEMPORARY_PREFIX}*"):
+            unfinished.unlink()
+
+
+def _is_empty(path: pathlib.Path) -> bool:
+    """Whether there is nothing but what a killed process left behind."""
+    return all(
+        entry.name.startswith(TEMPORARY_PREFIX) for entry in path.iterdir()
+    )
+
+
+def _read_config(path: pathlib.Path) -> RunConfig:
+    try:
+        values = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+        return RunConfig.from_dict(values)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"The {CONFIG_FILE} of a run directory must hold the "
+            f"configuration of a run, but: {error} "
+            f"Received: run_dir={str(path)!r}"
+        ) from error
+
+
+def _refuse_other_config(path: pathlib.Path, config: RunConfig) -> None:
+    there = dataclasses.asdict(_read_config(path))
+    here = dataclasses.asdict(config)
+    differences = [
+        f"{key} is {there[key]!r} there and {here[key]!r} here"
+        for key in here
+        if here[key] != there[key]
+    ]
+    if differences:
+        raise ValueError(
+            "A run directory must be used with one configuration only: "
+            f"{', '.join(differences)}. Choose another directory, or delete "
+            f"this one. Received: run_dir={str(path)!r}"
+        )

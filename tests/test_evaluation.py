@@ -1,0 +1,56 @@
+"""Tests of irevnet_tf.evaluation."""
+
+import numpy as np
+import pytest
+
+import irevnet_tf
+from irevnet_tf.evaluation import evaluate
+from irevnet_tf.evaluation import reconstruct
+from irevnet_tf.evaluation import relative_errors
+
+
+@pytest.fixture(scope="module")
+def model():
+    return irevnet_tf.IRevNet(
+        blocks=(2, 2),
+        strides=(1, 2),
+        channels=(4, 16),
+        initial_downsampling=1,
+        input_shape=(8, 8, 1),
+        classes=3,
+    )
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(size=(10, 8, 8, 1)).astype("f")
+
+
+def test_relative_error_is_per_image():
+    images = np.array([[3.0, 4.0], [0.0, 2.0], [0.0, 0.0]])
+    reconstructions = np.array([[3.0, 3.0], [0.0, 2.0], [0.5, 0.0]])
+    np.testing.assert_allclose(
+        relative_errors(images, reconstructions), [0.2, 0.0, 0.5]
+    )
+
+
+def test_images_are_rebuilt_from_their_representations(model, images):
+    rebuilt = reconstruct(model, images, batch_size=4)
+    assert rebuilt.shape == images.shape
+    assert np.max(relative_errors(images, rebuilt)) < 1e-6
+
+
+def test_evaluation_counts_correct_classes_over_uneven_batches(model, images):
+    labels = np.argmax(model(images), axis=-1)
+    labels[:3] = (labels[:3] + 1) % 3
+    result = evaluate(model, images, labels, batch_size=4)
+    assert (result.images, result.correct, result.accuracy) == (10, 7, 0.7)
+    assert 0 < result.inversion_error_mean <= result.inversion_error_max < 1e-6
+    assert 0 < result.absolute_error_max < 1e-6
+
+
+def test_evaluation_refuses_images_without_labels(model, images):
+    with pytest.raises(ValueError, match=r"len\(labels\)=9"):
+        evaluate(model, images, np.zeros(9))
+    with pytest.raises(ValueError, match=r"len\(images\)=0"):
+        evaluate(model, images[:0], np.zeros(0))
