@@ -1,0 +1,66 @@
+"""Measures accuracy and inversion error of a trained network.
+
+    irevnet-evaluate --run_dir=runs/digits
+
+Prints a table and writes it to evaluation.json in the run directory.
+"""
+
+import dataclasses
+
+from absl import flags
+
+from irevnet_tf.apps.common_flags import RUN_DIR
+from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.trained_run import TrainedRun
+from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.evaluation import Evaluation
+from irevnet_tf.evaluation import evaluate
+
+flags.declare_key_flag(RUN_DIR)
+
+
+def evaluate_run(trained: TrainedRun) -> Evaluation:
+    """Measures a run's network on its test data and records the result.
+
+    Args:
+        trained: The run, whose directory receives the `evaluation.json`.
+
+    Returns:
+        What was measured.
+    """
+    result = evaluate(
+        trained.model,
+        trained.dataset.test_images,
+        trained.dataset.test_labels,
+        trained.directory.config.batch_size,
+    )
+    trained.directory.write_evaluation(
+        {"accuracy": result.accuracy, **dataclasses.asdict(result)}
+    )
+    return result
+
+
+def table(result: Evaluation) -> str:
+    """The lines that tell a person what was measured."""
+    return (
+        f"test accuracy             {result.accuracy:.2%} "
+        f"({result.correct} of {result.images} images)\n"
+        f"inversion error, mean     {result.inversion_error_mean:.1e} "
+        "(relative, per image)\n"
+        f"inversion error, largest  {result.inversion_error_max:.1e}\n"
+        f"largest pixel difference  {result.absolute_error_max:.1e}"
+    )
+
+
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    print(table(evaluate_run(load_trained_run(RUN_DIR.value))))
+
+
+def run() -> None:
+    launch(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,119 @@
+"""Rebuilds test images from their representations and draws both.
+
+    irevnet-invert --run_dir=runs/digits --output=picture.png --count=8
+
+The picture shows the images, what the inverse of the network made of their
+representations, and the difference, amplified.
+"""
+
+import pathlib
+
+import numpy as np
+from absl import app
+from absl import flags
+
+from irevnet_tf.apps.common_flags import RUN_DIR
+from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.trained_run import TrainedRun
+from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.evaluation import reconstruct
+from irevnet_tf.pictures import FORMATS
+from irevnet_tf.pictures import inversion_figure
+from irevnet_tf.pictures import write_picture
+
+flags.declare_key_flag(RUN_DIR)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "The picture to write, a .png, .pdf or .svg file; inversion.png in the "
+    "run directory if not given.",
+)
+_COUNT = flags.DEFINE_integer(
+    "count",
+    10,
+    "Number of test images, taken from every class in turn.",
+    lower_bound=1,
+)
+
+flags.register_validator(
+    _OUTPUT,
+    lambda path: path is None or path.endswith(FORMATS),
+    f"must end in one of {', '.join(FORMATS)}",
+)
+
+
+def classes_in_turn(labels: np.ndarray, count: int) -> np.ndarray:
+    """Chooses examples so that every class comes up equally often.
+
+    Args:
+        labels: int array (N,).
+        count: int. How many to choose, at most N.
+
+    Returns:
+        int array (count,) of indices: the first example of every class, in
+        the order of the classes, then the second of every class, ...
+    """
+    occurrence = np.empty_like(labels)
+    for label in np.unique(labels):
+        of_label = labels == label
+        occurrence[of_label] = np.arange(np.sum(of_label))
+    return np.lexsort((labels, occurrence))[:count]
+
+
+def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
+    """Writes a picture of test images and their reconstructions.
+
+    Args:
+        trained: The run whose network and test data are used.
+        path: The picture to write.
+        count: Number of images.
+
+    Returns:
+        Number of images in the picture: less than `count` if there are not
+        as many.
+
+    Raises:
+        app.UsageError: If the picture cannot be written.
+    """
+    dataset = trained.dataset
+    chosen = classes_in_turn(dataset.test_labels, count)
+    images = dataset.test_images[chosen]
+    figure = inversion_figure(
+        images,
+        reconstruct(trained.model, images),
+        value_range=dataset.value_range,
+        captions=[
+            dataset.class_names[label] for label in dataset.test_labels[chosen]
+        ],
+        title=(
+            f"{trained.directory.config.model} on {dataset.name}: test images "
+            "rebuilt from their representations"
+        ),
+    )
+    try:
+        write_picture(figure, path)
+    except OSError as error:
+        raise app.UsageError(
+            f"--output must be a file that can be written, but: {error}. "
+            f"Received: --output={path}"
+        ) from error
+    return len(images)
+
+
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    trained = load_trained_run(RUN_DIR.value)
+    path = trained.directory.picture_path
+    if _OUTPUT.value is not None:
+        path = pathlib.Path(_OUTPUT.value)
+    drawn = draw_inversions(trained, path, _COUNT.value)
+    print(f"Wrote {drawn} images and their reconstructions to {path}")
+
+
+def run() -> None:
+    launch(main)
+
+
+if __name__ == "__main__":
+    run()

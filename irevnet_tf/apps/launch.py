@@ -1,0 +1,38 @@
+"""Starting an application, the same way from every entry point."""
+
+import sys
+from collections.abc import Callable
+
+from absl import app
+from absl import flags
+
+
+def launch(main: Callable[[list[str]], None]) -> None:
+    """Parses the flags, then runs `main`, then exits.
+
+    absl shows the docstring and the flags of the script that was started. A
+    console script has neither, so it is given those of the module of `main`.
+
+    Args:
+        main: The application, called with the arguments that are no flags.
+    """
+    module = sys.modules[main.__module__]
+    sys.modules["__main__"].__doc__ = module.__doc__
+    for flag in flags.FLAGS.get_key_flags_for_module(module):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    app.run(main)
+
+
+def refuse_arguments(argv: list[str]) -> None:
+    """Refuses what is no flag.
+
+    Args:
+        argv: The program's name and the arguments that are no flags.
+
+    Raises:
+        app.UsageError: If there are such arguments.
+    """
+    if len(argv) > 1:
+        raise app.UsageError(
+            f"Expected flags only. Received: {' '.join(argv[1:])}"
+        )

@@ -1,0 +1,171 @@
+"""Trains an i-RevNet and reports its test accuracy.
+
+The defaults train IRevNet28 on the digits that come with scikit-learn:
+
+    irevnet-train --run_dir=runs/digits
+
+The run directory receives the configuration, the weights and the metrics of
+every epoch; irevnet-evaluate and irevnet-invert continue from there.
+"""
+
+import dataclasses
+
+from absl import app
+from absl import flags
+
+from irevnet_tf.apps.common_flags import RUN_DIR
+from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.data import dataset_names
+from irevnet_tf.data import load_dataset
+from irevnet_tf.models.variants import VARIANTS
+from irevnet_tf.training import RunConfig
+from irevnet_tf.training import RunDirectory
+from irevnet_tf.training import build_model
+from irevnet_tf.training import train
+from irevnet_tf.training.config import PRECISIONS
+from irevnet_tf.training.trainer import steps_per_epoch
+
+flags.declare_key_flag(RUN_DIR)
+_MODEL = flags.DEFINE_enum(
+    "model", RunConfig.model, list(VARIANTS), "The network."
+)
+_DATASET = flags.DEFINE_enum(
+    "dataset", RunConfig.dataset, dataset_names(), "The data."
+)
+_EPOCHS = flags.DEFINE_integer(
+    "epochs",
+    RunConfig.epochs,
+    "Passes over the training data.",
+    lower_bound=1,
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size",
+    RunConfig.batch_size,
+    "Examples per optimizer step.",
+    lower_bound=1,
+)
+_LEARNING_RATE = flags.DEFINE_float(
+    "learning_rate",
+    RunConfig.learning_rate,
+    "Peak learning rate, reached after the warm-up; from there it falls to "
+    "zero along a cosine.",
+)
+_WARMUP_EPOCHS = flags.DEFINE_integer(
+    "warmup_epochs",
+    RunConfig.warmup_epochs,
+    "Epochs in which the learning rate rises from zero; fewer than --epochs.",
+    lower_bound=0,
+)
+_WEIGHT_DECAY = flags.DEFINE_float(
+    "weight_decay",
+    RunConfig.weight_decay,
+    "Decoupled weight decay: every step shrinks convolution and dense "
+    "kernels by the learning rate times this.",
+    lower_bound=0.0,
+)
+_DROPOUT_RATE = flags.DEFINE_float(
+    "dropout_rate",
+    RunConfig.dropout_rate,
+    "Fraction of features dropped inside the blocks, less than 1.",
+    lower_bound=0.0,
+)
+_MEMORY_SAVING = flags.DEFINE_bool(
+    "memory_saving",
+    RunConfig.memory_saving,
+    "Rebuild activations by inversion in the backward pass instead of "
+    "storing them.",
+)
+_MIXED_PRECISION = flags.DEFINE_enum(
+    "mixed_precision",
+    RunConfig.mixed_precision,
+    list(PRECISIONS),
+    "Keras dtype policy.",
+)
+_SEED = flags.DEFINE_integer(
+    "seed",
+    RunConfig.seed,
+    "Seed of the initial weights, the order of the data, the shifts and the "
+    "dropout.",
+    lower_bound=0,
+    upper_bound=2**31 - 1,
+)
+
+flags.register_validator(
+    _LEARNING_RATE, lambda rate: rate > 0, "must be greater than 0"
+)
+flags.register_validator(
+    _DROPOUT_RATE, lambda rate: rate < 1, "must be less than 1"
+)
+
+
+@flags.multi_flags_validator(
+    ["epochs", "warmup_epochs"], "must leave epochs after the warm-up"
+)
+def _leaves_epochs(values: dict[str, int]) -> bool:
+    return values["warmup_epochs"] < values["epochs"]
+
+
+def config_from_flags() -> RunConfig:
+    """The run's configuration, with every attribute from its flag."""
+    return RunConfig(
+        **{
+            field.name: flags.FLAGS[field.name].value
+            for field in dataclasses.fields(RunConfig)
+        }
+    )
+
+
+def train_run(run_dir: str, config: RunConfig) -> None:
+    """Trains a network, printing a summary before and the accuracy after.
+
+    Args:
+        run_dir: Path of the run directory.
+        config: The run's configuration.
+
+    Raises:
+        app.UsageError: If the configuration does not fit the data or the
+            run directory.
+    """
+    dataset = load_dataset(config.dataset)
+    steps = steps_per_epoch(dataset, config.batch_size)
+    if steps == 0:
+        raise app.UsageError(
+            "--batch_size must be at most the number of training examples "
+            f"(={len(dataset.train_images)}). "
+            f"Received: --batch_size={config.batch_size}"
+        )
+    try:
+        model = build_model(config, dataset)
+        directory = RunDirectory.create(run_dir, config)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    height, width, channels = dataset.image_shape
+    print(
+        f"model       {config.model}, {model.count_params():,} parameters\n"
+        f"data        {dataset.name}, {len(dataset.train_images):,} images "
+        f"for training, {len(dataset.test_images):,} for testing, "
+        f"{height}x{width}x{channels}\n"
+        f"steps       {config.epochs} epochs of {steps} steps of "
+        f"{config.batch_size} images\n"
+        f"directory   {directory.path}",
+        flush=True,
+    )
+    last = train(model, dataset, directory)
+    print(
+        f"Test accuracy after the last epoch: {last['val_accuracy']:.2%}",
+        flush=True,
+    )
+
+
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    train_run(RUN_DIR.value, config_from_flags())
+
+
+def run() -> None:
+    launch(main)
+
+
+if __name__ == "__main__":
+    run()
