@@ -107,13 +107,19 @@ def _leaves_epochs(values: dict[str, int]) -> bool:
 
 
 def config_from_flags() -> RunConfig:
-    """The run's configuration, with every attribute from its flag."""
-    return RunConfig(
-        **{
-            field.name: flags.FLAGS[field.name].value
-            for field in dataclasses.fields(RunConfig)
-        }
-    )
+    """The run's configuration, with every attribute from its flag.
+
+    Raises:
+        app.UsageError: If a value is out of its range.
+    """
+    values = {
+        field.name: flags.FLAGS[field.name].value
+        for field in dataclasses.fields(RunConfig)
+    }
+    try:
+        return RunConfig(**values)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
 
 
 def train_run(run_dir: str, config: RunConfig) -> None:

@@ -1,0 +1,284 @@
+"""Tests of irevnet_tf.apps."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from absl import app
+from absl import flags
+from absl.testing import flagsaver
+from matplotlib.image import imread
+
+from irevnet_tf.apps import demo
+from irevnet_tf.apps import evaluate
+from irevnet_tf.apps import invert
+from irevnet_tf.apps import train
+from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.training import RunConfig
+from irevnet_tf.training import RunDirectory
+
+MODULES = (demo, evaluate, invert, train)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def restore_dtype_policy():
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+def call(module, *arguments):
+    """Runs an app's main function as the command line would."""
+    with flagsaver.flagsaver():
+        rest = flags.FLAGS(["program", *arguments])
+        module.main(rest)
+
+
+TRAIN_FLAGS = ("--epochs=1", "--warmup_epochs=0", "--batch_size=256")
+
+
+@dataclasses.dataclass
+class Demo:
+    """What the demo left and said."""
+
+    path: pathlib.Path
+    output: str
+
+
+@pytest.fixture(scope="module")
+def finished_demo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        call(demo, f"--run_dir={path}", *TRAIN_FLAGS)
+    return Demo(path, output.getvalue())
+
+
+@pytest.fixture
+def run_dir(finished_demo):
+    """The directory of a finished run, of one epoch."""
+    return finished_demo.path
+
+
+def files(path):
+    return sorted(entry.name for entry in path.iterdir())
+
+
+def test_demo_introduces_the_run_and_sums_up(finished_demo):
+    output = finished_demo.output
+    assert "model       IRevNet28, 956,122 parameters" in output
+    assert (
+        "data        digits, 1,437 images for training, 360 for testing, 8x8x1"
+        in output
+    )
+    assert "steps       1 epochs of 5 steps of 256 images" in output
+    assert "Test accuracy after the last epoch: " in output
+    assert "\ninversion error, largest  " in output
+    assert "\nparameters                956,122\n" in output
+    assert output.endswith(f"{finished_demo.path / 'inversion.png'}\n")
+
+
+def test_run_directory_is_complete(run_dir):
+    assert files(run_dir) == [
+        "config.json",
+        "evaluation.json",
+        "inversion.png",
+        "metrics.csv",
+        "model.weights.h5",
+    ]
+    assert RunDirectory.open(run_dir).config == RunConfig(
+        epochs=1, warmup_epochs=0, batch_size=256
+    )
+
+
+def test_evaluate_agrees_with_training_and_records_the_result(run_dir, capsys):
+    (run_dir / "evaluation.json").unlink()
+    call(evaluate, f"--run_dir={run_dir}")
+    output = capsys.readouterr().out
+    recorded = json.loads((run_dir / "evaluation.json").read_text())
+    assert recorded["images"] == 360
+    assert recorded["accuracy"] == recorded["correct"] / 360
+    last = RunDirectory.open(run_dir).read_metrics()[-1]
+    assert recorded["accuracy"] == pytest.approx(last["val_accuracy"])
+    assert 0 < recorded["inversion_error_mean"] < 1e-5
+    assert recorded["inversion_error_max"] < 1e-5
+    assert f"({recorded['correct']} of 360 images)" in output
+    assert f"{recorded['inversion_error_max']:.1e}" in output
+
+
+def test_invert_writes_the_picture_it_is_asked_for(run_dir, tmp_path, capsys):
+    path = tmp_path / "new" / "picture.png"
+    call(invert, f"--run_dir={run_dir}", f"--output={path}", "--count=3")
+    assert "Wrote 3 images" in capsys.readouterr().out
+    small = imread(path)
+    assert small.shape[1] < imread(run_dir / "inversion.png").shape[1]
+
+
+def test_invert_takes_every_class_in_turn():
+    labels = np.array([2, 2, 0, 1, 0, 2, 0])
+    assert invert.classes_in_turn(labels, 5).tolist() == [2, 3, 0, 4, 1]
+    assert sorted(invert.classes_in_turn(labels, 99)) == list(range(7))
+
+
+def test_unfinished_run_is_said_to_be_unfinished(run_dir, tmp_path, capsys):
+    config = dataclasses.replace(
+        RunDirectory.open(run_dir).config, epochs=9, seed=1
+    )
+    directory = RunDirectory.create(tmp_path, config)
+    weights = (run_dir / "model.weights.h5").read_bytes()
+    (tmp_path / "model.weights.h5").write_bytes(weights)
+    directory.write_metrics([{"epoch": 1}])
+    load_trained_run(tmp_path)
+    assert "This run has finished 1 of 9 epochs." in capsys.readouterr().out
+
+
+def test_run_of_another_configuration_is_refused(run_dir):
+    before = (run_dir / "model.weights.h5").read_bytes()
+    with pytest.raises(app.UsageError, match="seed is 0 there and 4 here"):
+        call(train, f"--run_dir={run_dir}", *TRAIN_FLAGS, "--seed=4")
+    assert (run_dir / "model.weights.h5").read_bytes() == before
+
+
+def test_batch_larger_than_the_data_is_refused(tmp_path):
+    with pytest.raises(
+        app.UsageError, match=r"\(=1437\). Received: --batch_size=1438"
+    ):
+        call(train, f"--run_dir={tmp_path / 'run'}", "--batch_size=1438")
+    assert files(tmp_path) == []
+
+
+def test_network_too_coarse_for_the_data_is_refused(tmp_path):
+    with pytest.raises(app.UsageError, match="divisible by"):
+        call(train, f"--run_dir={tmp_path / 'run'}", "--model=IRevNet301")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("module", [evaluate, invert])
+def test_missing_run_directory_is_refused(module, tmp_path):
+    with pytest.raises(app.UsageError, match="which is no directory"):
+        call(module, f"--run_dir={tmp_path / 'missing'}")
+
+
+@pytest.mark.parametrize("module", [evaluate, invert])
+def test_run_without_weights_is_refused(module, tmp_path):
+    RunDirectory.create(tmp_path, RunConfig())
+    with pytest.raises(app.UsageError, match="written after the first epoch"):
+        call(module, f"--run_dir={tmp_path}")
+
+
+def test_damaged_weights_are_refused(run_dir, tmp_path):
+    RunDirectory.create(tmp_path, RunDirectory.open(run_dir).config)
+    weights = (run_dir / "model.weights.h5").read_bytes()
+    (tmp_path / "model.weights.h5").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(app.UsageError, match="model.weights.h5"):
+        call(evaluate, f"--run_dir={tmp_path}")
+
+
+def test_output_that_cannot_be_written_is_refused(run_dir, tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "picture.png"
+    with pytest.raises(app.UsageError, match=f"Received: --output={path}"):
+        call(invert, f"--run_dir={run_dir}", f"--output={path}", "--count=1")
+
+
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--model=VGG16", "should be one of <IRevNet28|"),
+        ("--dataset=mnist", "should be one of <digits>"),
+        ("--epochs=0", "--epochs=0: 0 is not a positive integer"),
+        ("--epochs=3", "must leave epochs after the warm-up"),
+        ("--batch_size=0", "--batch_size=0: 0 is not a positive integer"),
+        ("--learning_rate=0", "--learning_rate=0.0: must be greater than 0"),
+        ("--warmup_epochs=-1", "-1 is not a non-negative integer"),
+        ("--weight_decay=-1", "-1.0 is not a non-negative number"),
+        ("--dropout_rate=1", "--dropout_rate=1.0: must be less than 1"),
+        ("--mixed_precision=half", "<float32|mixed_bfloat16|mixed_float16>"),
+        (
+            "--seed=-1",
+            "--seed=-1: -1 is not an integer in the range [0, 2147483647]",
+        ),
+        ("--count=0", "--count=0: 0 is not a positive integer"),
+        ("--output=picture.xyz", "must end in one of .pdf, .png, .svg"),
+    ],
+)
+def test_flags_out_of_range_are_refused(flag, message):
+    with flagsaver.flagsaver(), pytest.raises(flags.Error) as error:
+        flags.FLAGS(["program", "--run_dir=run", flag])
+    assert message in str(error.value)
+
+
+def test_run_directory_flag_is_required():
+    with (
+        flagsaver.flagsaver(),
+        pytest.raises(
+            flags.IllegalFlagValueError, match="--run_dir must have a value"
+        ),
+    ):
+        flags.FLAGS(["program"])
+
+
+def test_value_that_only_the_configuration_refuses_is_a_usage_error(tmp_path):
+    with pytest.raises(app.UsageError, match="Received: weight_decay=nan"):
+        call(train, f"--run_dir={tmp_path / 'run'}", "--weight_decay=nan")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arguments_that_are_no_flags_are_refused(module, tmp_path):
+    with pytest.raises(app.UsageError, match="Received: stray words"):
+        call(module, f"--run_dir={tmp_path / 'run'}", "stray", "words")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "module, text, flag",
+    [
+        (train, "Trains an i-RevNet", "--learning_rate:"),
+        (evaluate, "Measures accuracy and inversion error", "--run_dir:"),
+        (invert, "Rebuilds test images", "--output:"),
+    ],
+)
+def test_console_script_helps_with_its_own_flags(
+    module, text, flag, monkeypatch, capsys
+):
+    # absl defines --help once, which flagsaver would undo.
+    app.define_help_flags()
+    monkeypatch.setattr(sys, "argv", [f"irevnet-{module.__name__}", "--help"])
+    monkeypatch.setattr(sys.modules["__main__"], "__doc__", None)
+    with flagsaver.flagsaver(), pytest.raises(SystemExit):
+        module.run()
+    output = capsys.readouterr().out
+    assert text in output and flag in output and "--run_dir:" in output
+    assert ("--learning_rate:" in output) == (module is train)
+
+
+def test_module_starts_as_a_program(tmp_path):
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "irevnet_tf.apps.evaluate",
+            f"--run_dir={tmp_path / 'missing'}",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 1
+    assert "Measures accuracy and inversion error" in finished.stdout + (
+        finished.stderr
+    )
+    assert "missing', which is no directory" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_every_attribute_of_a_run_has_a_flag_with_its_default():
+    with flagsaver.flagsaver():
+        flags.FLAGS(["program", "--run_dir=run"])
+        assert train.config_from_flags() == RunConfig()
