@@ -5,7 +5,7 @@
 #   make lint   check style and formatting
 #   make clean  remove the environments and everything that was built
 #
-# DEMO_FLAGS are passed on to the demo: make demo DEMO_FLAGS="--epochs=60"
+# DEMO_FLAGS are passed on to the demo: make demo DEMO_FLAGS="--epochs=20"
 
 PYTHON ?= python3
 DEMO_FLAGS ?=
