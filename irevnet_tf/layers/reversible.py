@@ -37,7 +37,8 @@ class ReversibleSequence(StreamLayer):
         ValueError: if `blocks` is empty or holds other layers, or if a
             residual has an activity regularizer (with `memory_saving`), which
             would count twice.
-        NotImplementedError: for second derivatives, with `memory_saving`.
+        NotImplementedError: for second derivatives outside a `tf.function`,
+            with `memory_saving`.
 
     Reference:
         Section 1 and 3.1 of https://arxiv.org/abs/1802.07088 for the idea;
@@ -108,28 +109,31 @@ class ReversibleSequence(StreamLayer):
 
         @tf.custom_gradient
         def run(inputs, weights):
-            # Without this, a tape around an eager step would keep what the
-            # blocks compute; their gradient is given below.
-            y, kept = tf.nest.map_structure(
-                tf.stop_gradient, (inputs, weights)
-            )
+            y, kept = inputs, weights
+            eager = tf.executing_eagerly()
+            if eager:
+                # A tape around an eager step would keep what the blocks
+                # compute, although their gradient is given below. A graph
+                # keeps what its backward pass reads, and no more.
+                y, kept = tf.nest.map_structure(tf.stop_gradient, (y, kept))
             blocks = list(zip(functions, kept, states, strict=True))
             for block, block_weights, state in blocks:
                 y, new_state = block.forward(y, block_weights, state, training)
                 new_states.append(new_state)
 
             def gradient(*dy):
-                return first_order(dy, (inputs, weights))
+                if eager:
+                    return _once_differentiable(pull_back)(dy, inputs, weights)
+                return pull_back(dy)
 
-            @tf.custom_gradient
-            def first_order(dy, _):
+            def pull_back(dy):
                 x, gradients = y, []
                 for block, block_weights, state in reversed(blocks):
                     x, dy, block_gradients = block.backward(
                         x, dy, block_weights, state, training
                     )
                     gradients.append(block_gradients)
-                return (dy, gradients[::-1]), _refuse_second_order
+                return dy, gradients[::-1]
 
             return y, gradient
 
@@ -205,8 +209,17 @@ def _values(block):
     )
 
 
-def _refuse_second_order(*_):
-    raise NotImplementedError(
-        "Second derivatives need `memory_saving=False`: the memory-saving "
-        "backward pass has no gradient of its own."
-    )
+def _once_differentiable(pull_back):
+    """Let the gradient of `pull_back(dy)` fail, instead of being wrong.
+
+    It depends on more than dy, but a tape cannot see that, since the eager
+    forward pass hides its steps. So what it depends on comes as arguments.
+    """
+
+    def refuse(*_):
+        raise NotImplementedError(
+            "Second derivatives of an eager step need `memory_saving=False`, "
+            "or a tf.function around them."
+        )
+
+    return tf.custom_gradient(lambda dy, *_: (pull_back(dy), refuse))
