@@ -108,6 +108,7 @@ def _constructor(variant):
     input_size = spec.pop("input_size")
     default_classes = spec.pop("classes")
     default_dropout = spec.pop("dropout_rate")
+    default_name = variant.lower()
 
     def constructor(
         include_top=True,
@@ -117,7 +118,7 @@ def _constructor(variant):
         pooling=None,
         classes=default_classes,
         classifier_activation="softmax",
-        name=variant.lower(),
+        name=default_name,
         *,
         dropout_rate=default_dropout,
         memory_saving=True,

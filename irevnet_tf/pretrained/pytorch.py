@@ -86,7 +86,9 @@ def _variables_by_name(model):
         for layer in block.residual.layers:
             # The authors' Sequential has a Dropout even where its rate is 0,
             # and pads inside the convolution.
-            if isinstance(layer, keras.layers.ZeroPadding2D | keras.layers.Dropout):
+            if isinstance(
+                layer, keras.layers.ZeroPadding2D | keras.layers.Dropout
+            ):
                 continue
             names.update(_parameters(f"{prefix}.{position}", layer))
             position += 2 if layer.name == "conv2" else 1

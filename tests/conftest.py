@@ -1,0 +1,34 @@
+"""Settings of all tests, and networks that several of them use."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cases  # noqa: E402  (TensorFlow reads its log level on import)
+import keras  # noqa: E402
+import pytest  # noqa: E402
+
+# These need two devices, which a process has to ask for at its start.
+# test_two_devices.py runs them.
+collect_ignore = ["two_devices"]
+
+
+@pytest.fixture(autouse=True)
+def _clean_keras_state():
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def trained_weights():
+    """Return a function from a family of networks to its trained weights."""
+    cache = {}
+
+    def get(family):
+        if family not in cache:
+            cache[family] = cases.train(family).get_weights()
+        return cache[family]
+
+    return get

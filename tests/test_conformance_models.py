@@ -1,0 +1,163 @@
+"""Every kind of network against every guarantee of a model."""
+
+import cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import irevnet_tf
+
+each_family = pytest.mark.parametrize("family", cases.FAMILIES)
+
+
+@pytest.fixture
+def images():
+    return cases.digits(8)[0]
+
+
+@pytest.fixture
+def trained(trained_weights):
+    """Return a function that builds a family with its trained weights."""
+
+    def get(family, **overrides):
+        model = cases.build(family, **overrides)
+        model.set_weights(trained_weights(family))
+        return model
+
+    return get
+
+
+@each_family
+def test_fresh_network_is_inverted(family, images):
+    model = cases.build(family)
+    z = irevnet_tf.encoder(model)(images)
+    error = cases.relative_error(irevnet_tf.invert(model)(z), images)
+    assert error < 1e-6
+
+
+@each_family
+def test_trained_network_is_inverted(family, images, trained):
+    model = trained(family)
+    z = irevnet_tf.encoder(model)(images)
+    error = cases.relative_error(irevnet_tf.invert(model)(z), images)
+    assert error < 1e-6
+
+
+@each_family
+@pytest.mark.parametrize("policy", cases.POLICIES)
+def test_low_precision_residuals_keep_a_close_inverse(
+    family, policy, images, trained
+):
+    keras.config.set_dtype_policy(policy)
+    model = trained(family)
+    compute_dtypes = {
+        layer.compute_dtype
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.Conv2D)
+    }
+    assert compute_dtypes == {keras.config.dtype_policy().compute_dtype}
+    z = irevnet_tf.encoder(model)(images)
+    assert z.dtype == tf.float32
+    error = cases.relative_error(irevnet_tf.invert(model)(z), images)
+    assert error < (1e-6 if policy == "float32" else 2e-2)
+
+
+@each_family
+@pytest.mark.parametrize("memory_saving", [True, False])
+def test_every_stage_is_a_point_to_invert_from(family, memory_saving, images):
+    model = cases.build(family, memory_saving=memory_saving)
+    for stage in (1, 2):
+        z = irevnet_tf.encoder(model, stage)(images)
+        by_number = irevnet_tf.invert(model, stage)(z)
+        assert cases.relative_error(by_number, images) < 1e-6
+        by_name = irevnet_tf.invert(model, f"stage{stage}_merge")(z)
+        np.testing.assert_array_equal(by_name, by_number)
+
+
+@each_family
+def test_memory_saving_does_not_change_the_output(family, images, trained):
+    saving = trained(family)
+    plain = trained(family, memory_saving=False)
+    np.testing.assert_allclose(saving(images), plain(images), atol=1e-6)
+
+
+@each_family
+def test_any_size_works_with_one_set_of_weights(family, trained):
+    model = trained(family, input_shape=(None, None, 3))
+    encoder, decoder = irevnet_tf.encoder(model), irevnet_tf.invert(model)
+    for size in ((16, 16), (24, 8), (32, 16)):
+        x = np.random.default_rng(0).random((2, *size, 3), "float32")
+        assert model(x).shape == (2, cases.CLASSES)
+        assert cases.relative_error(decoder(encoder(x)), x) < 1e-6
+
+
+@each_family
+def test_keras_file_keeps_outputs_and_inverse(
+    family, images, trained, tmp_path
+):
+    model = trained(family)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images), model(images))
+    z = irevnet_tf.encoder(loaded)(images)
+    error = cases.relative_error(irevnet_tf.invert(loaded)(z), images)
+    assert error < 1e-6
+
+
+@each_family
+def test_encoder_and_decoder_files_fit_together(
+    family, images, trained, tmp_path
+):
+    model = trained(family)
+    irevnet_tf.encoder(model).save(tmp_path / "encoder.keras")
+    irevnet_tf.invert(model).save(tmp_path / "decoder.keras")
+    encoder = keras.saving.load_model(tmp_path / "encoder.keras")
+    decoder = keras.saving.load_model(tmp_path / "decoder.keras")
+    assert cases.relative_error(decoder(encoder(images)), images) < 1e-6
+
+
+@each_family
+def test_autoencoder_file_keeps_both_directions(
+    family, images, trained, tmp_path
+):
+    model = trained(family)
+    encoder, decoder = irevnet_tf.encoder(model), irevnet_tf.invert(model)
+    both = keras.Model(encoder.input, decoder(encoder.output))
+    both.save(tmp_path / "both.keras")
+    loaded = keras.saving.load_model(tmp_path / "both.keras")
+    assert cases.relative_error(loaded(images), images) < 1e-6
+
+
+@each_family
+def test_weights_file_round_trip(family, images, trained, tmp_path):
+    model = trained(family)
+    model.save_weights(tmp_path / "model.weights.h5")
+    twin = cases.build(family, weights=tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(twin(images), model(images))
+
+
+@each_family
+def test_saved_model_of_both_directions(family, images, trained, tmp_path):
+    model = trained(family)
+    encoder, decoder = irevnet_tf.encoder(model), irevnet_tf.invert(model)
+    archive = keras.export.ExportArchive()
+    for name, part in (("forward", encoder), ("inverse", decoder)):
+        spec = tf.TensorSpec((None, *part.input_shape[1:]), name=name)
+        archive.add_endpoint(name, part, input_signature=[spec])
+    archive.write_out(tmp_path / "saved", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "saved")
+    z = loaded.forward(images)
+    np.testing.assert_allclose(z, encoder(images), atol=1e-5)
+    assert cases.relative_error(loaded.inverse(z), images) < 1e-6
+
+
+@each_family
+def test_fit_evaluate_and_predict(family):
+    model = cases.compile(cases.build(family))
+    x, y = cases.digits(32)
+    history = model.fit(x, y, batch_size=8, epochs=6, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    assert model.evaluate(x, y, verbose=0)[0] < 3
+    predictions = model.predict(x, batch_size=16, verbose=0)
+    np.testing.assert_allclose(predictions.sum(axis=-1), 1, atol=1e-5)
