@@ -8,7 +8,6 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 from absl import app
@@ -25,13 +24,6 @@ from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 
 MODULES = (demo, evaluate, invert, train)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def restore_dtype_policy():
-    policy = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(policy)
 
 
 def call(module, *arguments):
