@@ -27,6 +27,8 @@ setup(
         # together with a run of the whole test suite.
         "keras>=3.15.1,<3.16",
         "tensorflow>=2.21,<2.22",
+        # Read here to check weights files that Keras writes.
+        "h5py>=3.11",
         # The first releases of these three that are built for NumPy 2.
         "matplotlib>=3.9",
         "numpy>=2.0",

@@ -46,6 +46,7 @@ FAMILIES = {
 }
 IMAGE_SHAPE = (16, 16, 3)
 CLASSES = 10
+LOSS = "sparse_categorical_crossentropy"
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 PAIR = ((None, 8, 8, 4), (None, 8, 8, 4))
@@ -140,7 +141,7 @@ def build(family, **overrides):
 def compile(model, learning_rate=0.05, **kwargs):
     model.compile(
         keras.optimizers.SGD(learning_rate, momentum=0.9),
-        "sparse_categorical_crossentropy",
+        LOSS,
         metrics=["accuracy"],
         **kwargs,
     )

@@ -6,11 +6,13 @@ from irevnet_tf.layers.channels import InjectivePadding
 from irevnet_tf.layers.coupling import AdditiveCoupling
 from irevnet_tf.layers.downsampling import InvertibleDownsampling
 from irevnet_tf.layers.inverse import Inverse
+from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
 
 __all__ = [
     "AdditiveCoupling",
+    "BatchNormalization",
     "BottleneckResidual",
     "ChannelMerge",
     "ChannelSplit",

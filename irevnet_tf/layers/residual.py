@@ -2,6 +2,7 @@
 
 import keras
 
+from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.stream import check_positive_int
 
 # The authors' networks were trained with PyTorch's defaults; Keras' momentum
@@ -80,7 +81,13 @@ class BottleneckResidual(keras.layers.Layer):
         if self.stride > 1 and first > 1:
             # PyTorch pads a strided convolution on all sides; Keras' "same"
             # would pad right and below only.
-            layers += [self._sublayer(keras.layers.ZeroPadding2D, first // 2)]
+            layers += [
+                self._sublayer(
+                    keras.layers.ZeroPadding2D,
+                    first // 2,
+                    data_format="channels_last",
+                )
+            ]
             padding = "valid"
         else:
             padding = "same"
@@ -98,7 +105,7 @@ class BottleneckResidual(keras.layers.Layer):
 
     def _norm_relu(self, index):
         norm = self._sublayer(
-            keras.layers.BatchNormalization,
+            BatchNormalization,
             epsilon=EPSILON,
             momentum=MOMENTUM,
             name=f"norm{index}",

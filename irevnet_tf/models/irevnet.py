@@ -12,6 +12,7 @@ from irevnet_tf.layers import InjectivePadding
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.downsampling import check_divisible
+from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.residual import EPSILON
 from irevnet_tf.layers.residual import default_initializer
 from irevnet_tf.layers.stream import check_positive_int
@@ -165,7 +166,7 @@ def IRevNet(
 
 
 def _activate(x):
-    x = keras.layers.BatchNormalization(
+    x = BatchNormalization(
         epsilon=EPSILON,
         momentum=HEAD_MOMENTUM,
         dtype=stream_dtype(),

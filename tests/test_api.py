@@ -1,0 +1,60 @@
+"""The public names are exactly these."""
+
+import inspect
+
+import pytest
+
+import irevnet_tf
+from irevnet_tf import layers
+
+
+def test_public_names():
+    assert irevnet_tf.__all__ == [
+        "IRevNet",
+        "IRevNet28",
+        "IRevNet56",
+        "IRevNet163",
+        "IRevNet300",
+        "IRevNet301",
+        "convert_state_dict",
+        "encoder",
+        "invert",
+        "layers",
+    ]
+    assert layers.__all__ == [
+        "AdditiveCoupling",
+        "BatchNormalization",
+        "BottleneckResidual",
+        "ChannelMerge",
+        "ChannelSplit",
+        "InjectivePadding",
+        "Inverse",
+        "InvertibleDownsampling",
+        "ReversibleSequence",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in irevnet_tf.__all__ if n.startswith("IRevNet")][1:]
+)
+def test_variants_have_the_signature_of_keras_applications(name):
+    constructor = getattr(irevnet_tf, name)
+    parameters = inspect.signature(constructor).parameters
+    assert list(parameters)[:8] == [
+        "include_top",
+        "weights",
+        "input_tensor",
+        "input_shape",
+        "pooling",
+        "classes",
+        "classifier_activation",
+        "name",
+    ]
+    assert constructor.__name__ == name
+    assert name in constructor.__doc__
+
+
+@pytest.mark.parametrize("module", [irevnet_tf, layers])
+def test_public_names_are_documented(module):
+    for name in module.__all__:
+        assert inspect.getdoc(getattr(module, name))

@@ -1,0 +1,251 @@
+"""Memory-saving training against plain training, in every mode."""
+
+import cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from irevnet_tf import layers
+
+each_family = pytest.mark.parametrize("family", cases.FAMILIES)
+
+# What half precision leaves of a gradient: the rebuilt inputs of a block are
+# off by a float32 rounding, which F's half-precision rounding can blow up to
+# its own size.
+TOLERANCES = {
+    "float32": 1e-5,
+    "mixed_bfloat16": 5e-2,
+    "mixed_float16": 5e-2,
+}
+
+
+@pytest.fixture
+def twins(trained_weights):
+    """Return a function that builds a saving and a plain trained network."""
+
+    def get(family, change=lambda model: None, **overrides):
+        pair = [
+            cases.build(family, memory_saving=memory_saving, **overrides)
+            for memory_saving in (True, False)
+        ]
+        for model in pair:
+            model.set_weights(trained_weights(family))
+            change(model)
+        cases.copy_values(*pair)
+        return pair
+
+    return get
+
+
+def step(model, mode="graph", training=True):
+    """Return loss and all gradients of one step, by the input and weights.
+
+    Whatever the step assigns stays in the model.
+    """
+    images, labels = cases.digits(8)
+    images = tf.constant(images)
+    sources = [images, *(v.value for v in model.trainable_variables)]
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            predictions = model(images, training=training)
+            losses = keras.losses.sparse_categorical_crossentropy(
+                labels, predictions
+            )
+            loss = tf.reduce_mean(losses) + sum(model.losses)
+        return loss, tape.gradient(loss, sources)
+
+    if mode != "eager":
+        gradients = tf.function(
+            gradients, jit_compile=mode == "jit", autograph=False
+        )
+    return gradients()
+
+
+def assert_same_step(saving, plain, tolerance=1e-5, **kwargs):
+    loss, gradients = step(saving, **kwargs)
+    plain_loss, plain_gradients = step(plain, **kwargs)
+    np.testing.assert_allclose(loss, plain_loss, rtol=tolerance)
+    assert cases.relative_error(gradients, plain_gradients) < tolerance
+    # Statistics have moved once, and seeds of dropout advanced once.
+    for ours, theirs in zip(
+        saving.non_trainable_variables,
+        plain.non_trainable_variables,
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=1e-5)
+
+
+@each_family
+@pytest.mark.parametrize("mode", ["graph", "eager", "jit"])
+def test_gradients_of_a_trained_network(family, mode, twins):
+    assert_same_step(*twins(family), mode=mode)
+
+
+@each_family
+def test_gradients_in_inference_mode(family, twins):
+    assert_same_step(*twins(family), training=False)
+
+
+@pytest.mark.parametrize("family", ["bijective", "injective_dropout"])
+@pytest.mark.parametrize("policy", cases.POLICIES)
+@pytest.mark.parametrize("mode", ["graph", "jit"])
+def test_gradients_under_policy(family, policy, mode, twins):
+    keras.config.set_dtype_policy(policy)
+    assert_same_step(*twins(family), tolerance=TOLERANCES[policy], mode=mode)
+
+
+def _freeze_body(model):
+    for layer in model.layers:
+        layer.trainable = layer.name in ("head_norm", "predictions")
+
+
+def _freeze_stage(model):
+    model.get_layer("stage1").trainable = False
+
+
+def _freeze_block(model):
+    model.get_layer("stage2").blocks[1].trainable = False
+
+
+def _freeze_norm(model):
+    residual = model.get_layer("stage2").blocks[1].residual
+    residual.layers[0].trainable = False
+
+
+def _regularize(model):
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.kernel.regularizer = keras.regularizers.L2(0.01)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_freeze_body, _freeze_stage, _freeze_block, _freeze_norm, _regularize],
+)
+@pytest.mark.parametrize("mode", ["graph", "eager"])
+def test_gradients_with(change, mode, twins):
+    assert_same_step(*twins("injective_dropout", change), mode=mode)
+
+
+@pytest.mark.parametrize("change", [_freeze_stage, _freeze_block])
+def test_frozen_weights_and_statistics_stay(change, twins):
+    model, _ = twins("injective_dropout", change)
+    frozen = {
+        "_freeze_stage": model.get_layer("stage1"),
+        "_freeze_block": model.get_layer("stage2").blocks[1],
+    }[change.__name__]
+    before = [v.numpy() for v in frozen.variables if "seed" not in v.path]
+    cases.compile(model).train_on_batch(*cases.digits(8))
+    after = [v.numpy() for v in frozen.variables if "seed" not in v.path]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_blocks_can_be_frozen_and_freed_between_steps(twins):
+    saving, plain = twins("injective")
+    for trainable in (True, False, True):
+        for model in (saving, plain):
+            model.get_layer("stage1").blocks[1].trainable = trainable
+        assert_same_step(saving, plain)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=str
+)
+def test_fit_ends_with_the_weights_of_plain_fit(options, twins):
+    for model in (pair := twins("injective_dropout")):
+        cases.compile(model, 0.01, **options)
+        keras.utils.set_random_seed(3)
+        model.fit(*cases.digits(24), batch_size=8, shuffle=False, verbose=0)
+    saving, plain = pair
+    assert cases.relative_error(saving.weights, plain.weights) < 1e-5
+
+
+def test_second_derivatives_in_a_graph(twins):
+    def penalty(model):
+        images = tf.constant(cases.digits(4)[0])
+        variables = [v.value for v in model.trainable_variables]
+
+        @tf.function(autograph=False)
+        def gradient():
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    inner.watch(images)
+                    score = tf.reduce_sum(model(images)[:, 0])
+                slope = inner.gradient(score, images)
+                penalty = tf.reduce_sum(slope**2)
+            return outer.gradient(
+                penalty, variables, unconnected_gradients="zero"
+            )
+
+        return gradient()
+
+    saving, plain = twins("bijective")
+    assert cases.relative_error(penalty(saving), penalty(plain)) < 1e-4
+
+
+def test_second_derivatives_of_an_eager_step_are_refused():
+    model = cases.build("bijective")
+    images = tf.constant(cases.digits(2)[0])
+    with tf.GradientTape() as outer:
+        outer.watch(images)
+        with tf.GradientTape() as inner:
+            inner.watch(images)
+            score = tf.reduce_sum(model(images)[:, 0])
+        slope = inner.gradient(score, images)
+    with pytest.raises(NotImplementedError, match="memory_saving=False"):
+        outer.gradient(slope, images)
+
+
+def test_blocks_of_one_kind_share_one_trace():
+    model = cases.build("bijective", blocks=(6, 4))
+    cases.compile(model).train_on_batch(*cases.digits(4))
+    for name in ("stage1", "stage2"):
+        kinds = model.get_layer(name)._functions._of_kind.values()
+        # The first block of a stage has a stride, the others do not.
+        assert len(kinds) == 2
+        for functions in kinds:
+            count = functions.backward.experimental_get_tracing_count()
+            assert count == 1
+
+
+def test_residuals_of_any_kind_with_names_of_their_own():
+    def sequence(memory_saving):
+        keras.utils.set_random_seed(5)
+        blocks = []
+        for _ in range(4):
+            inputs = keras.Input((6,))
+            x = keras.layers.Dense(12, activation="tanh")(inputs)
+            x = keras.layers.LayerNormalization()(x)
+            residual = keras.Model(inputs, keras.layers.Dense(6)(x))
+            blocks.append(layers.AdditiveCoupling(residual))
+        return layers.ReversibleSequence(blocks, memory_saving=memory_saving)
+
+    results = []
+    x = tf.random.stateless_normal((5, 6), (1, 2))
+    for memory_saving in (True, False):
+        layer = sequence(memory_saving)
+        with tf.GradientTape() as tape:
+            y1, y2 = layer((x, 2 * x))
+            loss = tf.reduce_sum(y1**2 + tf.sin(y2))
+        results.append(
+            tape.gradient(loss, [v.value for v in layer.trainable_variables])
+        )
+        kinds = layer._functions._of_kind
+    assert cases.relative_error(*results) < 1e-5
+    assert len(kinds) == 0
+    saving = sequence(True)
+    saving((x, x))
+    assert len(saving._functions._of_kind) == 1
+
+
+def test_activity_regularizers_are_refused():
+    residual = keras.layers.Dense(4, activity_regularizer="l2")
+    with pytest.raises(ValueError, match="no activity regularizer.*Received"):
+        layers.ReversibleSequence([layers.AdditiveCoupling(residual)])
+    layers.ReversibleSequence(
+        [layers.AdditiveCoupling(residual)], memory_saving=False
+    )

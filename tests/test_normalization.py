@@ -1,0 +1,48 @@
+"""BatchNorm's statistics, against NumPy in double precision."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from irevnet_tf.layers.normalization import BatchNormalization
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_statistics_of_channels_that_hardly_vary(axis):
+    # A standard deviation far below the mean, as behind padding.
+    values = np.random.default_rng(0).normal(0.1, 1e-4, (32, 32, 32, 3))
+    layer = BatchNormalization(axis=axis, momentum=0.0, epsilon=1e-12)
+    values = values.astype("float32")
+    inputs = values.transpose(0, 3, 1, 2) if axis == 1 else values
+    layer(inputs, training=True)
+    exact = values.astype("float64")
+    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=3e-7)
+    np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("training", [False, True])
+def test_agrees_with_keras(axis, training):
+    x = tf.random.stateless_normal((4, 3, 5, 3), (1, 2))
+    ours = BatchNormalization(axis=axis)
+    theirs = keras.layers.BatchNormalization(axis=axis)
+    results = []
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=training)
+            loss = tf.reduce_sum(tf.sin(y))
+        results.append([y, tape.gradient(loss, x), *layer.weights])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_masks_are_left_to_keras():
+    x = tf.random.stateless_normal((2, 5, 3), (1, 2))
+    mask = tf.constant([[True] * 3 + [False] * 2] * 2)
+    ours, theirs = BatchNormalization(), keras.layers.BatchNormalization()
+    a, b = (layer(x, training=True, mask=mask) for layer in (ours, theirs))
+    np.testing.assert_allclose(a, b, atol=1e-6)

@@ -1,0 +1,93 @@
+"""Memory-saving training on two mirrored replicas against plain training."""
+
+import cases
+import keras
+import pytest
+import tensorflow as tf
+
+from irevnet_tf import layers
+
+IMAGES, LABELS = cases.digits(16)
+
+
+def gradients_of_a_step(strategy, family, weights, policy="float32", **kwargs):
+    """Return what one step of SGD with rate 1 takes off the weights.
+
+    Also returns the moving statistics behind it.
+    """
+    keras.config.set_dtype_policy(policy)
+    with strategy.scope():
+        model = cases.build(family, **kwargs)
+        model.set_weights(weights)
+        model.compile(keras.optimizers.SGD(1.0), cases.LOSS)
+        seeds = [v for v in model.variables if "seed" in v.path]
+        for seed in seeds:
+            seed.assign([7, 0])
+        data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(16)
+        before = [v.numpy() for v in model.trainable_variables]
+        model.fit(data, shuffle=False, verbose=0)
+    after = [v.numpy() for v in model.trainable_variables]
+    statistics = [v.numpy() for v in model.non_trainable_variables]
+    return [a - b for a, b in zip(before, after, strict=True)], statistics
+
+
+@pytest.mark.parametrize(
+    "family", ["bijective", "injective", "injective_dropout"]
+)
+def test_gradients_of_a_trained_network(family, strategy, trained_weights):
+    saving, plain = (
+        gradients_of_a_step(
+            strategy,
+            family,
+            trained_weights(family),
+            memory_saving=memory_saving,
+        )
+        for memory_saving in (True, False)
+    )
+    assert cases.relative_error(saving[0], plain[0]) < 1e-5
+    assert cases.relative_error(saving[1], plain[1]) < 1e-6
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_gradients_under_policy(policy, strategy, trained_weights):
+    saving, plain = (
+        gradients_of_a_step(
+            strategy,
+            "injective_dropout",
+            trained_weights("injective_dropout"),
+            policy,
+            memory_saving=memory_saving,
+        )
+        for memory_saving in (True, False)
+    )
+    assert cases.relative_error(saving[0], plain[0]) < 5e-2
+
+
+def test_synchronized_batch_norm(strategy):
+    """Its exchange between replicas cannot happen in a traced function."""
+
+    def step(memory_saving):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            blocks = []
+            for _ in range(3):
+                norm = keras.layers.BatchNormalization(synchronized=True)
+                convolution = keras.layers.Conv2D(3, 3, padding="same")
+                residual = keras.Sequential([norm, convolution])
+                blocks.append(layers.AdditiveCoupling(residual))
+            inputs = keras.Input((8, 8, 6))
+            x = layers.ChannelSplit()(inputs)
+            x = layers.ReversibleSequence(blocks, memory_saving=memory_saving)(
+                x
+            )
+            x = layers.ChannelMerge()(x)
+            x = keras.layers.GlobalAveragePooling2D()(x)
+            model = keras.Model(inputs, keras.layers.Dense(4)(x))
+            model.compile(keras.optimizers.SGD(1.0), "mse")
+            x = tf.random.stateless_normal((16, 8, 8, 6), (1, 2))
+            y = tf.random.stateless_normal((16, 4), (3, 4))
+            data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+            model.fit(data, epochs=2, shuffle=False, verbose=0)
+        return [v.numpy() for v in model.weights]
+
+    assert cases.relative_error(step(True), step(False)) < 1e-5
