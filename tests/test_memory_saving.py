@@ -1,5 +1,9 @@
 """Memory-saving training against plain training, in every mode."""
 
+import pathlib
+import subprocess
+import sys
+
 import cases
 import keras
 import numpy as np
@@ -242,10 +246,141 @@ def test_residuals_of_any_kind_with_names_of_their_own():
     assert len(saving._functions._of_kind) == 1
 
 
-def test_activity_regularizers_are_refused():
-    residual = keras.layers.Dense(4, activity_regularizer="l2")
-    with pytest.raises(ValueError, match="no activity regularizer.*Received"):
-        layers.ReversibleSequence([layers.AdditiveCoupling(residual)])
-    layers.ReversibleSequence(
-        [layers.AdditiveCoupling(residual)], memory_saving=False
-    )
+class AddsLoss(keras.layers.Dense):
+    def call(self, inputs):
+        self.add_loss(tf.reduce_sum(inputs))
+        return super().call(inputs)
+
+
+@pytest.mark.parametrize(
+    "residual",
+    [keras.layers.Dense(4, activity_regularizer="l2"), AddsLoss(4)],
+)
+def test_losses_of_residuals_are_refused(residual):
+    x = tf.ones((2, 4)), tf.ones((2, 4))
+    layer = layers.ReversibleSequence([layers.AdditiveCoupling(residual)])
+    with pytest.raises(ValueError, match="must not add losses.*Received"):
+        layer(x)
+    layer.memory_saving = False
+    layer(x)
+    assert len(layer.losses) == 1
+
+
+class Shuffle(keras.layers.Layer):
+    """Permutes channels by a seed that is configuration, not state."""
+
+    def __init__(self, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def call(self, inputs):
+        order = np.random.default_rng(self.seed).permutation(6)
+        return tf.gather(inputs, order, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+def _named_like_their_function():
+    return [
+        keras.layers.Activation("relu", name="relu"),
+        keras.layers.Activation("tanh", name="tanh"),
+    ]
+
+
+def _functions_of_one_name():
+    def scale(factor):
+        def function(x):
+            return factor * x
+
+        return function
+
+    return [keras.layers.Activation(scale(factor)) for factor in (2.0, -3.0)]
+
+
+def _seeds_as_configuration():
+    return [Shuffle(seed) for seed in (1, 2, 3)]
+
+
+def _changed_afterwards():
+    residuals = [layers.BottleneckResidual(6, 1, (1, 1, 1), 2) for _ in "ab"]
+    residuals[1].layers[0].epsilon = 0.5
+    return residuals
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        _named_like_their_function,
+        _functions_of_one_name,
+        _seeds_as_configuration,
+        _changed_afterwards,
+    ],
+)
+def test_blocks_that_compute_differently_share_nothing(create):
+    residuals = create()
+    x = tf.random.stateless_normal((2, 4, 4, 6), (1, 2))
+    outputs = []
+    for memory_saving in (True, False):
+        layer = layers.ReversibleSequence(
+            [layers.AdditiveCoupling(residual) for residual in residuals],
+            memory_saving=memory_saving,
+        )
+        outputs.append(layer((x, 2 * x)))
+    assert cases.relative_error(*outputs) < 1e-6
+
+
+class Custom(keras.layers.Layer):
+    """Has sublayers and `call`, and relies on Keras for the rest."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(6)
+
+    def call(self, inputs):
+        return tf.sin(self.dense(inputs))
+
+
+def test_residuals_that_only_define_call():
+    blocks = [layers.AdditiveCoupling(Custom()) for _ in range(3)]
+    layer = layers.ReversibleSequence(blocks)
+    x = tf.random.stateless_normal((2, 6), (1, 2))
+    y = layer((x, 2 * x))
+    assert cases.relative_error(layer.inverse(y), (x, 2 * x)) < 1e-6
+
+
+def test_shared_layers_are_refused():
+    dense = keras.layers.Dense(4)
+    blocks = [layers.AdditiveCoupling(dense) for _ in range(2)]
+    with pytest.raises(ValueError, match="must not share.*Received: .*dense"):
+        layers.ReversibleSequence(blocks)
+
+
+@pytest.mark.parametrize("count", [-1, 5])
+def test_impossible_zero_channels(count):
+    with pytest.raises(ValueError, match=f"Received: zero_channels={count}"):
+        layer = layers.AdditiveCoupling(
+            keras.layers.Dense(4), zero_channels=count
+        )
+        layer.build(((None, 4), (None, 4)))
+
+
+def test_memory_does_not_grow_with_depth():
+    """Peak memory of a process that trains few blocks, and many."""
+    script = pathlib.Path(__file__).with_name("peak_memory.py")
+
+    def per_block(memory_saving):
+        peaks = [
+            float(
+                subprocess.run(
+                    [sys.executable, script, str(depth), memory_saving],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout
+            )
+            for depth in (2, 10)
+        ]
+        return (peaks[1] - peaks[0]) / 8
+
+    assert per_block("1") < 0.2 * per_block("0")

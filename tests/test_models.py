@@ -90,9 +90,10 @@ def test_pooled_features_and_probabilities_are_those_of_the_parts():
     np.testing.assert_allclose(pooled(images), expected, atol=1e-6)
 
 
-def test_input_tensor_of_another_layer():
+def test_input_tensor_of_other_layers():
     image = keras.Input((32, 32, 1))
-    stem = keras.layers.Conv2D(3, 3, strides=2, padding="same")(image)
+    scale = keras.Sequential([keras.layers.Rescaling(2.0)])
+    stem = keras.layers.Conv2D(3, 3, strides=2, padding="same")(scale(image))
     model = cases.build("injective", input_tensor=stem, input_shape=None)
     assert model.input_shape == (None, 32, 32, 1)
     x = tf.random.stateless_normal((2, 32, 32, 1), (1, 2))
@@ -108,7 +109,8 @@ def test_nested_and_extended_models_are_inverted():
     head = keras.layers.Dense(3)
     nested = keras.Sequential([base, head])
     extended = keras.Model(base.input, head(base.output))
-    for model in (base, nested, extended, irevnet_tf.encoder(base)):
+    scaled = keras.Sequential([keras.layers.Rescaling(1.0), base, head])
+    for model in (base, nested, scaled, extended, irevnet_tf.encoder(base)):
         z = irevnet_tf.encoder(model)(images)
         error = cases.relative_error(irevnet_tf.invert(model)(z), images)
         assert error < 1e-6
@@ -143,6 +145,8 @@ BAD_ARGUMENTS = [
         {"blocks": (), "strides": (), "channels": ()},
         r"non-empty.*Received: blocks=\(\)",
     ),
+    ({"blocks": 4}, "sequence with an entry for each stage.*blocks=4"),
+    ({"kernel_sizes": 3}, "three odd.*kernel_sizes=3"),
     ({"blocks": (2, 0)}, "`blocks` must be a positive integer.*blocks=0"),
     ({"channels": (8, -2)}, "positive integer. Received: channels=-2"),
     ({"channels": (8, 2.5)}, "positive integer. Received: channels=2.5"),
@@ -161,8 +165,14 @@ BAD_ARGUMENTS = [
     ({"kernel_sizes": (3, 3)}, "three odd.*kernel_sizes=.3, 3."),
     ({"kernel_sizes": (3, 2, 3)}, "three odd.*kernel_sizes=.3, 2, 3."),
     ({"bottleneck_ratio": 9}, "at most the number of filters.*ratio=9"),
-    ({"input_shape": (17, 16, 3)}, "is 2. Received: height=17, width=16"),
-    ({"input_shape": (16, 15, 3)}, "is 2. Received: height=16, width=15"),
+    (
+        {"input_shape": (17, 16, 3)},
+        "divisible by 2. Received: height=17, width=16",
+    ),
+    (
+        {"input_shape": (16, 15, 3)},
+        "divisible by 2. Received: height=16, width=15",
+    ),
     ({"input_shape": (16, 16)}, r"\(height, width, channels\).*\(16, 16\)"),
     ({"input_shape": (16, 16, None)}, "known number of channels"),
     ({"input_tensor": np.zeros((1, 16, 16, 3))}, "must be a Keras tensor"),
@@ -186,7 +196,7 @@ def test_size_that_only_the_call_knows(size):
         "bijective", input_shape=(None, None, 3), include_top=False
     )
     images = np.zeros((1, *size, 3), "float32")
-    message = f"is 8. Received: height={size[0]}, width={size[1]}"
+    message = f"divisible by 8. Received: height={size[0]}, width={size[1]}"
     with pytest.raises(ValueError, match=message):
         model(images)
     with pytest.raises(ValueError, match=message):
@@ -200,7 +210,9 @@ def test_size_that_only_the_running_graph_knows():
     spec = tf.TensorSpec((None, None, None, 3))
     forward = tf.function(lambda x: model(x), input_signature=[spec])
     assert forward(tf.zeros((1, 16, 16, 3))).shape == (1, 2, 2, 192)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="is 8. Received"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="divisible by 8. Rec"
+    ):
         forward(tf.zeros((1, 15, 16, 3)))
 
 

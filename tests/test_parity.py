@@ -252,5 +252,12 @@ def test_state_dicts_that_do_not_fit(network, change, message):
 
 def test_model_that_is_no_irevnet(network):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match="must be an i-RevNet. Received"):
+    with pytest.raises(ValueError, match="must be an i-RevNet.*Received"):
         irevnet_tf.convert_state_dict(network[1], model)
+
+
+def test_extended_model(network):
+    base, state = network
+    model = keras.Model(base.input, keras.layers.Dense(3)(base.output))
+    with pytest.raises(ValueError, match="before extending it. Received"):
+        irevnet_tf.convert_state_dict(state, model)

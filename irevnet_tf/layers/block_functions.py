@@ -13,6 +13,9 @@ import json
 import keras
 import tensorflow as tf
 
+# Where the configuration of a Functional model refers to layers by name.
+_GRAPH_KEYS = ("inbound_nodes", "input_layers", "output_layers")
+
 
 class BlockFunctions:
     """`forward`, `inverse` and `backward` of all blocks of one kind.
@@ -43,7 +46,7 @@ class BlockFunctions:
             Outputs (y1, y2), and a list as long as `state` with the new value
             of what F assigned to, and None for the rest.
         """
-        residual, new_state = self._residual(
+        residual, new_state = self._run_residual(
             inputs[1], weights, state, training
         )
         return self._block.couple(inputs, residual), new_state
@@ -51,7 +54,7 @@ class BlockFunctions:
     def inverse(self, outputs, weights, state, training):
         """Return the inputs (x1, x2) that `forward` makes `outputs` from."""
         x2 = self._block.residual_input(outputs)
-        residual, _ = self._residual(x2, weights, state, training)
+        residual, _ = self._run_residual(x2, weights, state, training)
         return self._block.uncouple(outputs, x2, residual)
 
     def backward(self, outputs, output_gradients, weights, state, training):
@@ -74,7 +77,7 @@ class BlockFunctions:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             x2 = self._block.residual_input(outputs)
             tape.watch([x2, *weights])
-            residual, _ = self._residual(x2, weights, state, training)
+            residual, _ = self._run_residual(x2, weights, state, training)
             residual = tf.cast(residual, x2.dtype)
         gradient, *weight_gradients = tape.gradient(
             residual,
@@ -86,14 +89,20 @@ class BlockFunctions:
         input_gradients = self._block.pull_back(output_gradients, gradient)
         return inputs, input_gradients, weight_gradients
 
-    def _residual(self, x2, weights, state, training):
+    def _run_residual(self, x2, weights, state, training):
         residual = self._block.residual
         values = [
             *zip(residual.trainable_variables, weights, strict=True),
             *zip(residual.non_trainable_variables, state, strict=True),
         ]
-        with keras.StatelessScope(values) as scope:
+        with keras.StatelessScope(values, collect_losses=True) as scope:
             output = residual(x2, training=training)
+        if scope.losses:
+            raise ValueError(
+                "Residuals must not add losses (by `add_loss` or an activity "
+                "regularizer) if `memory_saving` is True, since F runs twice "
+                f"in a step. Received: residual={residual.name}"
+            )
         new_state = [
             scope.get_current_value(variable)
             for variable in residual.non_trainable_variables
@@ -123,17 +132,25 @@ def _traced(method):
 def kind_of(block):
     """Return a key that blocks share if one trace can serve them all.
 
-    That is: the same configuration but for names and seeds (which are state),
-    and the same sublayers frozen, for a frozen BatchNorm computes otherwise.
+    That is: the same configuration of all layers, but for names and seeds
+    (which are state), and the same ones frozen, for a frozen BatchNorm
+    computes otherwise. A residual with parts from elsewhere than Keras and
+    this package has a kind of its own: its configuration need not tell all.
     """
-    frozen = tuple(
-        layer.trainable for layer in block.residual._flatten_layers()
-    )
+    layers = list(block.residual._flatten_layers())
+    if not all(_is_known(type(layer).__module__) for layer in layers):
+        return id(block)
+    # Serialized layer by layer: a composite's configuration does not show
+    # what has been changed on its parts.
+    configs = [keras.saving.serialize_keras_object(layer) for layer in layers]
+    if not all(map(_has_known_parts, configs)):
+        return id(block)
     variables = tuple(
         (variable.trainable, tuple(variable.shape), variable.dtype)
         for variable in block.residual.variables
     )
-    return _configuration(block), frozen, variables
+    geometry = block.stride, block.zero_channels, block.compute_dtype
+    return json.dumps(_without_names(configs, {})), variables, geometry
 
 
 def is_synchronized(block):
@@ -144,28 +161,43 @@ def is_synchronized(block):
     )
 
 
-def _configuration(block):
-    try:
-        config = keras.saving.serialize_keras_object(block)
-    except NotImplementedError:  # A residual without get_config.
-        return id(block)
-    names = {}
-    return json.dumps(_without_names(config["config"], names), default=str)
+def _is_known(module):
+    return (module or "").split(".")[0] in ("keras", "irevnet_tf")
 
 
-def _without_names(config, names):
-    """Number the names in a serialized layer by order of appearance."""
+def _has_known_parts(config):
+    """Return whether a serialized layer holds no foreign object or function."""
+    if isinstance(config, dict):
+        is_lambda = config.get("class_name") == "__lambda__"
+        if is_lambda or not _is_known(config.get("module", "keras")):
+            return False
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        return all(map(_has_known_parts, config))
+    return True
+
+
+def _without_names(config, names, in_graph=False):
+    """Number the names in serialized layers by order of appearance.
+
+    Names are the values of "name", and where a Functional model lists the
+    edges of its graph.
+    """
     if isinstance(config, dict):
         if isinstance(config.get("name"), str):
             names.setdefault(config["name"], f"#{len(names)}")
         return {
-            key: _without_names(value, names)
+            key: _without_names(
+                value, names, in_graph or key == "name" or key in _GRAPH_KEYS
+            )
             for key, value in config.items()
             if key not in ("seed", "shared_object_id", "build_config")
         }
     if isinstance(config, list | tuple):
-        return [_without_names(value, names) for value in config]
-    return names.get(config, config) if isinstance(config, str) else config
+        return [_without_names(value, names, in_graph) for value in config]
+    if in_graph and isinstance(config, str):
+        return names.get(config, config)
+    return config
 
 
 def _after(first, then):

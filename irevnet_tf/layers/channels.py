@@ -25,14 +25,7 @@ class ChannelSplit(StreamLayer):
     """
 
     def compute_output_shape(self, input_shape):
-        *rest, channels = input_shape
-        if channels % 2:
-            raise ValueError(
-                "The number of channels must be even to be split into two "
-                f"streams. Received: channels={channels}"
-            )
-        half = (*rest, channels // 2)
-        return half, half
+        return split_shape(input_shape)
 
     def compute_inverse_shape(self, output_shape):
         return merged_shape(output_shape)
@@ -62,7 +55,7 @@ class ChannelMerge(StreamLayer):
         return merged_shape(input_shape)
 
     def compute_inverse_shape(self, output_shape):
-        return ChannelSplit.compute_output_shape(self, output_shape)
+        return split_shape(output_shape)
 
     def call(self, inputs):
         return tf.concat(inputs, axis=-1)
@@ -107,14 +100,31 @@ class InjectivePadding(StreamLayer):
         return (*rest, channels - self.channels)
 
     def call(self, inputs):
-        unpadded = [[0, 0]] * (inputs.shape.rank - 1)
-        return tf.pad(inputs, [*unpadded, [0, self.channels]])
+        return append_zeros(inputs, self.channels)
 
     def inverse(self, outputs):
         return outputs[..., : -self.channels]
 
     def get_config(self):
         return {**super().get_config(), "channels": self.channels}
+
+
+def append_zeros(x, channels: int):
+    """Return `x` with that many channels of zeros behind its own."""
+    unpadded = [[0, 0]] * (x.shape.rank - 1)
+    return tf.pad(x, [*unpadded, [0, channels]])
+
+
+def split_shape(shape):
+    """Return the pair of shapes that a tensor of `shape` is split into."""
+    *rest, channels = shape
+    if channels is None or channels % 2:
+        raise ValueError(
+            "The number of channels must be known and even to be split into "
+            f"two streams. Received: channels={channels}"
+        )
+    half = (*rest, channels // 2)
+    return half, half
 
 
 def merged_shape(shapes):

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.channels import append_zeros
 from irevnet_tf.layers.downsampling import psi
 from irevnet_tf.layers.downsampling import psi_inverse
 from irevnet_tf.layers.downsampling import psi_inverse_shape
@@ -23,7 +24,8 @@ class AdditiveCoupling(StreamLayer):
     F is never inverted, so any layer will do. The next block carries y1 and
     feeds y2 to its own F. Forward and inverse have to run F in the same mode:
     the inverse of a pass with `training=True` needs `training=True`, and the
-    same batch, if F contains BatchNorm.
+    same batch, if F contains BatchNorm; dropout has no inverse there, for its
+    mask is drawn anew.
 
     Example:
 
@@ -67,17 +69,22 @@ class AdditiveCoupling(StreamLayer):
                 f"Received: residual={residual!r}"
             )
         if zero_channels:
-            check_positive_int("zero_channels", zero_channels)
+            zero_channels = check_positive_int("zero_channels", zero_channels)
         self.residual = residual
         self.stride = check_positive_int("stride", stride)
         self.zero_channels = zero_channels
 
     def build(self, input_shape):
         _, shape2 = input_shape
-        if not self.residual.built:
-            self.residual.build(shape2)
-        expected, _ = self.compute_output_shape(input_shape[::-1])
-        received = self.residual.compute_output_shape(shape2)
+        if self.zero_channels > shape2[-1]:
+            raise ValueError(
+                "`zero_channels` must be at most the channels of x2. Received: "
+                f"zero_channels={self.zero_channels}, channels={shape2[-1]}"
+            )
+        # A symbolic call builds any layer, whether it has a `build` or not.
+        x2 = keras.KerasTensor(shape2, dtype=self.compute_dtype)
+        received = self.residual(x2).shape
+        _, expected = self.compute_output_shape(input_shape)
         if tuple(received)[1:] != tuple(expected)[1:]:
             raise ValueError(
                 "`residual` must map x2 to the shape of psi(x1), which is "
@@ -125,9 +132,7 @@ class AdditiveCoupling(StreamLayer):
         x2 = psi_inverse(outputs[0], self.stride)
         if not self.zero_channels:
             return x2
-        known = x2[..., : -self.zero_channels]
-        unpadded = [[0, 0]] * (x2.shape.rank - 1)
-        return tf.pad(known, [*unpadded, [0, self.zero_channels]])
+        return append_zeros(x2[..., : -self.zero_channels], self.zero_channels)
 
     def uncouple(self, outputs, x2, residual):
         """Return (x1, x2), given (y1, y2), x2 and `residual` = F(x2)."""

@@ -64,10 +64,12 @@ def check_divisible(size, divisor: int) -> None:
     height, width = size
     if any(side is not None and side % divisor for side in size):
         raise ValueError(
-            "Height and width must be divisible by the network's total "
-            f"downsampling, which is {divisor}. "
-            f"Received: height={height}, width={width}"
+            f"{_divisible_by(divisor)} Received: height={height}, width={width}"
         )
+
+
+def _divisible_by(divisor):
+    return f"Height and width must be divisible by {divisor}."
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -109,7 +111,9 @@ class InvertibleDownsampling(StreamLayer):
     def __init__(self, block_size, divisor=None, **kwargs):
         super().__init__(**kwargs)
         self.block_size = check_positive_int("block_size", block_size)
-        self.divisor = check_positive_int("divisor", divisor or block_size)
+        self.divisor = check_positive_int(
+            "divisor", block_size if divisor is None else divisor
+        )
         if self.divisor % self.block_size:
             raise ValueError(
                 "`divisor` must be a multiple of `block_size`. Received: "
@@ -135,10 +139,7 @@ class InvertibleDownsampling(StreamLayer):
         if None not in size:
             return inputs
         actual = tf.shape(inputs)[1:3]
-        message = (
-            "Height and width must be divisible by the network's total "
-            f"downsampling, which is {self.divisor}. Received:"
-        )
+        message = f"{_divisible_by(self.divisor)} Received:"
         fits = tf.reduce_all(actual % self.divisor == 0)
         with tf.control_dependencies(
             [tf.debugging.Assert(fits, [message, actual])]

@@ -29,11 +29,12 @@ class Inverse(StreamLayer):
     """
 
     def __init__(self, layer, **kwargs):
-        super().__init__(**kwargs)
         if not hasattr(layer, "inverse"):
             raise ValueError(
                 f"`layer` must have a method `inverse`. Received: layer={layer}"
             )
+        kwargs.setdefault("dtype", layer.dtype_policy)
+        super().__init__(**kwargs)
         self.layer = layer
         parameters = inspect.signature(layer.inverse).parameters
         self._passes_training = "training" in parameters

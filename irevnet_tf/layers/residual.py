@@ -1,6 +1,7 @@
 """F, the residual function of an i-RevNet block."""
 
 import keras
+import numpy as np
 
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.stream import check_positive_int
@@ -159,9 +160,9 @@ def check_kernel_sizes(kernel_sizes):
     They must be odd: with an even one there is no padding that keeps the size
     the same on both sides.
     """
-    sizes = tuple(kernel_sizes)
-    odd = all(isinstance(k, int) and k > 0 and k % 2 for k in sizes)
-    if len(sizes) != 3 or not odd:
+    sizes = tuple(kernel_sizes) if np.iterable(kernel_sizes) else ()
+    sizes = tuple(check_positive_int("kernel_sizes", k) for k in sizes)
+    if len(sizes) != 3 or not all(size % 2 for size in sizes):
         raise ValueError(
             "`kernel_sizes` must be three odd positive integers. "
             f"Received: kernel_sizes={kernel_sizes}"

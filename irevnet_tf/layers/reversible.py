@@ -34,14 +34,14 @@ class ReversibleSequence(StreamLayer):
         A pair of tensors as the last block returns it.
 
     Raises:
-        ValueError: if `blocks` is empty or holds other layers, or if a
-            residual has an activity regularizer (with `memory_saving`), which
-            would count twice.
+        ValueError: if `blocks` is empty, holds other layers, or shares a
+            layer between two residuals; when called with `memory_saving`, if
+            a residual adds a loss, which would count twice.
         NotImplementedError: for second derivatives outside a `tf.function`,
             with `memory_saving`.
 
     Reference:
-        Section 1 and 3.1 of https://arxiv.org/abs/1802.07088 for the idea;
+        Sections 1 and 3.1 of https://arxiv.org/abs/1802.07088 for the idea;
         https://arxiv.org/abs/1707.04585 (RevNet), algorithm 1, for the
         backward pass.
     """
@@ -56,9 +56,8 @@ class ReversibleSequence(StreamLayer):
                 "`blocks` must be a non-empty list of AdditiveCoupling "
                 f"layers. Received: blocks={blocks}"
             )
+        _refuse_shared_layers(self.blocks)
         self.memory_saving = memory_saving
-        if memory_saving:
-            self._refuse_activity_regularizers()
         self._functions = _FunctionCache()
 
     def build(self, input_shape):
@@ -89,7 +88,8 @@ class ReversibleSequence(StreamLayer):
         Args:
             outputs: pair of float tensors.
             training: bool, the mode of the residuals, whose state is left as
-                it is.
+                it is. With dropout, `training=True` draws new masks and
+                does not give the input back.
         """
         if not self.memory_saving:
             for block in reversed(self.blocks):
@@ -97,13 +97,13 @@ class ReversibleSequence(StreamLayer):
             return tuple(outputs)
         for block in reversed(self.blocks):
             weights, state = _values(block)
-            outputs = self._functions.of(block).inverse(
+            outputs = self._functions.for_block(block).inverse(
                 tuple(outputs), weights, state, bool(training)
             )
         return outputs
 
     def _memory_saving_call(self, inputs, training):
-        functions = [self._functions.of(block) for block in self.blocks]
+        functions = [self._functions.for_block(block) for block in self.blocks]
         weights, states = zip(*map(_values, self.blocks), strict=True)
         new_states = []
 
@@ -148,17 +148,6 @@ class ReversibleSequence(StreamLayer):
                     variable.assign(value)
         return outputs
 
-    def _refuse_activity_regularizers(self):
-        for block in self.blocks:
-            for layer in block.residual._flatten_layers():
-                if layer.activity_regularizer is not None:
-                    raise ValueError(
-                        "Residuals must have no activity regularizer if "
-                        "`memory_saving` is True, since F runs twice in a "
-                        f"step. Received: layer={layer.name} with "
-                        f"activity_regularizer={layer.activity_regularizer}"
-                    )
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -188,13 +177,30 @@ class _FunctionCache:
     def __init__(self):
         self._of_kind = {}
 
-    def of(self, block):
+    def for_block(self, block):
         if is_synchronized(block):
             return BlockFunctions(block, traced=False)
         kind = kind_of(block)
         if kind not in self._of_kind:
             self._of_kind[kind] = BlockFunctions(block)
         return self._of_kind[kind]
+
+
+def _refuse_shared_layers(blocks):
+    """Raise ValueError if two residuals have a layer in common.
+
+    Its state would change between the blocks, which the backward pass could
+    not tell apart.
+    """
+    seen = set()
+    for block in blocks:
+        for layer in block.residual._flatten_layers():
+            if id(layer) in seen:
+                raise ValueError(
+                    "`blocks` must not share layers between their residuals. "
+                    f"Received: blocks with the shared layer {layer.name}"
+                )
+            seen.add(id(layer))
 
 
 def _values(block):

@@ -1,5 +1,7 @@
 """What all layers of the invertible stream have in common."""
 
+import numbers
+
 import keras
 
 
@@ -33,9 +35,10 @@ class StreamLayer(keras.layers.Layer):
 
 
 def check_positive_int(name: str, value) -> int:
-    """Return `value` if it is a positive integer, else raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    """Return `value` as an int if it is a positive integer, else raise."""
+    is_integer = isinstance(value, numbers.Integral)
+    if isinstance(value, bool) or not is_integer or value < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )
-    return value
+    return int(value)

@@ -12,8 +12,8 @@ def encoder(model, end=None) -> keras.Model:
 
     Args:
         model: i-RevNet, with or without its classifier, or a model that
-            extends one (`keras.Model(base.input, head(base.output))`, or
-            `keras.Sequential([base, head])`).
+            extends one (`keras.Model(base.input, head(base.output))`) or
+            holds one (`keras.Sequential([base, head])`).
         end: optional point to stop at: the number of a stage, from 1, or the
             name of a layer of the invertible part that returns one tensor,
             such as `"stage2_merge"`. Defaults to the last stage.
@@ -21,7 +21,9 @@ def encoder(model, end=None) -> keras.Model:
     Returns:
         A Functional model that shares the weights. For images
         `(batch, height, width, channels)` it returns the representation
-        `(batch, height / d, width / d, channels')`, float32.
+        `(batch, height / d, width / d, channels')`, float32. It takes what the
+        i-RevNet takes as input: an `input_tensor` that other layers computed
+        is computed here, too.
 
     Raises:
         ValueError: if `model` is no i-RevNet, or has no such `end`.
@@ -39,8 +41,8 @@ def invert(model, start=None) -> keras.Model:
     of the result is the `layers.Inverse` of one of the model's and shares its
     weights, so it follows the model's training.
 
-    A representation that no image has, of an injective network, is mapped to
-    the image of the nearest one that it can have where zeros were padded.
+    In an injective network some representations belong to no image. What its
+    padding knows to be zero is set to zero on the way.
 
     Args:
         model: i-RevNet, its `encoder`, or any model that `encoder` takes.
@@ -49,7 +51,9 @@ def invert(model, start=None) -> keras.Model:
     Returns:
         A Functional model from representations
         `(batch, height / d, width / d, channels')` to float32 images
-        `(batch, height, width, channels)`.
+        `(batch, height, width, channels)`: what the layer `stem` received,
+        which is not the model's input if it was built on an `input_tensor`
+        that other layers computed.
 
     Raises:
         ValueError: if `model` is no i-RevNet, or has no such `start`.
@@ -78,48 +82,49 @@ def _body(model, point):
         raise ValueError(
             f"`model` must be a Keras model. Received: model={model!r}"
         )
-    nested = _nested_base(model)
-    if nested is not None:
-        return _body(nested, point)
-    body = _invertible_chain(model)
+    model, body = _find_chain(model)
     if not body:
         raise ValueError(
-            "`model` must be an i-RevNet or start with one. "
+            "`model` must be an i-RevNet, or hold or extend one. "
             f"Received: model={model.name} with layers "
             f"{[layer.name for layer in model.layers][:8]}"
         )
     if point is None:
         return model, body
-    names = [layer.name for layer in body]
-    wanted = f"stage{point}_merge" if isinstance(point, int) else point
-    layers = [
-        layer
+    points = [
+        layer.name
         for layer in body
-        if layer.name == wanted and keras.utils.is_keras_tensor(layer.output)
+        if keras.utils.is_keras_tensor(layer.output)
     ]
-    if not layers:
+    is_stage = isinstance(point, int) and not isinstance(point, bool)
+    name = f"stage{point}_merge" if is_stage else point
+    if name not in points:
         raise ValueError(
             "The point in the model must be the number of a stage or one of "
-            f"{[n for n in names if n.endswith('_merge')]}. "
-            f"Received: {point!r}"
+            f"{points}. Received: {point!r}"
         )
-    return model, body[: names.index(wanted) + 1]
+    names = [layer.name for layer in body]
+    return model, body[: names.index(name) + 1]
 
 
-def _nested_base(model):
-    """Return the model that is the first layer of `model`, if it is one."""
-    layers = [
-        layer
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-    ]
-    if layers and isinstance(layers[0], keras.Model):
-        return layers[0]
-    return None
+def _find_chain(model):
+    """Return the Functional model with the stream layers, and these.
+
+    Args:
+        model: the model itself, or one that holds it as a layer.
+    """
+    chain = _invertible_chain(model)
+    if not chain:
+        for layer in model.layers:
+            if isinstance(layer, keras.Model):
+                base, chain = _find_chain(layer)
+                if chain:
+                    return base, chain
+    return model, chain
 
 
 def _invertible_chain(model):
-    """Return the longest chain of stream layers that ends in one tensor."""
+    """Return the model's first stream layers that end in one tensor."""
     chain = []
     for layer in model.layers:
         if not isinstance(layer, StreamLayer) or isinstance(layer, Inverse):

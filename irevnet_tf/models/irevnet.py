@@ -1,6 +1,6 @@
 """The one builder of i-RevNets, as Keras Functional models."""
 
-import os
+import math
 
 import keras
 
@@ -15,8 +15,11 @@ from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.residual import EPSILON
 from irevnet_tf.layers.residual import default_initializer
-from irevnet_tf.layers.stream import check_positive_int
 from irevnet_tf.layers.stream import stream_dtype
+from irevnet_tf.models.arguments import check_activation
+from irevnet_tf.models.arguments import check_options
+from irevnet_tf.models.arguments import check_stages
+from irevnet_tf.models.arguments import padding_of_stage
 from irevnet_tf.pretrained.files import load_weights_file
 
 # The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
@@ -104,14 +107,10 @@ def IRevNet(
         Jacobsen, Smeulders, Oyallon: i-RevNet: Deep Invertible Networks, ICLR
         2018 (https://arxiv.org/abs/1802.07088).
     """
-    blocks, strides, channels = _check_stages(blocks, strides, channels)
-    _check_options(
-        initial_downsampling, dropout_rate, pooling, classes, weights
-    )
-    classifier_activation = _check_activation(classifier_activation)
-    divisor = initial_downsampling
-    for stride in strides:
-        divisor *= stride
+    blocks, strides, channels = check_stages(blocks, strides, channels)
+    check_options(initial_downsampling, dropout_rate, pooling, classes, weights)
+    classifier_activation = check_activation(classifier_activation)
+    divisor = initial_downsampling * math.prod(strides)
 
     image = _image_input(input_shape, input_tensor)
     check_divisible(image.shape[1:3], divisor)
@@ -121,7 +120,7 @@ def IRevNet(
     stages = zip(blocks, strides, channels, strict=True)
     for index, (depth, stride, width) in enumerate(stages, start=1):
         prefix = f"stage{index}"
-        padding = _padding(index, x.shape[-1], stride, width)
+        padding = padding_of_stage(index, x.shape[-1], stride, width)
         if padding:
             x = InjectivePadding(padding, name=f"{prefix}_pad")(x)
         streams = ChannelSplit(name=f"{prefix}_split")(x)
@@ -221,93 +220,3 @@ def _image_input(input_shape, input_tensor):
             f"input_tensor.shape={input_tensor.shape}"
         )
     return input_tensor
-
-
-def _padding(index, incoming, stride, width):
-    """Return how many channels of zeros stage `index` needs in front.
-
-    Args:
-        index: number of the stage, from 1, for messages.
-        incoming: channels of the merged representation before the stage.
-        stride: of the stage's first block.
-        width: the stage's channels per stream.
-    """
-    received = (
-        f"Received: stage {index} with channels={width}, stride={stride}, "
-        f"incoming={incoming}"
-    )
-    arriving = incoming * stride**2
-    if 2 * width < arriving:
-        raise ValueError(
-            "A stage must not drop information: twice its `channels` must be "
-            f"at least the incoming channels times stride**2, {arriving}. "
-            f"{received}"
-        )
-    if stride == 1 and 2 * width > arriving:
-        return 2 * width - arriving
-    if incoming % 2:
-        raise ValueError(
-            "An odd number of channels cannot be split into two streams: put "
-            "a stage with stride 1 and more channels first, or use "
-            f"`initial_downsampling`. {received}"
-        )
-    if 2 * width > arriving:
-        raise ValueError(
-            "Only a stage with stride 1 can be wider than its input; with "
-            f"stride {stride} `channels` must be {arriving // 2}. {received}"
-        )
-    return 0
-
-
-def _check_stages(blocks, strides, channels):
-    stages = {"blocks": blocks, "strides": strides, "channels": channels}
-    stages = {key: tuple(value) for key, value in stages.items()}
-    received = ", ".join(f"{key}={value}" for key, value in stages.items())
-    if len(set(map(len, stages.values()))) != 1 or not stages["blocks"]:
-        raise ValueError(
-            "`blocks`, `strides` and `channels` must be non-empty and of the "
-            f"same length. Received: {received}"
-        )
-    for key, values in stages.items():
-        for value in values:
-            check_positive_int(key, value)
-    if not set(stages["strides"]) <= {1, 2}:
-        raise ValueError(f"`strides` must be 1 or 2. Received: {received}")
-    return stages.values()
-
-
-def _check_options(
-    initial_downsampling, dropout_rate, pooling, classes, weights
-):
-    if initial_downsampling not in (1, 2, 4):
-        raise ValueError(
-            "`initial_downsampling` must be 1, 2 or 4. "
-            f"Received: initial_downsampling={initial_downsampling}"
-        )
-    if not 0 <= dropout_rate < 1:
-        raise ValueError(
-            "`dropout_rate` must be at least 0 and less than 1. "
-            f"Received: dropout_rate={dropout_rate}"
-        )
-    if pooling not in (None, "avg", "max"):
-        raise ValueError(
-            "`pooling` must be None, 'avg' or 'max'. "
-            f"Received: pooling={pooling!r}"
-        )
-    check_positive_int("classes", classes)
-    if weights is not None and not isinstance(weights, str | os.PathLike):
-        raise ValueError(
-            "`weights` must be None (random initialization) or the path of a "
-            f"weights file. Received: weights={weights!r}"
-        )
-
-
-def _check_activation(activation):
-    try:
-        return keras.activations.get(activation)
-    except ValueError as error:
-        raise ValueError(
-            "`classifier_activation` must be None, a callable or the name of "
-            "a Keras activation. Received: "
-            f"classifier_activation={activation!r}"
-        ) from error

@@ -1,5 +1,7 @@
 """The named networks: one table, one constructor each."""
 
+import math
+
 import keras
 
 from irevnet_tf.models.irevnet import IRevNet
@@ -9,6 +11,7 @@ from irevnet_tf.models.irevnet import IRevNet
 # and `classes` are those of the data each was made for.
 VARIANTS = {
     "IRevNet28": {
+        "description": "a small injective network for small images",
         "blocks": (3, 3, 3),
         "strides": (1, 2, 2),
         "channels": (16, 64, 256),
@@ -19,6 +22,7 @@ VARIANTS = {
         "classes": 10,
     },
     "IRevNet56": {
+        "description": "the paper's injective ImageNet network (a)",
         "blocks": (4, 4, 6, 4),
         "strides": (1, 2, 2, 2),
         "channels": (96, 384, 1536, 6144),
@@ -29,6 +33,7 @@ VARIANTS = {
         "classes": 1000,
     },
     "IRevNet163": {
+        "description": "the authors' injective CIFAR network",
         "blocks": (18, 18, 18),
         "strides": (1, 2, 2),
         "channels": (16, 64, 256),
@@ -39,6 +44,7 @@ VARIANTS = {
         "classes": 10,
     },
     "IRevNet300": {
+        "description": "the paper's bijective ImageNet network (b)",
         "blocks": (6, 16, 72, 6),
         "strides": (2, 2, 2, 2),
         "channels": (24, 96, 384, 1536),
@@ -49,6 +55,7 @@ VARIANTS = {
         "classes": 1000,
     },
     "IRevNet301": {
+        "description": "the authors' released bijective ImageNet network",
         "blocks": (6, 16, 72, 6),
         "strides": (2, 2, 2, 2),
         "channels": (24, 96, 384, 1536),
@@ -58,14 +65,6 @@ VARIANTS = {
         "input_size": 224,
         "classes": 1000,
     },
-}
-
-DESCRIPTIONS = {
-    "IRevNet28": "a small injective network for small images",
-    "IRevNet56": "the paper's injective ImageNet network (a)",
-    "IRevNet163": "the authors' injective CIFAR network",
-    "IRevNet300": "the paper's bijective ImageNet network (b)",
-    "IRevNet301": "the authors' released bijective ImageNet network",
 }
 
 DOCSTRING = """Build the {name} architecture, {description}.
@@ -105,6 +104,7 @@ DOCSTRING = """Build the {name} architecture, {description}.
 
 def _constructor(variant):
     spec = dict(VARIANTS[variant])
+    del spec["description"]
     input_size = spec.pop("input_size")
     default_classes = spec.pop("classes")
     default_dropout = spec.pop("dropout_rate")
@@ -139,11 +139,10 @@ def _constructor(variant):
             name=name,
         )
 
-    divisor = spec["initial_downsampling"] * 2 ** spec["strides"].count(2)
+    divisor = spec["initial_downsampling"] * math.prod(spec["strides"])
     constructor.__name__ = constructor.__qualname__ = variant
     constructor.__doc__ = DOCSTRING.format(
         name=variant,
-        description=DESCRIPTIONS[variant],
         divisor=divisor,
         **VARIANTS[variant],
     )

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
 
 # PyTorch's counter of batches, which only its cumulative average uses.
@@ -75,9 +76,12 @@ def _variables_by_name(model):
         if isinstance(layer, ReversibleSequence)
         for block in layer.blocks
     ]
-    if not blocks:
+    if not blocks or not all(
+        isinstance(block.residual, BottleneckResidual) for block in blocks
+    ):
         raise ValueError(
-            f"`model` must be an i-RevNet. Received: model={model.name}"
+            "`model` must be an i-RevNet as IRevNet builds it. "
+            f"Received: model={model.name}"
         )
     names = {}
     for index, block in enumerate(blocks):
@@ -94,6 +98,13 @@ def _variables_by_name(model):
             position += 2 if layer.name == "conv2" else 1
     names.update(_parameters("bn1", _get_layer(model, "head_norm")))
     names.update(_parameters("linear", _get_layer(model, "predictions")))
+    if len(names) != len(model.weights):
+        raise ValueError(
+            "`model` must have no weights but those of the i-RevNet: load "
+            "them before extending it. Received: "
+            f"model={model.name} with {len(model.weights)} weights, of which "
+            f"{len(names)} have a name in the authors' network"
+        )
     return names
 
 

@@ -1,0 +1,105 @@
+"""Checks of the builder's arguments, and what follows from them."""
+
+import os
+
+import keras
+import numpy as np
+
+from irevnet_tf.layers.stream import check_positive_int
+
+
+def padding_of_stage(index, incoming, stride, width):
+    """Return how many channels of zeros stage `index` needs in front.
+
+    Args:
+        index: number of the stage, from 1, for messages.
+        incoming: channels of the merged representation before the stage.
+        stride: of the stage's first block.
+        width: the stage's channels per stream.
+    """
+    received = (
+        f"Received: stage {index} with channels={width}, stride={stride}, "
+        f"incoming={incoming}"
+    )
+    arriving = incoming * stride**2
+    if 2 * width < arriving:
+        raise ValueError(
+            "A stage must not drop information: twice its `channels` must be "
+            f"at least the incoming channels times stride**2, {arriving}. "
+            f"{received}"
+        )
+    if stride == 1 and 2 * width > arriving:
+        return 2 * width - arriving
+    if incoming % 2:
+        raise ValueError(
+            "An odd number of channels cannot be split into two streams: put "
+            "a stage with stride 1 and more channels first, or use "
+            f"`initial_downsampling`. {received}"
+        )
+    if 2 * width > arriving:
+        raise ValueError(
+            "Only a stage with stride 1 can be wider than its input; with "
+            f"stride {stride} `channels` must be {arriving // 2}. {received}"
+        )
+    return 0
+
+
+def check_stages(blocks, strides, channels):
+    stages = {"blocks": blocks, "strides": strides, "channels": channels}
+    for key, value in stages.items():
+        if not np.iterable(value):
+            raise ValueError(
+                f"`{key}` must be a sequence with an entry for each stage. "
+                f"Received: {key}={value!r}"
+            )
+    stages = {key: tuple(value) for key, value in stages.items()}
+    received = ", ".join(f"{key}={value}" for key, value in stages.items())
+    if len(set(map(len, stages.values()))) != 1 or not stages["blocks"]:
+        raise ValueError(
+            "`blocks`, `strides` and `channels` must be non-empty and of the "
+            f"same length. Received: {received}"
+        )
+    stages = {
+        key: tuple(check_positive_int(key, value) for value in values)
+        for key, values in stages.items()
+    }
+    if not set(stages["strides"]) <= {1, 2}:
+        raise ValueError(f"`strides` must be 1 or 2. Received: {received}")
+    return stages.values()
+
+
+def check_options(
+    initial_downsampling, dropout_rate, pooling, classes, weights
+):
+    if initial_downsampling not in (1, 2, 4):
+        raise ValueError(
+            "`initial_downsampling` must be 1, 2 or 4. "
+            f"Received: initial_downsampling={initial_downsampling}"
+        )
+    if not 0 <= dropout_rate < 1:
+        raise ValueError(
+            "`dropout_rate` must be at least 0 and less than 1. "
+            f"Received: dropout_rate={dropout_rate}"
+        )
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(
+            "`pooling` must be None, 'avg' or 'max'. "
+            f"Received: pooling={pooling!r}"
+        )
+    check_positive_int("classes", classes)
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        raise ValueError(
+            "`weights` must be None (random initialization) or the path of a "
+            f"weights file. Received: weights={weights!r}"
+        )
+
+
+def check_activation(activation):
+    try:
+        return keras.activations.get(activation)
+    except ValueError as error:
+        raise ValueError(
+            "`classifier_activation` must be None, a callable or the name of "
+            "a Keras activation. Received: "
+            f"classifier_activation={activation!r}"
+        ) from error
