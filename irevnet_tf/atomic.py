@@ -1,8 +1,10 @@
 """Writing files that are there in full or not at all."""
 
 import contextlib
+import errno
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator
 
 TEMPORARY_PREFIX = ".unfinished-"
@@ -10,11 +12,13 @@ TEMPORARY_PREFIX = ".unfinished-"
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Gives a temporary name, which becomes `path` when the block succeeds.
+    """Give a temporary name, which becomes `path` when the block succeeds.
 
     The temporary file lies in the directory of `path`, so that the renaming
     is atomic, and keeps its ending, which tells many writers the format. If
     the block fails, the temporary file is removed and `path` is untouched.
+    The file is on the disk before it is renamed, and the new name before the
+    block is left, so that all of this holds for a power loss too.
 
     Args:
         path: The file to write or to replace.
@@ -26,6 +30,44 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
+        _flush_file(temporary)
         os.replace(temporary, path)
+        _flush_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_replaceable(path: str | os.PathLike) -> None:
+    """Find out whether `replacing` can write a file, before there is one.
+
+    Args:
+        path: The file to write or to replace. Its directory is made if
+            needed.
+
+    Raises:
+        OSError: if the directory cannot be made or written to, or if `path`
+            is a directory itself.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(
+            errno.EISDIR, os.strerror(errno.EISDIR), str(path)
+        )
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
+def _flush_file(path: pathlib.Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_directory(path: pathlib.Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows opens no directories.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
