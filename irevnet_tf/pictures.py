@@ -15,7 +15,7 @@ FORMATS = (".pdf", ".png", ".svg")
 
 
 def amplification(differences: np.ndarray, span: float) -> tuple[int, int]:
-    """A round factor by which differences can grow and stay in a range.
+    """Return a round factor that keeps grown differences in a range.
 
     Args:
         differences: float array of absolute differences.
@@ -29,9 +29,16 @@ def amplification(differences: np.ndarray, span: float) -> tuple[int, int]:
     largest = float(np.max(differences))
     if not 0.0 < largest < span:
         return 1, 0
-    exponent = math.floor(math.log10(span / largest))
-    room = span / largest / 10.0**exponent  # From 1 up to 10.
-    return max(digit for digit in (1, 2, 5) if digit <= room), exponent
+    # Close to a power of ten the logarithm may be rounded across it: look on
+    # both sides, and let the definition decide.
+    near = math.floor(math.log10(span / largest))
+    exponent, digit = max(
+        (exponent, digit)
+        for exponent in range(max(0, near - 1), near + 2)
+        for digit in (1, 2, 5)
+        if largest * digit * 10.0**exponent <= span
+    )
+    return digit, exponent
 
 
 def inversion_figure(
@@ -42,7 +49,7 @@ def inversion_figure(
     captions: list[str],
     title: str,
 ) -> Figure:
-    """Draws one column for each image: itself, rebuilt, and the difference.
+    """Draw one column for each image: itself, rebuilt, and the difference.
 
     The third row shows absolute differences (their mean over the channels),
     multiplied by the factor in the row's label. Under each stands the
@@ -59,7 +66,7 @@ def inversion_figure(
         A matplotlib `Figure`.
 
     Raises:
-        ValueError: If the arguments do not fit each other.
+        ValueError: if the arguments do not fit each other.
     """
     if images.shape != reconstructions.shape:
         raise ValueError(
@@ -108,7 +115,7 @@ def inversion_figure(
 
 
 def write_picture(figure: Figure, path: str | os.PathLike) -> None:
-    """Writes a figure, in the format that the name's ending says.
+    """Write a figure, in the format that the name's ending says.
 
     Args:
         figure: What to write.
@@ -116,7 +123,7 @@ def write_picture(figure: Figure, path: str | os.PathLike) -> None:
             made if needed.
 
     Raises:
-        ValueError: If the name ends in none of `FORMATS`.
+        ValueError: if the name ends in none of `FORMATS`.
     """
     path = pathlib.Path(path)
     if path.suffix not in FORMATS:
@@ -140,9 +147,16 @@ def _difference_label(digit: int, exponent: int) -> str:
 
 
 def _draw(axis: Axes, picture: np.ndarray) -> None:
-    """Draws values from 0 to 1: colours if there are three, else grays."""
+    """Draw values from 0 to 1.
+
+    Args:
+        axis: Where to draw.
+        picture: float array (height, width, 3) of colours,
+            (height, width, 1) of grays, or (height, width) of magnitudes,
+            for the colour map magma.
+    """
     axis.imshow(
-        np.clip(picture, 0.0, 1.0).squeeze(),
+        np.clip(picture, 0.0, 1.0),
         cmap="magma" if picture.ndim == 2 else "gray",
         vmin=0.0,
         vmax=1.0,

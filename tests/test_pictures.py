@@ -41,6 +41,25 @@ def test_amplification_is_round_and_fills_the_range(largest, span, expected):
     assert amplification(np.array([0.0, largest]), span) == expected
 
 
+@pytest.mark.parametrize("power", range(7))
+@pytest.mark.parametrize("towards", [None, 0.0, np.inf])
+def test_amplification_is_the_largest_that_fits_near_powers_of_ten(
+    power, towards
+):
+    room = 10.0**power
+    if towards is not None:
+        room = np.nextafter(room, towards)
+    for largest, span in ((1.0 / room, 1.0), (1.0, room), (0.3, 0.3 * room)):
+        fitting = [
+            digit * 10.0**exponent
+            for exponent in range(9)
+            for digit in (1, 2, 5)
+            if largest * digit * 10.0**exponent <= span
+        ]
+        digit, exponent = amplification(np.array([largest]), span)
+        assert digit * 10.0**exponent == max(fitting, default=1.0)
+
+
 def test_rows_show_original_reconstruction_and_amplified_difference():
     images, reconstructions = example()
     axes = np.reshape(figure(images, reconstructions).axes, (3, 3))
@@ -99,9 +118,17 @@ def test_picture_is_written_in_the_format_of_its_name(tmp_path):
     ]
 
 
-def test_unknown_format_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["picture.xyz", "picture", ".png"])
+def test_unknown_format_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="in one of .pdf, .png, .svg"):
-        write_picture(figure(*example()), tmp_path / "picture.xyz")
+        write_picture(figure(*example()), tmp_path / name)
+
+
+def test_images_of_one_column_are_drawn(tmp_path):
+    images = np.linspace(0.0, 1.0, 4).reshape(1, 4, 1, 1)
+    path = tmp_path / "picture.png"
+    write_picture(figure(images, images), path)
+    assert imread(path).std() > 0.1
 
 
 def test_images_that_do_not_match_are_refused():
