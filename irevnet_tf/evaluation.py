@@ -41,10 +41,10 @@ def evaluate(
     labels: np.ndarray,
     batch_size: int = 64,
 ) -> Evaluation:
-    """Measures accuracy and inversion error.
+    """Measure accuracy and inversion error.
 
     Args:
-        model: A classifier of this package, with its top.
+        model: A Functional classifier of this package.
         images: float array (N, height, width, channels), normalised.
         labels: integer array (N,).
         batch_size: int. Images per step; does not change the meaning of the
@@ -54,15 +54,20 @@ def evaluate(
         An `Evaluation`.
 
     Raises:
-        ValueError: If there are no images, or not one label for each.
+        ValueError: if there are no images, or not one label for each.
     """
-    if len(images) == 0 or len(images) != len(labels):
+    if len(images) == 0:
         raise ValueError(
-            "`images` and `labels` must be of equal length and not empty. "
-            f"Received: len(images)={len(images)}, len(labels)={len(labels)}"
+            f"`images` must not be empty. Received: len(images)={len(images)}"
         )
-    inputs = keras.Input(images.shape[1:])
-    both = keras.Model(inputs, [model(inputs), _autoencoder(model)(inputs)])
+    if labels.shape != (len(images),):
+        raise ValueError(
+            "`labels` must hold one class for each image, in the shape "
+            f"{(len(images),)}. Received: labels.shape={labels.shape}"
+        )
+    encode = encoder(model)
+    decode = invert(encode)
+    both = keras.Model(encode.input, [model.output, decode(encode.output)])
     outputs, reconstructions = both.predict(
         images, batch_size=batch_size, verbose=0
     )
@@ -79,7 +84,7 @@ def evaluate(
 def reconstruct(
     model: keras.Model, images: np.ndarray, batch_size: int = 64
 ) -> np.ndarray:
-    """Encodes images and rebuilds them from their representations alone.
+    """Encode images and rebuild them from their representations alone.
 
     Args:
         model: A network of this package, with or without its top.
@@ -89,13 +94,15 @@ def reconstruct(
     Returns:
         float array of the shape of `images`.
     """
-    return _autoencoder(model).predict(images, batch_size=batch_size, verbose=0)
+    encode = encoder(model)
+    autoencoder = keras.Model(encode.input, invert(encode)(encode.output))
+    return autoencoder.predict(images, batch_size=batch_size, verbose=0)
 
 
 def relative_errors(
     images: np.ndarray, reconstructions: np.ndarray
 ) -> np.ndarray:
-    """The relative error of each image's reconstruction.
+    """Return the relative error of each image's reconstruction.
 
     Args:
         images: float array (N, ...), the originals.
@@ -110,10 +117,3 @@ def relative_errors(
     norms = np.linalg.norm(images, axis=1)
     norms[norms == 0.0] = 1.0
     return np.linalg.norm(differences, axis=1) / norms
-
-
-def _autoencoder(model: keras.Model) -> keras.Model:
-    """From images over their representations to images again."""
-    encode = encoder(model)
-    inputs = keras.Input(encode.input_shape[1:])
-    return keras.Model(inputs, invert(encode)(encode(inputs)))

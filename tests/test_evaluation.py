@@ -50,7 +50,12 @@ def test_evaluation_counts_correct_classes_over_uneven_batches(model, images):
 
 
 def test_evaluation_refuses_images_without_labels(model, images):
-    with pytest.raises(ValueError, match=r"len\(labels\)=9"):
+    with pytest.raises(ValueError, match=r"\(10,\). Received: .*=\(9,\)"):
         evaluate(model, images, np.zeros(9))
-    with pytest.raises(ValueError, match=r"len\(images\)=0"):
+    with pytest.raises(ValueError, match=r"Received: len\(images\)=0"):
         evaluate(model, images[:0], np.zeros(0))
+
+
+def test_evaluation_refuses_labels_that_would_broadcast(model, images):
+    with pytest.raises(ValueError, match=r"Received: labels.shape=\(10, 1\)"):
+        evaluate(model, images, np.zeros((10, 1)))
