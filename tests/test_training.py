@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from irevnet_tf.data import load_dataset
+from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import build_model
@@ -55,14 +56,19 @@ def small_model():
         ({"dataset": "x"}, "`dataset` must be one of digits. Received: .*'x'"),
         ({"epochs": 0}, "`epochs` must be at least 1. Received: epochs=0"),
         ({"batch_size": 0}, "Received: batch_size=0"),
-        ({"learning_rate": 0.0}, "positive. Received: learning_rate=0.0"),
+        (
+            {"learning_rate": 0.0},
+            "positive and finite. Received: learning_rate=0.0",
+        ),
+        ({"learning_rate": math.inf}, "Received: learning_rate=inf"),
         ({"learning_rate": math.nan}, "Received: learning_rate=nan"),
         ({"warmup_epochs": -1}, "Received: warmup_epochs=-1"),
         (
             {"epochs": 3, "warmup_epochs": 3},
             r"less than `epochs` \(=3\). Received: warmup_epochs=3",
         ),
-        ({"weight_decay": -0.1}, "Received: weight_decay=-0.1"),
+        ({"weight_decay": -0.1}, "at least 0 .* Received: weight_decay=-0.1"),
+        ({"weight_decay": math.inf}, "finite. Received: weight_decay=inf"),
         ({"dropout_rate": 1.0}, "less than 1. Received: dropout_rate=1.0"),
         ({"mixed_precision": "half"}, "Received: mixed_precision='half'"),
         ({"seed": -1}, "Received: seed=-1"),
@@ -200,6 +206,32 @@ def test_metrics_survive_the_round_trip(tmp_path):
     assert directory.read_metrics() == rows
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "epoch,loss\n1,0.5\n2,0.5e",
+        "epoch,loss\n1\n",
+        "epoch\n1,2\n",
+        "epoch\nx\n",
+    ],
+)
+def test_damaged_metrics_are_refused(tmp_path, content):
+    directory = RunDirectory.create(tmp_path, RunConfig())
+    (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(
+        ValueError, match="metrics.csv .* must hold a row .* Received: run_dir="
+    ):
+        directory.read_metrics()
+
+
+def test_evaluation_that_is_not_finite_is_still_json(tmp_path):
+    directory = RunDirectory.create(tmp_path, RunConfig())
+    directory.write_evaluation({"images": 3, "error": math.nan, "max": 0.5})
+    text = (tmp_path / "evaluation.json").read_text()
+    assert json.loads(text) == {"images": 3, "error": None, "max": 0.5}
+    assert "NaN" not in text
+
+
 # Recipe
 
 
@@ -251,6 +283,19 @@ def test_model_follows_config_and_data(few_digits):
         same(images), build_model(RunConfig(seed=5), few_digits)(images)
     )
     assert not np.allclose(same(images), other(images))
+
+
+def test_building_leaves_the_global_policy_alone(few_digits):
+    config = RunConfig(mixed_precision="mixed_bfloat16")
+    model = build_model(config, few_digits)
+    assert keras.config.dtype_policy().name == "float32"
+    assert model.dtype_policy.name == "mixed_bfloat16"
+    too_small = dataclasses.replace(
+        few_digits, train_images=few_digits.train_images[:, :7]
+    )
+    with pytest.raises(ValueError, match="divisible by"):
+        build_model(config, too_small)
+    assert keras.config.dtype_policy().name == "float32"
 
 
 # Training
@@ -309,7 +354,7 @@ def test_loss_that_is_not_finite_stops_training(tmp_path, loss):
     directory = RunDirectory.create(tmp_path, RunConfig())
     recorder = EpochRecorder(directory)
     recorder.set_model(small_model())
-    with pytest.raises(RuntimeError, match=f"became {loss} in epoch 3"):
+    with pytest.raises(DivergenceError, match=f"became {loss} in epoch 3"):
         recorder.on_epoch_end(2, {"loss": loss})
     assert directory.read_metrics() == []
     with pytest.raises(ValueError, match="written after the first epoch"):

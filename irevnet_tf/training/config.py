@@ -1,6 +1,8 @@
 """What defines a training run."""
 
 import dataclasses
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from irevnet_tf.data import dataset_names
@@ -34,7 +36,7 @@ class RunConfig:
             the dropout.
 
     Raises:
-        ValueError: If a value is out of its range.
+        ValueError: if a value is out of its range.
     """
 
     model: str = "IRevNet28"
@@ -58,13 +60,21 @@ class RunConfig:
         )
         self._require("epochs", self.epochs >= 1, "at least 1")
         self._require("batch_size", self.batch_size >= 1, "at least 1")
-        self._require("learning_rate", self.learning_rate > 0, "positive")
+        self._require(
+            "learning_rate",
+            0 < self.learning_rate < math.inf,
+            "positive and finite",
+        )
         self._require(
             "warmup_epochs",
             0 <= self.warmup_epochs < self.epochs,
             f"at least 0 and less than `epochs` (={self.epochs})",
         )
-        self._require("weight_decay", self.weight_decay >= 0, "at least 0")
+        self._require(
+            "weight_decay",
+            0 <= self.weight_decay < math.inf,
+            "at least 0 and finite",
+        )
         self._require(
             "dropout_rate",
             0 <= self.dropout_rate < 1,
@@ -86,13 +96,13 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
-        """Makes the configuration that `dataclasses.asdict` was given.
+        """Make the configuration that `dataclasses.asdict` was given.
 
         Args:
             values: The value of every attribute.
 
         Raises:
-            ValueError: If one is missing, unknown or out of its range.
+            ValueError: if one is missing, unknown or out of its range.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         if values.keys() != names:
@@ -106,5 +116,5 @@ class RunConfig:
         return cls(**values)
 
 
-def _one_of(names) -> str:
+def _one_of(names: Iterable[str]) -> str:
     return f"one of {', '.join(names)}"

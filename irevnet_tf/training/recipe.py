@@ -16,11 +16,11 @@ def build_model(
     dataset: Dataset,
     weights: str | os.PathLike | None = None,
 ) -> keras.Model:
-    """Builds a run's network.
+    """Build a run's network.
 
-    Seeds all random generators with `config.seed` and makes
-    `config.mixed_precision` the dtype policy of the process, since layers
-    that are made later, such as those of an inverse, must follow it too.
+    Seeds all random generators with `config.seed`. The layers get
+    `config.mixed_precision` as their dtype policy; the global policy is as
+    before when the network is built.
 
     Args:
         config: The run's configuration.
@@ -32,26 +32,31 @@ def build_model(
         (batch, classes).
 
     Raises:
-        ValueError: If the network cannot take images of this size, or if
+        ValueError: if the network cannot take images of this size, or if
             the weights are not for it.
     """
     keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.mixed_precision)
     constructor = getattr(irevnet_tf, config.model)
-    return constructor(
-        weights=None if weights is None else os.fspath(weights),
-        input_shape=dataset.image_shape,
-        classes=len(dataset.class_names),
-        classifier_activation=None,
-        dropout_rate=config.dropout_rate,
-        memory_saving=config.memory_saving,
-    )
+    # The constructors take no policy; new layers follow the global one.
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.mixed_precision)
+    try:
+        return constructor(
+            weights=weights,
+            input_shape=dataset.image_shape,
+            classes=len(dataset.class_names),
+            classifier_activation=None,
+            dropout_rate=config.dropout_rate,
+            memory_saving=config.memory_saving,
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def learning_rate_schedule(
     config: RunConfig, steps_per_epoch: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up from zero, then a cosine down to zero.
+    """Make a linear warm-up from zero, then a cosine down to zero.
 
     Args:
         config: The run's configuration.
@@ -77,7 +82,7 @@ def learning_rate_schedule(
 def compile_model(
     model: keras.Model, config: RunConfig, steps_per_epoch: int
 ) -> None:
-    """Compiles a classifier that returns logits.
+    """Compile a classifier that returns logits.
 
     SGD with Nesterov momentum; weight decay spares the BatchNorms and the
     biases.

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -31,8 +32,8 @@ class RunDirectory:
     | `evaluation.json`  | accuracy and inversion error with these weights |
     | `inversion.png`    | pictures and their reconstructions              |
 
-    Every file is replaced as a whole, so a killed process leaves no half of
-    one. Use `create` to train and `open` to use what was trained.
+    Every file is replaced as a whole: a killed process or a power loss leaves
+    no half of one. Use `create` to train and `open` to use what was trained.
 
     Attributes:
         path: The directory, a `pathlib.Path`.
@@ -47,7 +48,7 @@ class RunDirectory:
     def create(
         cls, path: str | os.PathLike, config: RunConfig
     ) -> "RunDirectory":
-        """Prepares a directory for the training of `config`.
+        """Prepare a directory for the training of `config`.
 
         A directory of the same configuration is used again: its results are
         removed, since the training that follows makes them anew.
@@ -60,7 +61,7 @@ class RunDirectory:
             The directory, with a `config.json` and no results.
 
         Raises:
-            ValueError: If the directory belongs to a run of another
+            ValueError: if the directory belongs to a run of another
                 configuration, holds something else, or cannot be written.
         """
         path = pathlib.Path(path)
@@ -91,13 +92,13 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "RunDirectory":
-        """Opens the directory of a run that was started before.
+        """Open the directory of a run that was started before.
 
         Args:
             path: The directory.
 
         Raises:
-            ValueError: If it does not exist or is no run directory.
+            ValueError: if it does not exist or is no run directory.
         """
         path = pathlib.Path(path)
         if not (path / CONFIG_FILE).is_file():
@@ -116,15 +117,15 @@ class RunDirectory:
         return self.path / PICTURE_FILE
 
     def save_weights(self, model: keras.Model) -> None:
-        """Replaces the weights by those of `model`."""
+        """Replace the weights by those of `model`."""
         with replacing(self.path / WEIGHTS_FILE) as temporary:
             model.save_weights(temporary)
 
     def trained_weights(self) -> pathlib.Path:
-        """Returns the path of the weights.
+        """Return the path of the weights.
 
         Raises:
-            ValueError: If no epoch of the run was finished.
+            ValueError: if no epoch of the run was finished.
         """
         path = self.path / WEIGHTS_FILE
         if not path.is_file():
@@ -136,7 +137,7 @@ class RunDirectory:
         return path
 
     def write_metrics(self, rows: list[dict[str, float]]) -> None:
-        """Replaces `metrics.csv`.
+        """Replace `metrics.csv`.
 
         Args:
             rows: One dict per finished epoch, all with the same keys, which
@@ -149,24 +150,48 @@ class RunDirectory:
                 writer.writerows(rows)
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """Returns the rows of `metrics.csv`, oldest first."""
+        """Return the rows of `metrics.csv`, oldest first.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
         path = self.path / METRICS_FILE
         if not path.is_file():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {key: float(value) for key, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [
+                    {key: float(value) for key, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+        # TypeError: a row that is shorter or longer than the first.
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise ValueError(
+                f"The {METRICS_FILE} of a run directory must hold a row of "
+                f"numbers for each finished epoch, but: {error}. "
+                f"Received: run_dir={str(self.path)!r}"
+            ) from error
 
     def write_evaluation(self, values: dict[str, Any]) -> None:
-        """Replaces `evaluation.json` by `values`."""
-        self._write_json(EVALUATION_FILE, values)
+        """Replace `evaluation.json`.
+
+        Args:
+            values: What was measured. A number that is not finite becomes
+                null, for JSON has no other name for it.
+        """
+        self._write_json(
+            EVALUATION_FILE,
+            {
+                key: None if _is_not_finite(value) else value
+                for key, value in values.items()
+            },
+        )
 
     def _write_json(self, name: str, values: dict[str, Any]) -> None:
         with replacing(self.path / name) as temporary:
             temporary.write_text(
-                json.dumps(values, indent=2) + "\n", encoding="utf-8"
+                json.dumps(values, indent=2, allow_nan=False) + "\n",
+                encoding="utf-8",
             )
 
     def _remove_results(self) -> None:
@@ -181,8 +206,12 @@ class RunDirectory:
             unfinished.unlink()
 
 
+def _is_not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def _is_empty(path: pathlib.Path) -> bool:
-    """Whether there is nothing but what a killed process left behind."""
+    """Return whether all there is was left behind by a killed process."""
     return all(
         entry.name.startswith(TEMPORARY_PREFIX) for entry in path.iterdir()
     )

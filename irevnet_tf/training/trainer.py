@@ -12,17 +12,22 @@ from irevnet_tf.training.recipe import compile_model
 from irevnet_tf.training.run_directory import RunDirectory
 
 
+class DivergenceError(RuntimeError):
+    """The loss of a training run stopped being finite."""
+
+
 class EpochRecorder(keras.callbacks.Callback):
-    """Saves weights and metrics to a run directory after every epoch.
+    """Callback that saves weights and metrics after every epoch.
 
     Keras' own `ModelCheckpoint` and `CSVLogger` write in place, so a killed
     process can leave half a file; this writes whole files only.
 
     Args:
-        directory: The `RunDirectory`.
+        directory: The `RunDirectory` to save to.
 
     Raises:
-        RuntimeError: At the end of an epoch in which the loss was not finite.
+        DivergenceError: at the end of an epoch in which the loss was not
+            finite.
     """
 
     def __init__(self, directory: RunDirectory):
@@ -32,7 +37,7 @@ class EpochRecorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
-            raise RuntimeError(
+            raise DivergenceError(
                 f"The loss became {logs['loss']} in epoch {epoch + 1}. The "
                 "weights of this epoch were not saved. Try a lower learning "
                 "rate or a longer warm-up."
@@ -47,14 +52,14 @@ class EpochRecorder(keras.callbacks.Callback):
 
 
 def steps_per_epoch(dataset: Dataset, batch_size: int) -> int:
-    """Number of full batches in the training data."""
+    """Return the number of full batches in the training data."""
     return len(dataset.train_images) // batch_size
 
 
 def train(
     model: keras.Model, dataset: Dataset, directory: RunDirectory
 ) -> dict[str, float]:
-    """Trains a model as the configuration of a run directory says.
+    """Train a model as the configuration of a run directory says.
 
     The test data is looked at after every epoch, for `metrics.csv`, but
     nothing is chosen by it: the weights are those of the last epoch.
@@ -68,8 +73,8 @@ def train(
         The last row of the metrics, with `"val_accuracy"` for the test data.
 
     Raises:
-        ValueError: If there are fewer training examples than a batch takes.
-        RuntimeError: If the loss stops being finite.
+        ValueError: if there are fewer training examples than a batch takes.
+        DivergenceError: if the loss stops being finite.
     """
     config = directory.config
     batches = training_batches(
