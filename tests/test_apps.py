@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
 from irevnet_tf.apps import train
 from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 
@@ -27,7 +29,7 @@ MODULES = (demo, evaluate, invert, train)
 
 
 def call(module, *arguments):
-    """Runs an app's main function as the command line would."""
+    """Run an app's main function as the command line would."""
     with flagsaver.flagsaver():
         rest = flags.FLAGS(["program", *arguments])
         module.main(rest)
@@ -173,11 +175,35 @@ def test_damaged_weights_are_refused(run_dir, tmp_path):
         call(evaluate, f"--run_dir={tmp_path}")
 
 
-def test_output_that_cannot_be_written_is_refused(run_dir, tmp_path):
+def test_damaged_metrics_are_refused(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "metrics.csv").write_text("epoch\nx\n")
+    with pytest.raises(app.UsageError, match="metrics.csv .* could not conv"):
+        call(evaluate, f"--run_dir={tmp_path}")
+
+
+def test_output_that_cannot_be_written_is_refused_before_the_work(
+    run_dir, tmp_path, monkeypatch
+):
+    monkeypatch.delattr(invert, "reconstruct")
     (tmp_path / "file").write_text("")
-    path = tmp_path / "file" / "picture.png"
-    with pytest.raises(app.UsageError, match=f"Received: --output={path}"):
-        call(invert, f"--run_dir={run_dir}", f"--output={path}", "--count=1")
+    (tmp_path / "directory.png").mkdir()
+    for path in (tmp_path / "file" / "picture.png", tmp_path / "directory.png"):
+        with pytest.raises(app.UsageError, match=f"Received: --output={path}"):
+            call(invert, f"--run_dir={run_dir}", f"--output={path}")
+
+
+def test_loss_that_is_not_finite_ends_with_a_message(tmp_path, monkeypatch):
+    def diverge(*args):
+        raise DivergenceError("The loss became nan in epoch 1.")
+
+    monkeypatch.setattr(train, "train", diverge)
+    with pytest.raises(SystemExit) as stop:
+        call(train, f"--run_dir={tmp_path / 'run'}")
+    # Python prints a string and exits with status 1.
+    assert stop.value.code == (
+        "Training stopped: The loss became nan in epoch 1."
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,20 +211,10 @@ def test_output_that_cannot_be_written_is_refused(run_dir, tmp_path):
     [
         ("--model=VGG16", "should be one of <IRevNet28|"),
         ("--dataset=mnist", "should be one of <digits>"),
-        ("--epochs=0", "--epochs=0: 0 is not a positive integer"),
-        ("--epochs=3", "must leave epochs after the warm-up"),
-        ("--batch_size=0", "--batch_size=0: 0 is not a positive integer"),
-        ("--learning_rate=0", "--learning_rate=0.0: must be greater than 0"),
-        ("--warmup_epochs=-1", "-1 is not a non-negative integer"),
-        ("--weight_decay=-1", "-1.0 is not a non-negative number"),
-        ("--dropout_rate=1", "--dropout_rate=1.0: must be less than 1"),
         ("--mixed_precision=half", "<float32|mixed_bfloat16|mixed_float16>"),
-        (
-            "--seed=-1",
-            "--seed=-1: -1 is not an integer in the range [0, 2147483647]",
-        ),
         ("--count=0", "--count=0: 0 is not a positive integer"),
         ("--output=picture.xyz", "must end in one of .pdf, .png, .svg"),
+        ("--output=.png", "must end in one of .pdf, .png, .svg"),
     ],
 )
 def test_flags_out_of_range_are_refused(flag, message):
@@ -217,9 +233,27 @@ def test_run_directory_flag_is_required():
         flags.FLAGS(["program"])
 
 
-def test_value_that_only_the_configuration_refuses_is_a_usage_error(tmp_path):
-    with pytest.raises(app.UsageError, match="Received: weight_decay=nan"):
-        call(train, f"--run_dir={tmp_path / 'run'}", "--weight_decay=nan")
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--epochs=0", "at least 1. Received: epochs=0"),
+        ("--epochs=3", r"less than `epochs` \(=3\). Received: warmup_epochs=3"),
+        ("--batch_size=0", "at least 1. Received: batch_size=0"),
+        ("--learning_rate=0", "positive .* Received: learning_rate=0.0"),
+        ("--learning_rate=inf", "finite. Received: learning_rate=inf"),
+        ("--warmup_epochs=-1", "at least 0 .* Received: warmup_epochs=-1"),
+        ("--weight_decay=-1", "at least 0 .* Received: weight_decay=-1.0"),
+        ("--weight_decay=nan", "finite. Received: weight_decay=nan"),
+        ("--dropout_rate=1", "less than 1. Received: dropout_rate=1.0"),
+        ("--seed=-1", "Received: seed=-1"),
+        ("--seed=2147483648", r"2\*\*31\). Received: seed=2147483648"),
+    ],
+)
+@pytest.mark.parametrize("module", [demo, train])
+def test_values_out_of_range_are_refused(module, flag, message, tmp_path):
+    with pytest.raises(app.UsageError, match=message):
+        call(module, f"--run_dir={tmp_path / 'run'}", flag)
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -232,9 +266,9 @@ def test_arguments_that_are_no_flags_are_refused(module, tmp_path):
 @pytest.mark.parametrize(
     "module, text, flag",
     [
-        (train, "Trains an i-RevNet", "--learning_rate:"),
-        (evaluate, "Measures accuracy and inversion error", "--run_dir:"),
-        (invert, "Rebuilds test images", "--output:"),
+        (train, "Train an i-RevNet", "--learning_rate:"),
+        (evaluate, "Measure accuracy and inversion error", "--run_dir:"),
+        (invert, "Rebuild test images", "--output:"),
     ],
 )
 def test_console_script_helps_with_its_own_flags(
@@ -263,7 +297,7 @@ def test_module_starts_as_a_program(tmp_path):
         text=True,
     )
     assert finished.returncode == 1
-    assert "Measures accuracy and inversion error" in finished.stdout + (
+    assert "Measure accuracy and inversion error" in finished.stdout + (
         finished.stderr
     )
     assert "missing', which is no directory" in finished.stderr

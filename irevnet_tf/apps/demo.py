@@ -1,4 +1,4 @@
-"""Trains, evaluates and inverts a network, and sums up in a table.
+"""Train, evaluate and invert a network, and sum up in a table.
 
     python -m irevnet_tf.apps.demo --run_dir=runs/demo
 

@@ -1,8 +1,9 @@
-"""Measures accuracy and inversion error of a trained network.
+"""Measure accuracy and inversion error of a trained network.
 
     irevnet-evaluate --run_dir=runs/digits
 
-Prints a table and writes it to evaluation.json in the run directory.
+The results are printed as a table and written to evaluation.json in the run
+directory, where null stands for a number that is not finite.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ flags.declare_key_flag(RUN_DIR)
 
 
 def evaluate_run(trained: TrainedRun) -> Evaluation:
-    """Measures a run's network on its test data and records the result.
+    """Measure a run's network on its test data and record the result.
 
     Args:
         trained: The run, whose directory receives the `evaluation.json`.
@@ -42,7 +43,7 @@ def evaluate_run(trained: TrainedRun) -> Evaluation:
 
 
 def table(result: Evaluation) -> str:
-    """The lines that tell a person what was measured."""
+    """Return the lines that tell a person what was measured."""
     return (
         f"test accuracy             {result.accuracy:.2%} "
         f"({result.correct} of {result.images} images)\n"

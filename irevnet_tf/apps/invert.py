@@ -1,4 +1,4 @@
-"""Rebuilds test images from their representations and draws both.
+"""Rebuild test images from their representations and draw both.
 
     irevnet-invert --run_dir=runs/digits --output=picture.png --count=8
 
@@ -11,12 +11,14 @@ import pathlib
 import numpy as np
 from absl import app
 from absl import flags
+from matplotlib.figure import Figure
 
 from irevnet_tf.apps.common_flags import RUN_DIR
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.pictures import FORMATS
 from irevnet_tf.pictures import inversion_figure
@@ -38,13 +40,13 @@ _COUNT = flags.DEFINE_integer(
 
 flags.register_validator(
     _OUTPUT,
-    lambda path: path is None or path.endswith(FORMATS),
+    lambda path: path is None or pathlib.Path(path).suffix in FORMATS,
     f"must end in one of {', '.join(FORMATS)}",
 )
 
 
 def classes_in_turn(labels: np.ndarray, count: int) -> np.ndarray:
-    """Chooses examples so that every class comes up equally often.
+    """Choose examples so that every class comes up equally often.
 
     Args:
         labels: int array (N,).
@@ -62,7 +64,7 @@ def classes_in_turn(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
-    """Writes a picture of test images and their reconstructions.
+    """Write a picture of test images and their reconstructions.
 
     Args:
         trained: The run whose network and test data are used.
@@ -74,12 +76,25 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
         as many.
 
     Raises:
-        app.UsageError: If the picture cannot be written.
+        app.UsageError: if the picture cannot be written.
     """
+    chosen = classes_in_turn(trained.dataset.test_labels, count)
+    try:
+        require_replaceable(path)  # Before the work, not after it.
+        write_picture(_figure(trained, chosen), path)
+    except OSError as error:
+        raise app.UsageError(
+            f"--output must be a file that can be written, but: {error}. "
+            f"Received: --output={path}"
+        ) from error
+    return len(chosen)
+
+
+def _figure(trained: TrainedRun, chosen: np.ndarray) -> Figure:
+    """Draw the test images with the indices `chosen`."""
     dataset = trained.dataset
-    chosen = classes_in_turn(dataset.test_labels, count)
     images = dataset.test_images[chosen]
-    figure = inversion_figure(
+    return inversion_figure(
         images,
         reconstruct(trained.model, images),
         value_range=dataset.value_range,
@@ -91,14 +106,6 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
             "rebuilt from their representations"
         ),
     )
-    try:
-        write_picture(figure, path)
-    except OSError as error:
-        raise app.UsageError(
-            f"--output must be a file that can be written, but: {error}. "
-            f"Received: --output={path}"
-        ) from error
-    return len(images)
 
 
 def main(argv: list[str]) -> None:

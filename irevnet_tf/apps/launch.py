@@ -8,7 +8,7 @@ from absl import flags
 
 
 def launch(main: Callable[[list[str]], None]) -> None:
-    """Parses the flags, then runs `main`, then exits.
+    """Parse the flags, run `main`, then exit.
 
     absl shows the docstring and the flags of the script that was started. A
     console script has neither, so it is given those of the module of `main`.
@@ -24,13 +24,13 @@ def launch(main: Callable[[list[str]], None]) -> None:
 
 
 def refuse_arguments(argv: list[str]) -> None:
-    """Refuses what is no flag.
+    """Refuse what is no flag.
 
     Args:
         argv: The program's name and the arguments that are no flags.
 
     Raises:
-        app.UsageError: If there are such arguments.
+        app.UsageError: if there are such arguments.
     """
     if len(argv) > 1:
         raise app.UsageError(

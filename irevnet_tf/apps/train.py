@@ -1,4 +1,4 @@
-"""Trains an i-RevNet and reports its test accuracy.
+"""Train an i-RevNet and report its test accuracy.
 
 The defaults train IRevNet28 on the digits that come with scikit-learn:
 
@@ -6,9 +6,13 @@ The defaults train IRevNet28 on the digits that come with scikit-learn:
 
 The run directory receives the configuration, the weights and the metrics of
 every epoch; irevnet-evaluate and irevnet-invert continue from there.
+
+The exit status is 1, with a message, if a flag does not fit or if the loss
+stops being finite; the run directory then keeps what the epochs before left.
 """
 
 import dataclasses
+import sys
 
 from absl import app
 from absl import flags
@@ -19,6 +23,7 @@ from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.data import dataset_names
 from irevnet_tf.data import load_dataset
 from irevnet_tf.models.variants import VARIANTS
+from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import build_model
@@ -27,90 +32,65 @@ from irevnet_tf.training.config import PRECISIONS
 from irevnet_tf.training.trainer import steps_per_epoch
 
 flags.declare_key_flag(RUN_DIR)
-_MODEL = flags.DEFINE_enum(
-    "model", RunConfig.model, list(VARIANTS), "The network."
-)
-_DATASET = flags.DEFINE_enum(
-    "dataset", RunConfig.dataset, dataset_names(), "The data."
-)
-_EPOCHS = flags.DEFINE_integer(
+flags.DEFINE_enum("model", RunConfig.model, list(VARIANTS), "The network.")
+flags.DEFINE_enum("dataset", RunConfig.dataset, dataset_names(), "The data.")
+flags.DEFINE_integer(
     "epochs",
     RunConfig.epochs,
     "Passes over the training data.",
-    lower_bound=1,
 )
-_BATCH_SIZE = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "batch_size",
     RunConfig.batch_size,
     "Examples per optimizer step.",
-    lower_bound=1,
 )
-_LEARNING_RATE = flags.DEFINE_float(
+flags.DEFINE_float(
     "learning_rate",
     RunConfig.learning_rate,
     "Peak learning rate, reached after the warm-up; from there it falls to "
     "zero along a cosine.",
 )
-_WARMUP_EPOCHS = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "warmup_epochs",
     RunConfig.warmup_epochs,
     "Epochs in which the learning rate rises from zero; fewer than --epochs.",
-    lower_bound=0,
 )
-_WEIGHT_DECAY = flags.DEFINE_float(
+flags.DEFINE_float(
     "weight_decay",
     RunConfig.weight_decay,
     "Decoupled weight decay: every step shrinks convolution and dense "
     "kernels by the learning rate times this.",
-    lower_bound=0.0,
 )
-_DROPOUT_RATE = flags.DEFINE_float(
+flags.DEFINE_float(
     "dropout_rate",
     RunConfig.dropout_rate,
     "Fraction of features dropped inside the blocks, less than 1.",
-    lower_bound=0.0,
 )
-_MEMORY_SAVING = flags.DEFINE_bool(
+flags.DEFINE_bool(
     "memory_saving",
     RunConfig.memory_saving,
     "Rebuild activations by inversion in the backward pass instead of "
     "storing them.",
 )
-_MIXED_PRECISION = flags.DEFINE_enum(
+flags.DEFINE_enum(
     "mixed_precision",
     RunConfig.mixed_precision,
     list(PRECISIONS),
     "Keras dtype policy.",
 )
-_SEED = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "seed",
     RunConfig.seed,
     "Seed of the initial weights, the order of the data, the shifts and the "
     "dropout.",
-    lower_bound=0,
-    upper_bound=2**31 - 1,
 )
-
-flags.register_validator(
-    _LEARNING_RATE, lambda rate: rate > 0, "must be greater than 0"
-)
-flags.register_validator(
-    _DROPOUT_RATE, lambda rate: rate < 1, "must be less than 1"
-)
-
-
-@flags.multi_flags_validator(
-    ["epochs", "warmup_epochs"], "must leave epochs after the warm-up"
-)
-def _leaves_epochs(values: dict[str, int]) -> bool:
-    return values["warmup_epochs"] < values["epochs"]
 
 
 def config_from_flags() -> RunConfig:
-    """The run's configuration, with every attribute from its flag.
+    """Return the run's configuration, every attribute from its flag.
 
     Raises:
-        app.UsageError: If a value is out of its range.
+        app.UsageError: if a value is out of its range.
     """
     values = {
         field.name: flags.FLAGS[field.name].value
@@ -123,15 +103,16 @@ def config_from_flags() -> RunConfig:
 
 
 def train_run(run_dir: str, config: RunConfig) -> None:
-    """Trains a network, printing a summary before and the accuracy after.
+    """Train a network, printing a summary before and the accuracy after.
 
     Args:
         run_dir: Path of the run directory.
         config: The run's configuration.
 
     Raises:
-        app.UsageError: If the configuration does not fit the data or the
+        app.UsageError: if the configuration does not fit the data or the
             run directory.
+        SystemExit: if the loss stops being finite.
     """
     dataset = load_dataset(config.dataset)
     steps = steps_per_epoch(dataset, config.batch_size)
@@ -157,7 +138,10 @@ def train_run(run_dir: str, config: RunConfig) -> None:
         f"directory   {directory.path}",
         flush=True,
     )
-    last = train(model, dataset, directory)
+    try:
+        last = train(model, dataset, directory)
+    except DivergenceError as error:
+        sys.exit(f"Training stopped: {error}")
     print(
         f"Test accuracy after the last epoch: {last['val_accuracy']:.2%}",
         flush=True,

@@ -21,23 +21,23 @@ class TrainedRun:
 
 
 def load_trained_run(run_dir: str) -> TrainedRun:
-    """Rebuilds the network of a run directory, with its weights.
+    """Rebuild the network of a run directory, with its weights.
 
     Args:
         run_dir: Path of the run directory.
 
     Raises:
-        app.UsageError: If it is no run directory, or if its weights are
-            missing or damaged.
+        app.UsageError: if it is no run directory, or if its weights are
+            missing, or if one of its files is damaged.
     """
     try:
         directory = RunDirectory.open(run_dir)
         weights = directory.trained_weights()
         dataset = load_dataset(directory.config.dataset)
         model = build_model(directory.config, dataset, weights)
+        finished = len(directory.read_metrics())
     except ValueError as error:
         raise app.UsageError(str(error)) from error
-    finished = len(directory.read_metrics())
     if finished < directory.config.epochs:
         print(
             f"This run has finished {finished} of "
