@@ -11,7 +11,7 @@ SPLIT_SEED = 0
 
 
 def load() -> Dataset:
-    """Loads the digits, split into 1,437 for training and 360 for testing.
+    """Load the digits, split into 1,437 for training and 360 for testing.
 
     The images have 8x8 pixels and one channel, with values 0 to 16 that are
     divided by 16. They are a part of the UCI set "Optical Recognition of

@@ -14,7 +14,7 @@ def training_batches(
     fill_value: float = 0.0,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches for one epoch of training, in a new order every time.
+    """Make the batches of an epoch of training, in a new order every time.
 
     Images are moved by up to `max_shift` pixels vertically and horizontally,
     each by its own random distance, and never mirrored: a mirrored digit is
@@ -35,7 +35,7 @@ def training_batches(
         (batch_size, height, width, channels), labels (batch_size,).
 
     Raises:
-        ValueError: If the arguments do not fit each other.
+        ValueError: if the arguments do not fit each other.
     """
     if len(images) != len(labels):
         raise ValueError(

@@ -7,12 +7,12 @@ _LOADERS = {"digits": digits.load}
 
 
 def dataset_names() -> list[str]:
-    """Returns the names that `load_dataset` accepts, sorted."""
+    """Return the names that `load_dataset` accepts, sorted."""
     return sorted(_LOADERS)
 
 
 def load_dataset(name: str) -> Dataset:
-    """Loads a data set.
+    """Load a data set.
 
     Args:
         name: string. One of `dataset_names()`.
@@ -21,7 +21,7 @@ def load_dataset(name: str) -> Dataset:
         The `Dataset`.
 
     Raises:
-        ValueError: If no data set has this name.
+        ValueError: if no data set has this name.
     """
     if name not in _LOADERS:
         raise ValueError(
