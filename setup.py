@@ -20,7 +20,8 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
-        # Imported by tensorflow-datasets, which does not require it.
+        # Imported by tensorflow-datasets, which requires it for old Pythons
+        # only.
         "importlib_resources>=6.0",
         # Memory-saving training builds on how these two trace and save
         # layers, which changes between minor releases. Raise an upper bound
@@ -33,10 +34,11 @@ setup(
         "matplotlib>=3.9",
         "numpy>=2.0",
         "scikit-learn>=1.5",
+        # For the larger data sets, which are not registered yet.
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
-        "test": ["build", "psutil", "pytest>=8.0", "ruff>=0.9"],
+        "test": ["build", "pytest>=8.0", "ruff>=0.9"],
     },
     entry_points={
         "console_scripts": [
