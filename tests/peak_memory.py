@@ -21,7 +21,7 @@ model = irevnet_tf.IRevNet(
     memory_saving=memory_saving,
 )
 model.compile("sgd", "sparse_categorical_crossentropy")
-images = np.zeros((64, 32, 32, 3), "float32")
+images = np.zeros((128, 32, 32, 3), "float32")
 for _ in range(3):
-    model.train_on_batch(images, np.zeros(64))
+    model.train_on_batch(images, np.zeros(128))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -383,4 +383,5 @@ def test_memory_does_not_grow_with_depth():
         ]
         return (peaks[1] - peaks[0]) / 8
 
-    assert per_block("1") < 0.2 * per_block("0")
+    # Measured: 0.1 to 0.2; 0.6 with inverses that run ahead.
+    assert per_block("1") < 0.35 * per_block("0")

@@ -73,7 +73,10 @@ class BlockFunctions:
             gradients.
         """
         y1, y2 = outputs
-        outputs = _after(output_gradients[1], y1), y2
+        # Orders the blocks where these functions are not traced: nothing in
+        # an inverse depends on a gradient. XLA orders by need of memory.
+        with tf.control_dependencies(output_gradients):
+            outputs = tf.identity(y1), y2
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             x2 = self._block.residual_input(outputs)
             tape.watch([x2, *weights])
@@ -198,15 +201,3 @@ def _without_names(config, names, in_graph=False):
     if in_graph and isinstance(config, str):
         return names.get(config, config)
     return config
-
-
-def _after(first, then):
-    """Return `then`, unchanged, but not before `first` is known.
-
-    The traced functions order the backward pass for the graph executor; XLA
-    inlines them and goes by data alone. So `then` gets a zero added that no
-    compiler can see is one: the lesser of 0 and a magnitude.
-    """
-    magnitude = tf.abs(tf.reshape(first, [-1])[:1])
-    zero = tf.reduce_max(tf.minimum(magnitude, tf.zeros_like(magnitude)))
-    return then + tf.cast(zero, then.dtype)
