@@ -1,0 +1,25 @@
+"""The code in the README runs as it stands."""
+
+import pathlib
+import re
+
+import numpy as np
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+def test_code_in_readme():
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    names = {}
+    exec(code, names)
+    np.testing.assert_allclose(
+        names["reconstruction"], names["images"], atol=1e-5
+    )
+    assert names["tuned"](names["images"]).shape == (8, 10)
+
+
+def test_files_that_the_readme_names_exist():
+    links = re.findall(r"\]\((?!http)([^)]+)\)", README.read_text())
+    assert links
+    for link in links:
+        assert (README.parent / link).exists(), link
