@@ -67,7 +67,7 @@ def files(path):
 
 def test_demo_introduces_the_run_and_sums_up(finished_demo):
     output = finished_demo.output
-    assert "model       IRevNet28, 956,122 parameters" in output
+    assert "model       IRevNet28, 952,586 parameters" in output
     assert (
         "data        digits, 1,437 images for training, 360 for testing, 8x8x1"
         in output
@@ -75,7 +75,7 @@ def test_demo_introduces_the_run_and_sums_up(finished_demo):
     assert "steps       1 epochs of 5 steps of 256 images" in output
     assert "Test accuracy after the last epoch: " in output
     assert "\ninversion error, largest  " in output
-    assert "\nparameters                956,122\n" in output
+    assert "\nparameters                952,586\n" in output
     assert output.endswith(f"{finished_demo.path / 'inversion.png'}\n")
 
 

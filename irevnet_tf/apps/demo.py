@@ -17,6 +17,7 @@ from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.training import count_parameters
 
 flags.adopt_module_key_flags(train)
 
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> None:
     draw_inversions(trained, picture, PICTURE_IMAGES)
     print(
         f"\n{table(result)}\n"
-        f"parameters                {trained.model.count_params():,}\n"
+        f"parameters                {count_parameters(trained.model):,}\n"
         f"seconds                   {time.monotonic() - start:.0f}\n"
         f"picture                   {picture}"
     )

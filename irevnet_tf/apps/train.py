@@ -27,6 +27,7 @@ from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import build_model
+from irevnet_tf.training import count_parameters
 from irevnet_tf.training import train
 from irevnet_tf.training.config import PRECISIONS
 from irevnet_tf.training.trainer import steps_per_epoch
@@ -129,7 +130,7 @@ def train_run(run_dir: str, config: RunConfig) -> None:
         raise app.UsageError(str(error)) from error
     height, width, channels = dataset.image_shape
     print(
-        f"model       {config.model}, {model.count_params():,} parameters\n"
+        f"model       {config.model}, {count_parameters(model):,} parameters\n"
         f"data        {dataset.name}, {len(dataset.train_images):,} images "
         f"for training, {len(dataset.test_images):,} for testing, "
         f"{height}x{width}x{channels}\n"

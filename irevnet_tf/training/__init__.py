@@ -3,6 +3,7 @@
 from irevnet_tf.training.config import RunConfig
 from irevnet_tf.training.recipe import build_model
 from irevnet_tf.training.recipe import compile_model
+from irevnet_tf.training.recipe import count_parameters
 from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.trainer import DivergenceError
 from irevnet_tf.training.trainer import train
@@ -13,5 +14,6 @@ __all__ = [
     "RunDirectory",
     "build_model",
     "compile_model",
+    "count_parameters",
     "train",
 ]

@@ -1,5 +1,6 @@
 """The recipe: model, learning rate schedule, optimizer, loss."""
 
+import math
 import os
 
 import keras
@@ -51,6 +52,11 @@ def build_model(
         )
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Count what training learns: no statistics, unlike `count_params()`."""
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
 def learning_rate_schedule(
