@@ -212,7 +212,8 @@ def test_loss_that_is_not_finite_ends_with_a_message(tmp_path, monkeypatch):
         ("--model=VGG16", "should be one of <IRevNet28|"),
         ("--dataset=mnist", "should be one of <digits>"),
         ("--mixed_precision=half", "<float32|mixed_bfloat16|mixed_float16>"),
-        ("--count=0", "--count=0: 0 is not a positive integer"),
+        ("--count=0", "--count=0: 0 is not an integer in the range [1, 40]"),
+        ("--count=41", "--count=41: 41 is not an integer in the range [1, 40]"),
         ("--output=picture.xyz", "must end in one of .pdf, .png, .svg"),
         ("--output=.png", "must end in one of .pdf, .png, .svg"),
     ],
@@ -221,6 +222,12 @@ def test_flags_out_of_range_are_refused(flag, message):
     with flagsaver.flagsaver(), pytest.raises(flags.Error) as error:
         flags.FLAGS(["program", "--run_dir=run", flag])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("epochs, warmup", [(1, 0), (3, 2), (60, 3)])
+def test_warmup_leaves_room_for_training(epochs, warmup):
+    with flagsaver.flagsaver(epochs=epochs):
+        assert train.config_from_flags().warmup_epochs == warmup
 
 
 def test_run_directory_flag_is_required():
@@ -237,7 +244,10 @@ def test_run_directory_flag_is_required():
     "flag, message",
     [
         ("--epochs=0", "at least 1. Received: epochs=0"),
-        ("--epochs=3", r"less than `epochs` \(=3\). Received: warmup_epochs=3"),
+        (
+            "--warmup_epochs=60",
+            r"less than `epochs` \(=60\). Received: warmup_epochs=60",
+        ),
         ("--batch_size=0", "at least 1. Received: batch_size=0"),
         ("--learning_rate=0", "positive .* Received: learning_rate=0.0"),
         ("--learning_rate=inf", "finite. Received: learning_rate=inf"),
@@ -297,9 +307,9 @@ def test_module_starts_as_a_program(tmp_path):
         text=True,
     )
     assert finished.returncode == 1
-    assert "Measure accuracy and inversion error" in finished.stdout + (
-        finished.stderr
-    )
+    # Its own message and no more, in particular not all of the help.
+    assert "evaluate.py: " in finished.stderr
+    assert "flags:" not in finished.stdout + finished.stderr
     assert "missing', which is no directory" in finished.stderr
     assert "Traceback" not in finished.stderr
 

@@ -119,3 +119,14 @@ def test_in_a_graph_with_unknown_batch(create, shape, jit):
 
     forward(cases.random_input(shape, batch=3))
     assert cases.relative_error(forward(x), layer(x)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, (_, s) in cases.LAYERS.items() if cases.is_pair(s)]
+)
+def test_one_tensor_for_a_pair(name):
+    create, _ = cases.LAYERS[name]
+    if isinstance(layer := create(), layers.Inverse):
+        layer = layer.layer
+    with pytest.raises(ValueError, match="takes a pair of tensors.*Received"):
+        layer(tf.zeros((2, 8, 8, 4)))

@@ -71,7 +71,7 @@ def test_every_stage_is_a_point_to_invert_from(family, memory_saving, images):
         z = irevnet_tf.encoder(model, stage)(images)
         by_number = irevnet_tf.invert(model, stage)(z)
         assert cases.relative_error(by_number, images) < 1e-6
-        by_name = irevnet_tf.invert(model, f"stage{stage}_merge")(z)
+        by_name = irevnet_tf.invert(model, f"stage{stage}")(z)
         np.testing.assert_array_equal(by_name, by_number)
 
 
@@ -161,3 +161,18 @@ def test_fit_evaluate_and_predict(family):
     assert model.evaluate(x, y, verbose=0)[0] < 3
     predictions = model.predict(x, batch_size=16, verbose=0)
     np.testing.assert_allclose(predictions.sum(axis=-1), 1, atol=1e-5)
+
+
+@each_family
+def test_double_precision_is_kept(family):
+    keras.config.set_dtype_policy("float64")
+    model = cases.compile(cases.build(family))
+    images, labels = cases.digits(16)
+    images = images.astype("float64")
+    model.fit(images, labels, verbose=0)
+    z = irevnet_tf.encoder(model)(images)
+    # The inverse goes by its model, not by the policy of the day.
+    keras.config.set_dtype_policy("float32")
+    restored = irevnet_tf.invert(model)(z)
+    assert restored.dtype == z.dtype == tf.float64
+    assert cases.relative_error(restored, images) < 1e-14

@@ -203,6 +203,12 @@ def test_size_that_only_the_call_knows(size):
         model.predict(images, verbose=0)
 
 
+def test_number_of_channels_that_only_the_call_knows():
+    model = cases.build("injective", input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="'stem' is incompatible.*value 3"):
+        model(np.zeros((1, 16, 16, 1), "float32"))
+
+
 def test_size_that_only_the_running_graph_knows():
     model = cases.build(
         "bijective", input_shape=(None, None, 3), include_top=False

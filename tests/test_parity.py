@@ -250,6 +250,13 @@ def test_state_dicts_that_do_not_fit(network, change, message):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.parametrize("wrap", [lambda s: {"state_dict": s}, list, str])
+def test_what_is_no_state_dict(network, wrap):
+    model, state = network
+    with pytest.raises(ValueError, match="must be a mapping.*Received"):
+        irevnet_tf.convert_state_dict(wrap(state), model)
+
+
 def test_model_that_is_no_irevnet(network):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="must be an i-RevNet.*Received"):

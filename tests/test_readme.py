@@ -9,12 +9,15 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
 def test_code_in_readme():
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
     names = {}
-    exec(code, names)
+    exec("".join(blocks), names)
     np.testing.assert_allclose(
         names["reconstruction"], names["images"], atol=1e-5
     )
+    noise = np.random.default_rng(0).random((2, 32, 32, 3), "float32")
+    restored = names["own_inverse"](names["own"](noise))
+    np.testing.assert_allclose(restored, noise, atol=1e-4)
     assert names["tuned"](names["images"]).shape == (8, 10)
 
 

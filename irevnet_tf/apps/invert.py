@@ -24,6 +24,9 @@ from irevnet_tf.pictures import FORMATS
 from irevnet_tf.pictures import inversion_figure
 from irevnet_tf.pictures import write_picture
 
+# One column each; more could not be told apart on a page.
+MAX_COUNT = 40
+
 flags.declare_key_flag(RUN_DIR)
 _OUTPUT = flags.DEFINE_string(
     "output",
@@ -36,6 +39,7 @@ _COUNT = flags.DEFINE_integer(
     10,
     "Number of test images, taken from every class in turn.",
     lower_bound=1,
+    upper_bound=MAX_COUNT,
 )
 
 flags.register_validator(

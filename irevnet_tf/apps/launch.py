@@ -1,5 +1,7 @@
 """Starting an application, the same way from every entry point."""
 
+import functools
+import pathlib
 import sys
 from collections.abc import Callable
 
@@ -12,6 +14,8 @@ def launch(main: Callable[[list[str]], None]) -> None:
 
     absl shows the docstring and the flags of the script that was started. A
     console script has neither, so it is given those of the module of `main`.
+    An `app.UsageError` ends it with its message and exit status 1; absl would
+    print all of the help in front of it.
 
     Args:
         main: The application, called with the arguments that are no flags.
@@ -20,7 +24,14 @@ def launch(main: Callable[[list[str]], None]) -> None:
     sys.modules["__main__"].__doc__ = module.__doc__
     for flag in flags.FLAGS.get_key_flags_for_module(module):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(main)
+    app.run(functools.partial(_with_short_errors, main))
+
+
+def _with_short_errors(main, argv):
+    try:
+        return main(argv)
+    except app.UsageError as error:
+        return f"{pathlib.Path(argv[0]).name}: {error}"
 
 
 def refuse_arguments(argv: list[str]) -> None:

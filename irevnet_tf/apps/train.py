@@ -53,8 +53,10 @@ flags.DEFINE_float(
 )
 flags.DEFINE_integer(
     "warmup_epochs",
-    RunConfig.warmup_epochs,
-    "Epochs in which the learning rate rises from zero; fewer than --epochs.",
+    None,
+    "Epochs in which the learning rate rises from zero; fewer than --epochs. "
+    f"{RunConfig.warmup_epochs} if not given, or what --epochs leaves room "
+    "for.",
 )
 flags.DEFINE_float(
     "weight_decay",
@@ -97,6 +99,9 @@ def config_from_flags() -> RunConfig:
         field.name: flags.FLAGS[field.name].value
         for field in dataclasses.fields(RunConfig)
     }
+    if values["warmup_epochs"] is None:
+        room = max(0, values["epochs"] - 1)
+        values["warmup_epochs"] = min(RunConfig.warmup_epochs, room)
     try:
         return RunConfig(**values)
     except ValueError as error:

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.stream import check_pair
 from irevnet_tf.layers.stream import check_positive_int
 
 
@@ -50,6 +51,9 @@ class ChannelMerge(StreamLayer):
     Output shape:
         `(..., 2 * channels)`.
     """
+
+    def build(self, input_shape):
+        check_pair(input_shape, self)
 
     def compute_output_shape(self, input_shape):
         return merged_shape(input_shape)

@@ -9,6 +9,7 @@ from irevnet_tf.layers.downsampling import psi_inverse
 from irevnet_tf.layers.downsampling import psi_inverse_shape
 from irevnet_tf.layers.downsampling import psi_shape
 from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.stream import check_pair
 from irevnet_tf.layers.stream import check_positive_int
 
 
@@ -75,6 +76,7 @@ class AdditiveCoupling(StreamLayer):
         self.zero_channels = zero_channels
 
     def build(self, input_shape):
+        check_pair(input_shape, self)
         _, shape2 = input_shape
         if self.zero_channels > shape2[-1]:
             raise ValueError(

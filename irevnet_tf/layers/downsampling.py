@@ -120,6 +120,12 @@ class InvertibleDownsampling(StreamLayer):
                 f"divisor={divisor}, block_size={block_size}"
             )
 
+    def build(self, input_shape):
+        # Images with other channels are refused here, not by some residual.
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={-1: input_shape[-1]}
+        )
+
     def compute_output_shape(self, input_shape):
         check_divisible(input_shape[1:3], self.divisor)
         return psi_shape(input_shape, self.block_size)

@@ -8,6 +8,7 @@ from irevnet_tf.layers.block_functions import is_synchronized
 from irevnet_tf.layers.block_functions import kind_of
 from irevnet_tf.layers.coupling import AdditiveCoupling
 from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.stream import check_pair
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -61,6 +62,7 @@ class ReversibleSequence(StreamLayer):
         self._functions = _FunctionCache()
 
     def build(self, input_shape):
+        check_pair(input_shape, self)
         for block in self.blocks:
             block.build(input_shape)
             input_shape = block.compute_output_shape(input_shape)

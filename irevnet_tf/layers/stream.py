@@ -42,3 +42,12 @@ def check_positive_int(name: str, value) -> int:
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_pair(shapes, layer: keras.layers.Layer) -> None:
+    """Raise ValueError unless `shapes` are those of two tensors."""
+    if len(shapes) != 2 or not all(isinstance(s, tuple | list) for s in shapes):
+        raise ValueError(
+            f"{layer.name} takes a pair of tensors, the two streams. "
+            f"Received: input_shape={shapes}"
+        )

@@ -11,19 +11,20 @@ def encoder(model, end=None) -> keras.Model:
     """Return the invertible part of an i-RevNet: images to representation.
 
     Args:
-        model: i-RevNet, with or without its classifier, or a model that
+        model: i-RevNet, with or without its classifier, any model of such
+            layers from `irevnet_tf.layers`, or a model that
             extends one (`keras.Model(base.input, head(base.output))`) or
             holds one (`keras.Sequential([base, head])`).
         end: optional point to stop at: the number of a stage, from 1, or the
-            name of a layer of the invertible part that returns one tensor,
-            such as `"stage2_merge"`. Defaults to the last stage.
+            name of a layer of the invertible part, such as `"stage2"` or
+            `"stem"`. Defaults to the last stage.
 
     Returns:
         A Functional model that shares the weights. For images
         `(batch, height, width, channels)` it returns the representation
-        `(batch, height / d, width / d, channels')`, float32. It takes what the
-        i-RevNet takes as input: an `input_tensor` that other layers computed
-        is computed here, too.
+        `(batch, height / d, width / d, channels')`, float32 or wider. It takes
+        what the i-RevNet takes as input: an `input_tensor` that other layers
+        computed is computed here, too.
 
     Raises:
         ValueError: if `model` is no i-RevNet, or has no such `end`.
@@ -50,7 +51,7 @@ def invert(model, start=None) -> keras.Model:
 
     Returns:
         A Functional model from representations
-        `(batch, height / d, width / d, channels')` to float32 images
+        `(batch, height / d, width / d, channels')` to images
         `(batch, height, width, channels)`: what the layer `stem` received,
         which is not the model's input if it was built on an `input_tensor`
         that other layers computed.
@@ -96,12 +97,13 @@ def _body(model, point):
         for layer in body
         if keras.utils.is_keras_tensor(layer.output)
     ]
-    is_stage = isinstance(point, int) and not isinstance(point, bool)
-    name = f"stage{point}_merge" if is_stage else point
+    is_number = isinstance(point, int) and not isinstance(point, bool)
+    stage = f"stage{point}" if is_number else point
+    name = f"{stage}_merge" if f"{stage}_merge" in points else stage
     if name not in points:
         raise ValueError(
-            "The point in the model must be the number of a stage or one of "
-            f"{points}. Received: {point!r}"
+            "The point in the model must be the number of a stage, from 1, or "
+            f"one of {points}. Received: {point!r}"
         )
     names = [layer.name for layer in body]
     return model, body[: names.index(name) + 1]

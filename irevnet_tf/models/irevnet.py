@@ -93,8 +93,8 @@ def IRevNet(
         A Keras Functional model with named layers: `stem`, `stage1` (a
         `ReversibleSequence`), `stage1_merge` (the invertible representation
         behind the stage) and so on. It takes float images
-        `(batch, height, width, channels)`. Streams and head are float32 under
-        any dtype policy; only residuals compute in half precision.
+        `(batch, height, width, channels)`. Streams and head are float32, or
+        float64 under that policy; only residuals compute in half precision.
 
     Raises:
         ValueError: if an argument is out of range; if the stages' arguments

@@ -1,5 +1,7 @@
 """The authors' PyTorch parameters, by their names, into a Keras model."""
 
+import collections.abc
+
 import keras
 import numpy as np
 
@@ -37,6 +39,14 @@ def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
         Names as in https://github.com/jhjacobsen/pytorch-i-revnet,
         models/iRevNet.py.
     """
+    if not isinstance(state_dict, collections.abc.Mapping) or isinstance(
+        state_dict.get("state_dict"), collections.abc.Mapping
+    ):
+        raise ValueError(
+            "`state_dict` must be a mapping from parameter names to arrays; "
+            "of a checkpoint, pass checkpoint['state_dict']. Received: "
+            f"state_dict of type {type(state_dict).__name__}"
+        )
     entries = {
         name.removeprefix(_PARALLEL_PREFIX): np.asarray(value)
         for name, value in state_dict.items()
