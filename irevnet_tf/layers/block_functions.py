@@ -141,6 +141,17 @@ def kind_of(block):
     this package has a kind of its own: its configuration need not tell all.
     """
     layers = list(block.residual._flatten_layers())
+    variables = tuple(
+        (variable.trainable, tuple(variable.shape), variable.dtype)
+        for variable in block.residual.variables
+    )
+    frozen = tuple(layer.trainable for layer in layers)
+    geometry = block.stride, block.zero_channels, block.compute_dtype
+    return _configuration(block, layers), frozen, variables, geometry
+
+
+def _configuration(block, layers):
+    """Return the layers' configuration, or what stands for this block only."""
     if not all(_is_known(type(layer).__module__) for layer in layers):
         return id(block)
     # Serialized layer by layer: a composite's configuration does not show
@@ -148,12 +159,7 @@ def kind_of(block):
     configs = [keras.saving.serialize_keras_object(layer) for layer in layers]
     if not all(map(_has_known_parts, configs)):
         return id(block)
-    variables = tuple(
-        (variable.trainable, tuple(variable.shape), variable.dtype)
-        for variable in block.residual.variables
-    )
-    geometry = block.stride, block.zero_channels, block.compute_dtype
-    return json.dumps(_without_names(configs, {})), variables, geometry
+    return json.dumps(_without_names(configs, {}))
 
 
 def is_synchronized(block):

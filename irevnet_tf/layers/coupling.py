@@ -87,7 +87,7 @@ class AdditiveCoupling(StreamLayer):
         x2 = keras.KerasTensor(shape2, dtype=self.compute_dtype)
         received = self.residual(x2).shape
         _, expected = self.compute_output_shape(input_shape)
-        if tuple(received)[1:] != tuple(expected)[1:]:
+        if not _may_be_equal(received, expected):
             raise ValueError(
                 "`residual` must map x2 to the shape of psi(x1), which is "
                 f"{tuple(expected)}. Received: residual={self.residual.name}, "
@@ -167,3 +167,11 @@ class AdditiveCoupling(StreamLayer):
     def from_config(cls, config):
         residual = keras.saving.deserialize_keras_object(config["residual"])
         return cls(**{**config, "residual": residual})
+
+
+def _may_be_equal(shape, other):
+    """Return whether two shapes agree wherever both are known."""
+    return len(shape) == len(other) and all(
+        a == b or a is None or b is None
+        for a, b in zip(shape, other, strict=True)
+    )

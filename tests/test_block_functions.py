@@ -1,0 +1,208 @@
+"""Which blocks share traced functions, and what a block may hold."""
+
+import cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from irevnet_tf import layers
+
+
+def test_blocks_of_one_kind_share_one_trace():
+    model = cases.build("bijective", blocks=(6, 4))
+    cases.compile(model).train_on_batch(*cases.digits(4))
+    for name in ("stage1", "stage2"):
+        kinds = model.get_layer(name)._functions._of_kind.values()
+        # The first block of a stage has a stride, the others do not.
+        assert len(kinds) == 2
+        for functions in kinds:
+            count = functions.backward.experimental_get_tracing_count()
+            assert count == 1
+
+
+def test_residuals_of_any_kind_with_names_of_their_own():
+    def sequence(memory_saving):
+        keras.utils.set_random_seed(5)
+        blocks = []
+        for _ in range(4):
+            inputs = keras.Input((6,))
+            x = keras.layers.Dense(12, activation="tanh")(inputs)
+            x = keras.layers.LayerNormalization()(x)
+            residual = keras.Model(inputs, keras.layers.Dense(6)(x))
+            blocks.append(layers.AdditiveCoupling(residual))
+        return layers.ReversibleSequence(blocks, memory_saving=memory_saving)
+
+    results = []
+    x = tf.random.stateless_normal((5, 6), (1, 2))
+    for memory_saving in (True, False):
+        layer = sequence(memory_saving)
+        with tf.GradientTape() as tape:
+            y1, y2 = layer((x, 2 * x))
+            loss = tf.reduce_sum(y1**2 + tf.sin(y2))
+        results.append(
+            tape.gradient(loss, [v.value for v in layer.trainable_variables])
+        )
+        kinds = layer._functions._of_kind
+    assert cases.relative_error(*results) < 1e-5
+    assert len(kinds) == 0
+    saving = sequence(True)
+    saving((x, x))
+    assert len(saving._functions._of_kind) == 1
+
+
+class Shuffle(keras.layers.Layer):
+    """Permutes channels by a seed that is configuration, not state."""
+
+    def __init__(self, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def call(self, inputs):
+        order = np.random.default_rng(self.seed).permutation(6)
+        return tf.gather(inputs, order, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+def _named_like_their_function():
+    return [
+        keras.layers.Activation("relu", name="relu"),
+        keras.layers.Activation("tanh", name="tanh"),
+    ]
+
+
+def _functions_of_one_name():
+    def scale(factor):
+        def function(x):
+            return factor * x
+
+        return function
+
+    return [keras.layers.Activation(scale(factor)) for factor in (2.0, -3.0)]
+
+
+def _seeds_as_configuration():
+    return [Shuffle(seed) for seed in (1, 2, 3)]
+
+
+def _changed_afterwards():
+    residuals = [layers.BottleneckResidual(6, 1, (1, 1, 1), 2) for _ in "ab"]
+    residuals[1].layers[0].epsilon = 0.5
+    return residuals
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        _named_like_their_function,
+        _functions_of_one_name,
+        _seeds_as_configuration,
+        _changed_afterwards,
+    ],
+)
+def test_blocks_that_compute_differently_share_nothing(create):
+    residuals = create()
+    x = tf.random.stateless_normal((2, 4, 4, 6), (1, 2))
+    outputs = []
+    for memory_saving in (True, False):
+        layer = layers.ReversibleSequence(
+            [layers.AdditiveCoupling(residual) for residual in residuals],
+            memory_saving=memory_saving,
+        )
+        outputs.append(layer((x, 2 * x)))
+    assert cases.relative_error(*outputs) < 1e-6
+
+
+class Custom(keras.layers.Layer):
+    """Has sublayers and `call`, and relies on Keras for the rest."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(6)
+
+    def call(self, inputs):
+        return tf.sin(self.dense(inputs))
+
+
+def test_residuals_that_only_define_call():
+    blocks = [layers.AdditiveCoupling(Custom()) for _ in range(3)]
+    layer = layers.ReversibleSequence(blocks)
+    x = tf.random.stateless_normal((2, 6), (1, 2))
+    y = layer((x, 2 * x))
+    assert cases.relative_error(layer.inverse(y), (x, 2 * x)) < 1e-6
+
+
+def test_shared_layers_are_refused():
+    dense = keras.layers.Dense(4)
+    blocks = [layers.AdditiveCoupling(dense) for _ in range(2)]
+    with pytest.raises(ValueError, match="must not share.*Received: .*dense"):
+        layers.ReversibleSequence(blocks)
+
+
+@pytest.mark.parametrize("count", [-1, 5])
+def test_impossible_zero_channels(count):
+    with pytest.raises(ValueError, match=f"Received: zero_channels={count}"):
+        layer = layers.AdditiveCoupling(
+            keras.layers.Dense(4), zero_channels=count
+        )
+        layer.build(((None, 4), (None, 4)))
+
+
+class AddsLoss(keras.layers.Dense):
+    def call(self, inputs):
+        self.add_loss(tf.reduce_sum(inputs))
+        return super().call(inputs)
+
+
+@pytest.mark.parametrize(
+    "residual",
+    [keras.layers.Dense(4, activity_regularizer="l2"), AddsLoss(4)],
+)
+def test_losses_of_residuals_are_refused(residual):
+    x = tf.ones((2, 4)), tf.ones((2, 4))
+    layer = layers.ReversibleSequence([layers.AdditiveCoupling(residual)])
+    with pytest.raises(ValueError, match="must not add losses.*Received"):
+        layer(x)
+    layer.memory_saving = False
+    layer(x)
+    assert len(layer.losses) == 1
+
+
+def test_foreign_residuals_can_be_frozen_between_steps():
+    x = tf.random.stateless_normal((8, 6), (1, 2))
+
+    class Normalized(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            # No weights to train: only the layer tells whether it is frozen.
+            self.norm = keras.layers.BatchNormalization(
+                center=False, scale=False
+            )
+
+        def call(self, inputs, training=None):
+            return self.norm(inputs, training=training)
+
+    outputs = []
+    for memory_saving in (True, False):
+        layer = layers.ReversibleSequence(
+            [layers.AdditiveCoupling(Normalized())],
+            memory_saving=memory_saving,
+        )
+        layer((x, x), training=True)
+        layer.trainable = False
+        outputs.append(layer((x, x), training=True))
+    assert cases.relative_error(*outputs) < 1e-6
+
+
+def test_residual_of_the_wrong_shape():
+    coupling = layers.AdditiveCoupling(keras.layers.Dense(5))
+    with pytest.raises(ValueError, match=r"psi\(x1\).*4.*Received: .*5"):
+        coupling.build(((None, 4), (None, 4)))
+    with pytest.raises(ValueError, match="Keras layer. Received: residual=7"):
+        layers.AdditiveCoupling(7)
+    with pytest.raises(ValueError, match="non-empty list.*Received"):
+        layers.ReversibleSequence([])
+    with pytest.raises(ValueError, match="method `inverse`. Received"):
+        layers.Inverse(keras.layers.Dense(3))
