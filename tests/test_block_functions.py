@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from irevnet_tf import layers
+from irevnet_tf.layers.block_functions import BlockFunctions
+from irevnet_tf.layers.downsampling import psi
 
 
 def test_blocks_of_one_kind_share_one_trace():
@@ -194,6 +196,36 @@ def test_foreign_residuals_can_be_frozen_between_steps():
         layer.trainable = False
         outputs.append(layer((x, x), training=True))
     assert cases.relative_error(*outputs) < 1e-6
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_known_zeros_are_put_back_before_f_sees_them(stride):
+    """In the inverse and in the backward pass, whatever noise is there."""
+    residual = layers.BottleneckResidual(4 * stride**2, stride=stride)
+    block = layers.AdditiveCoupling(residual, stride=stride, zero_channels=3)
+    x1, x2, noise = (
+        tf.random.stateless_normal((2, 8, 8, 4), (seed, 0))
+        for seed in (1, 2, 3)
+    )
+    is_zero = tf.constant([0.0, 1.0, 1.0, 1.0])
+    x = x1, x2 * (1 - is_zero)
+    block.build([tensor.shape for tensor in x])
+    y1, y2 = block(x)
+    noisy = psi(x[1] + noise * is_zero, stride), y2
+    restored = block.inverse(noisy)
+    assert cases.relative_error(restored, x) < 1e-6
+    np.testing.assert_array_equal(restored[1], x[1])
+
+    functions = BlockFunctions(block, traced=False)
+    weights = [v.value for v in residual.trainable_variables]
+    state = [v.value for v in residual.non_trainable_variables]
+    dy = tf.ones_like(y1), tf.sin(y2)
+    results = [
+        functions.backward(outputs, dy, weights, state, True)
+        for outputs in ((y1, y2), noisy)
+    ]
+    for clean, result in zip(*map(tf.nest.flatten, results), strict=True):
+        np.testing.assert_array_equal(clean, result)
 
 
 def test_residual_of_the_wrong_shape():
