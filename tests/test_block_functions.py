@@ -209,7 +209,7 @@ def test_known_zeros_are_put_back_before_f_sees_them(stride):
     )
     is_zero = tf.constant([0.0, 1.0, 1.0, 1.0])
     x = x1, x2 * (1 - is_zero)
-    block.build([tensor.shape for tensor in x])
+    block.build([tuple(tensor.shape) for tensor in x])
     y1, y2 = block(x)
     noisy = psi(x[1] + noise * is_zero, stride), y2
     restored = block.inverse(noisy)
