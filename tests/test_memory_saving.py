@@ -16,7 +16,7 @@ each_family = pytest.mark.parametrize("family", cases.FAMILIES)
 # off by a float32 rounding, which F's half-precision rounding can blow up to
 # its own size.
 TOLERANCES = {
-    "float32": 1e-5,
+    "float32": cases.GRADIENTS,
     "mixed_bfloat16": 5e-2,
     "mixed_float16": 5e-2,
 }
@@ -66,7 +66,7 @@ def step(model, mode="graph", training=True):
     return gradients()
 
 
-def assert_same_step(saving, plain, tolerance=1e-5, **kwargs):
+def assert_same_step(saving, plain, tolerance=cases.GRADIENTS, **kwargs):
     loss, gradients = step(saving, **kwargs)
     plain_loss, plain_gradients = step(plain, **kwargs)
     np.testing.assert_allclose(loss, plain_loss, rtol=tolerance)
