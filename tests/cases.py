@@ -50,7 +50,7 @@ IMAGE_SHAPE = (16, 16, 3)
 CLASSES = 10
 LOSS = "sparse_categorical_crossentropy"
 # Relative difference of memory-saving gradients in float32, whole gradient of
-# a trained network. Mostly 1e-7 to 1e-6; 2e-5 was seen where a channel hardly
+# a trained network. Mostly 1e-7 to 1e-6; 4e-5 was seen where a channel hardly
 # varies and BatchNorm amplifies the rounding of rebuilt inputs 300-fold. Noise
 # in an injective network's padding would make it 1 and more.
 GRADIENTS = 1e-4
