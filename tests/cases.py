@@ -59,11 +59,17 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 PAIR = ((None, 8, 8, 4), (None, 8, 8, 4))
 
 
-def _coupling(stride=1, dropout_rate=0.0):
+# Streams of the lossless networks are multiples of 2**-FRACTION_BITS.
+FRACTION_BITS = 14
+
+
+def _coupling(stride=1, dropout_rate=0.0, fraction_bits=None):
     residual = layers.BottleneckResidual(
         4 * stride**2, stride=stride, dropout_rate=dropout_rate
     )
-    return layers.AdditiveCoupling(residual, stride=stride)
+    return layers.AdditiveCoupling(
+        residual, stride=stride, fraction_bits=fraction_bits
+    )
 
 
 # name: (constructor, input shape or pair of shapes)
@@ -88,6 +94,17 @@ LAYERS = {
     "sequence_plain": (
         lambda: layers.ReversibleSequence(
             [_coupling(stride=2)], memory_saving=False
+        ),
+        PAIR,
+    ),
+    "fixed_point": (lambda: layers.FixedPoint(FRACTION_BITS), (None, 8, 8, 3)),
+    "coupling_lossless": (
+        lambda: _coupling(stride=2, fraction_bits=FRACTION_BITS),
+        PAIR,
+    ),
+    "sequence_lossless": (
+        lambda: layers.ReversibleSequence(
+            [_coupling(fraction_bits=FRACTION_BITS) for _ in range(3)]
         ),
         PAIR,
     ),
@@ -120,7 +137,8 @@ def random_input(shape, batch=2):
     rng = np.random.default_rng(0)
 
     def one(shape):
-        return tf.constant(rng.normal(size=(batch, *shape[1:])), "float32")
+        values = on_grid(rng.normal(size=(batch, *shape[1:])))
+        return tf.constant(values, "float32")
 
     return tuple(map(one, shape)) if is_pair(shape) else one(shape)
 
@@ -132,6 +150,11 @@ def digits(count=128):
     images = tf.image.resize(gray, IMAGE_SHAPE[:2]).numpy()
     tint = np.random.default_rng(0).random((count, 1, 1, 3), "float32")
     return images * tint, data.target[:count]
+
+
+def on_grid(values, fraction_bits=FRACTION_BITS):
+    """Round to what a lossless network can give back exactly."""
+    return np.round(values * 2**fraction_bits) / 2**fraction_bits
 
 
 def build(family, **overrides):

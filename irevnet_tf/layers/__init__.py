@@ -5,6 +5,7 @@ from irevnet_tf.layers.channels import ChannelSplit
 from irevnet_tf.layers.channels import InjectivePadding
 from irevnet_tf.layers.coupling import AdditiveCoupling
 from irevnet_tf.layers.downsampling import InvertibleDownsampling
+from irevnet_tf.layers.fixed_point import FixedPoint
 from irevnet_tf.layers.inverse import Inverse
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.residual import BottleneckResidual
@@ -16,6 +17,7 @@ __all__ = [
     "BottleneckResidual",
     "ChannelMerge",
     "ChannelSplit",
+    "FixedPoint",
     "InjectivePadding",
     "Inverse",
     "InvertibleDownsampling",

@@ -8,6 +8,8 @@ from irevnet_tf.layers.downsampling import psi
 from irevnet_tf.layers.downsampling import psi_inverse
 from irevnet_tf.layers.downsampling import psi_inverse_shape
 from irevnet_tf.layers.downsampling import psi_shape
+from irevnet_tf.layers.fixed_point import check_fraction_bits
+from irevnet_tf.layers.fixed_point import round_to_grid
 from irevnet_tf.layers.stream import StreamLayer
 from irevnet_tf.layers.stream import check_pair
 from irevnet_tf.layers.stream import check_positive_int
@@ -45,6 +47,12 @@ class AdditiveCoupling(StreamLayer):
             have seen constant channels there, with a variance of 0, and
             amplify the rounding noise that the inverse finds in them 300-fold
             each.
+        fraction_bits: None for plain floats, or an integer b: F(x2) is rounded
+            to multiples of 2**-b, with a gradient as if it was not. If x1 and
+            x2 are such multiples too, as `FixedPoint` makes them, the inverse
+            is exact to the last bit while all values stay below 2**(24 - b)
+            (2**(53 - b) in float64), and F runs by the same kernels in both
+            directions. A `ReversibleSequence` checks the range.
 
     Input shape:
         A pair (x1, x2), each `(batch, height, width, channels)`, or of any
@@ -62,7 +70,9 @@ class AdditiveCoupling(StreamLayer):
         authors' code, which applies psi to both streams.
     """
 
-    def __init__(self, residual, stride=1, zero_channels=0, **kwargs):
+    def __init__(
+        self, residual, stride=1, zero_channels=0, fraction_bits=None, **kwargs
+    ):
         super().__init__(**kwargs)
         if not isinstance(residual, keras.layers.Layer):
             raise ValueError(
@@ -74,6 +84,9 @@ class AdditiveCoupling(StreamLayer):
         self.residual = residual
         self.stride = check_positive_int("stride", stride)
         self.zero_channels = zero_channels
+        if fraction_bits is not None:
+            check_fraction_bits(fraction_bits, self.compute_dtype)
+        self.fraction_bits = fraction_bits
 
     def build(self, input_shape):
         check_pair(input_shape, self)
@@ -106,7 +119,7 @@ class AdditiveCoupling(StreamLayer):
         )
 
     def call(self, inputs, training=None):
-        _, x2 = inputs
+        x2 = _add_up_gradient(inputs[1])
         return self.couple(inputs, self.residual(x2, training=training))
 
     def inverse(self, outputs, training=None):
@@ -148,12 +161,16 @@ class AdditiveCoupling(StreamLayer):
             output_gradients: pair of tensors, the gradients of y1 and y2.
             residual_gradient: F's share in the gradient of x2.
         """
+        residual_gradient = _barrier(residual_gradient)
         # psi is a permutation of values: its transpose is its inverse.
         dy1, dy2 = (psi_inverse(dy, self.stride) for dy in output_gradients)
         return dy2, dy1 + residual_gradient
 
     def _shift(self, residual):
-        return tf.cast(residual, self.compute_dtype)
+        residual = tf.cast(residual, self.compute_dtype)
+        if self.fraction_bits is None:
+            return residual
+        return round_to_grid(residual, self.fraction_bits)
 
     def get_config(self):
         return {
@@ -161,12 +178,30 @@ class AdditiveCoupling(StreamLayer):
             "residual": keras.saving.serialize_keras_object(self.residual),
             "stride": self.stride,
             "zero_channels": self.zero_channels,
+            "fraction_bits": self.fraction_bits,
         }
 
     @classmethod
     def from_config(cls, config):
         residual = keras.saving.deserialize_keras_object(config["residual"])
         return cls(**{**config, "residual": residual})
+
+
+@tf.custom_gradient
+def _add_up_gradient(x):
+    """Return x, whose gradient is added up before others' are added to it.
+
+    Floats depend on the order: with F's share in the gradient of x2 summed by
+    itself, as in `pull_back`, plain and memory-saving gradients can be equal
+    to the last bit.
+    """
+    return tf.identity(x), _barrier
+
+
+def _barrier(gradient):
+    # Grappler merges sums of sums, which changes their order, but not with an
+    # operation in between.
+    return tf.ensure_shape(gradient, gradient.shape)
 
 
 def _may_be_equal(shape, other):

@@ -7,6 +7,7 @@ from irevnet_tf.layers.block_functions import BlockFunctions
 from irevnet_tf.layers.block_functions import is_synchronized
 from irevnet_tf.layers.block_functions import kind_of
 from irevnet_tf.layers.coupling import AdditiveCoupling
+from irevnet_tf.layers.fixed_point import RangeCheck
 from irevnet_tf.layers.stream import StreamLayer
 from irevnet_tf.layers.stream import check_pair
 
@@ -58,6 +59,7 @@ class ReversibleSequence(StreamLayer):
                 f"layers. Received: blocks={blocks}"
             )
         _refuse_shared_layers(self.blocks)
+        self.fraction_bits = _common_fraction_bits(self.blocks)
         self.memory_saving = memory_saving
         self._functions = _FunctionCache()
 
@@ -80,9 +82,11 @@ class ReversibleSequence(StreamLayer):
     def call(self, inputs, training=None):
         if self.memory_saving:
             return self._memory_saving_call(tuple(inputs), bool(training))
+        check = self._range_check(inputs)
         for block in self.blocks:
             inputs = block(inputs, training=training)
-        return tuple(inputs)
+            check.see(inputs[1])
+        return check.guard(tuple(inputs))
 
     def inverse(self, outputs, training=None):
         """Return the pair of tensors from which `call` makes `outputs`.
@@ -93,16 +97,22 @@ class ReversibleSequence(StreamLayer):
                 it is. With dropout, `training=True` draws new masks and
                 does not give the input back.
         """
-        if not self.memory_saving:
-            for block in reversed(self.blocks):
-                outputs = block.inverse(outputs, training=training)
-            return tuple(outputs)
+        check = self._range_check(outputs)
         for block in reversed(self.blocks):
-            weights, state = _values(block)
-            outputs = self._functions.for_block(block).inverse(
-                tuple(outputs), weights, state, bool(training)
-            )
-        return outputs
+            if self.memory_saving:
+                weights, state = _values(block)
+                outputs = self._functions.for_block(block).inverse(
+                    tuple(outputs), weights, state, bool(training)
+                )
+            else:
+                outputs = block.inverse(outputs, training=training)
+            check.see(outputs[0])
+        return check.guard(tuple(outputs))
+
+    def _range_check(self, streams):
+        check = RangeCheck(self.compute_dtype, self.fraction_bits)
+        check.see(*streams)
+        return check
 
     def _memory_saving_call(self, inputs, training):
         functions = [self._functions.for_block(block) for block in self.blocks]
@@ -112,6 +122,7 @@ class ReversibleSequence(StreamLayer):
         @tf.custom_gradient
         def run(inputs, weights):
             y, kept = inputs, weights
+            check = self._range_check(inputs)
             eager = tf.executing_eagerly()
             if eager:
                 # A tape around an eager step would keep what the blocks
@@ -122,6 +133,7 @@ class ReversibleSequence(StreamLayer):
             for block, block_weights, state in blocks:
                 y, new_state = block.forward(y, block_weights, state, training)
                 new_states.append(new_state)
+                check.see(y[1])
 
             def gradient(*dy):
                 if eager:
@@ -137,7 +149,7 @@ class ReversibleSequence(StreamLayer):
                     gradients.append(block_gradients)
                 return dy, gradients[::-1]
 
-            return y, gradient
+            return check.guard(y), gradient
 
         outputs = run(inputs, list(weights))
         # Assigned here, once per step: the backward pass runs F again but
@@ -186,6 +198,17 @@ class _FunctionCache:
         if kind not in self._of_kind:
             self._of_kind[kind] = BlockFunctions(block)
         return self._of_kind[kind]
+
+
+def _common_fraction_bits(blocks):
+    """Return the `fraction_bits` that all blocks have, or raise ValueError."""
+    found = {block.fraction_bits for block in blocks}
+    if len(found) > 1:
+        raise ValueError(
+            "`blocks` must all have the same `fraction_bits`. "
+            f"Received: blocks with fraction_bits={sorted(found, key=str)}"
+        )
+    return found.pop()
 
 
 def _refuse_shared_layers(blocks):

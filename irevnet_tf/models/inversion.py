@@ -3,6 +3,7 @@
 import keras
 
 from irevnet_tf.layers import ChannelMerge
+from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers.stream import StreamLayer
 
@@ -66,6 +67,11 @@ def invert(model, start=None) -> keras.Model:
         name="representation",
     )
     x = representation
+    entrance = [layer for layer in body if isinstance(layer, FixedPoint)]
+    if entrance:
+        # A representation may come from anywhere. What is on the grid stays.
+        bits = entrance[0].fraction_bits
+        x = FixedPoint(bits, dtype=entrance[0].dtype_policy)(x)
     for layer in reversed(body):
         x = Inverse(layer, name=f"{layer.name}_inverse")(x)
     return keras.Model(representation, x, name=f"{model.name}_inverse")

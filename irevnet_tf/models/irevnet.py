@@ -8,6 +8,7 @@ from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ChannelSplit
+from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import InjectivePadding
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import ReversibleSequence
@@ -36,6 +37,8 @@ def IRevNet(
     initial_downsampling=2,
     dropout_rate=0.0,
     memory_saving=True,
+    lossless=False,
+    fraction_bits=14,
     include_top=True,
     weights=None,
     input_tensor=None,
@@ -74,6 +77,14 @@ def IRevNet(
         memory_saving: whether training rebuilds activations from outputs, so
             that its memory does not grow with `blocks`. See
             `layers.ReversibleSequence`.
+        lossless: whether the inverse is exact to the last bit, instead of to
+            rounding: images and residuals are rounded to multiples of
+            2**-fraction_bits, of which floats hold sums and differences
+            exactly. The weights are the same in both modes. See
+            `layers.FixedPoint`.
+        fraction_bits: integer from 0 to 23 (52 in float64); counts if
+            `lossless`. Values of the streams may then have a magnitude of up
+            to 2**(24 - fraction_bits); larger ones are an error.
         include_top: whether to end in the classifier.
         weights: None for random initialization, or the path of a
             `.weights.h5` file.
@@ -102,6 +113,9 @@ def IRevNet(
             comes in, or channels that cannot be split; if the downsampling
             does not divide a given height or width; if the weights file does
             not exist or does not fit.
+        tf.errors.InvalidArgumentError: when the network runs, if it is
+            `lossless` and a value leaves the range. Compiled by XLA it
+            returns NaN for that image instead.
 
     Reference:
         Jacobsen, Smeulders, Oyallon: i-RevNet: Deep Invertible Networks, ICLR
@@ -114,9 +128,13 @@ def IRevNet(
 
     image = _image_input(input_shape, input_tensor)
     check_divisible(image.shape[1:3], divisor)
+    coupling_bits = fraction_bits if lossless else None
+    x = image
+    if lossless:
+        x = FixedPoint(fraction_bits, name="fixed_point")(x)
     x = InvertibleDownsampling(
         initial_downsampling, divisor=divisor, name="stem"
-    )(image)
+    )(x)
     stages = zip(blocks, strides, channels, strict=True)
     for index, (depth, stride, width) in enumerate(stages, start=1):
         prefix = f"stage{index}"
@@ -140,6 +158,7 @@ def IRevNet(
                 residual,
                 stride=block_stride,
                 zero_channels=min(padding, width) if position == 1 else 0,
+                fraction_bits=coupling_bits,
                 name=f"block{position}",
             )
             couplings.append(coupling)

@@ -90,6 +90,10 @@ DOCSTRING = """Build the {name} architecture, {description}.
         dropout_rate: float in [0, 1). Defaults to `{dropout_rate}`.
         memory_saving: whether training rebuilds activations instead of
             keeping them. Defaults to `True`.
+        lossless: whether the inverse is exact to the last bit. Defaults to
+            `False`.
+        fraction_bits: how fine the grid of a lossless network's values is.
+            Defaults to `14`.
 
     Returns:
         A Keras Functional model, see `irevnet_tf.IRevNet`.
@@ -122,6 +126,8 @@ def _constructor(variant):
         *,
         dropout_rate=default_dropout,
         memory_saving=True,
+        lossless=False,
+        fraction_bits=14,
     ) -> keras.Model:
         if input_shape is None and input_tensor is None and include_top:
             input_shape = (input_size, input_size, 3)
@@ -129,6 +135,8 @@ def _constructor(variant):
             **spec,
             dropout_rate=dropout_rate,
             memory_saving=memory_saving,
+            lossless=lossless,
+            fraction_bits=fraction_bits,
             include_top=include_top,
             weights=weights,
             input_tensor=input_tensor,

@@ -2,6 +2,7 @@
 
 import cases
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -48,19 +49,22 @@ def test_gradients_of_a_trained_network(family, strategy, trained_weights):
     assert cases.relative_error(saving[1], plain[1]) < 1e-5
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_gradients_under_policy(policy, strategy, trained_weights):
-    saving, plain = (
+@pytest.mark.parametrize("policy", cases.POLICIES)
+def test_lossless_gradients(policy, strategy, trained_weights):
+    """Equal to the last bit, in any precision."""
+    results = [
         gradients_of_a_step(
             strategy,
             "injective_dropout",
             trained_weights("injective_dropout"),
             policy,
             memory_saving=memory_saving,
+            lossless=True,
         )
         for memory_saving in (True, False)
-    )
-    assert cases.relative_error(saving[0], plain[0]) < 5e-2
+    ]
+    for saving, plain in zip(*map(tf.nest.flatten, results), strict=True):
+        np.testing.assert_array_equal(saving, plain)
 
 
 def test_synchronized_batch_norm(strategy):

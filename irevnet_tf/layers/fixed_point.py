@@ -1,0 +1,140 @@
+"""Fixed-point arithmetic in floats: what makes an inverse exact.
+
+Floats with 24 significant bits hold every multiple of 2**-b up to a magnitude
+of 2**(24 - b), and add and subtract them without rounding as long as the
+result stays below it. A stream of such values gets everything back that was
+added to it.
+"""
+
+import keras
+import tensorflow as tf
+
+from irevnet_tf.layers.stream import StreamLayer
+
+SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
+
+
+def round_to_grid(x, fraction_bits):
+    """Round to multiples of 2**-fraction_bits; the gradient passes through."""
+    scale = 2.0**fraction_bits
+    return tf.grad_pass_through(lambda x: tf.round(x * scale) / scale)(x)
+
+
+def exact_limit(dtype: str, fraction_bits: int) -> float:
+    """Return the magnitude up to which `dtype` holds the whole grid."""
+    return 2.0 ** (SIGNIFICAND_BITS[dtype] - fraction_bits)
+
+
+def check_fraction_bits(value, dtype: str) -> int:
+    """Return `value` as an int if floats can have so many, else raise."""
+    bits = SIGNIFICAND_BITS[dtype]
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer or not 0 <= value < bits:
+        raise ValueError(
+            f"`fraction_bits` must be an integer from 0 to {bits - 1} for "
+            f"streams of {dtype}. Received: fraction_bits={value!r}"
+        )
+    return value
+
+
+class RangeCheck:
+    """Collects values of the streams that must stay in the exact range.
+
+    Args:
+        dtype: the streams' dtype, a string.
+        fraction_bits: int, or None for streams that are not on a grid, of
+            which nothing is collected.
+    """
+
+    def __init__(self, dtype, fraction_bits):
+        self._fraction_bits = fraction_bits
+        self._peaks = []
+        if fraction_bits is not None:
+            self._limit = exact_limit(dtype, fraction_bits)
+
+    def see(self, *streams):
+        """Note the largest magnitude in each image of the streams."""
+        if self._fraction_bits is not None:
+            self._peaks += [
+                tf.reduce_max(tf.abs(x), axis=range(1, x.shape.rank))
+                for x in streams
+            ]
+
+    def guard(self, streams):
+        """Return the streams, or raise if a value seen was out of range.
+
+        Raises:
+            tf.errors.InvalidArgumentError: with the largest magnitude. XLA
+                and converted models know no errors: there the streams of that
+                image become NaN.
+        """
+        if self._fraction_bits is None:
+            return streams
+        peaks = tf.reduce_max(tf.stack(self._peaks), axis=0)
+        # Written so that NaN, too, is not within.
+        within = peaks <= self._limit
+        message = (
+            "The streams of a lossless network must stay within "
+            f"{self._limit:g} in magnitude: up to there, floats hold every "
+            f"multiple of 2**-{self._fraction_bits} and the inverse is exact. "
+            "Scale the images down, lower the learning rate, or use fewer "
+            "`fraction_bits`. "
+            f"Received: fraction_bits={self._fraction_bits}, largest magnitude="
+        )
+        largest = tf.reduce_max(peaks)
+        with tf.control_dependencies(
+            [tf.debugging.Assert(tf.reduce_all(within), [message, largest])]
+        ):
+            within = tf.identity(within)
+        return tf.nest.map_structure(
+            lambda x: tf.where(_like(within, x), x, float("nan")), streams
+        )
+
+
+def _like(per_image, x):
+    """Append axes of size 1, for broadcasting to the shape of x."""
+    return tf.reshape(per_image, [-1] + [1] * (x.shape.rank - 1))
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class FixedPoint(StreamLayer):
+    """Rounds to multiples of 2**-fraction_bits: the entrance of lossless mode.
+
+    The inverse rounds as well, which changes nothing for a value that came
+    through here. The gradient passes through both.
+
+    Args:
+        fraction_bits: integer from 0 to 23, or to 52 for float64. Values are
+            off by at most 2**-(fraction_bits + 1), and may have a magnitude
+            of up to 2**(24 - fraction_bits), or 2**(53 - fraction_bits).
+
+    Input shape:
+        Any.
+
+    Output shape:
+        Same as the input.
+
+    Raises:
+        ValueError: if `fraction_bits` is out of range.
+    """
+
+    def __init__(self, fraction_bits, **kwargs):
+        super().__init__(**kwargs)
+        self.fraction_bits = check_fraction_bits(
+            fraction_bits, self.compute_dtype
+        )
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_inverse_shape(self, output_shape):
+        return output_shape
+
+    def call(self, inputs):
+        return round_to_grid(inputs, self.fraction_bits)
+
+    def inverse(self, outputs):
+        return round_to_grid(outputs, self.fraction_bits)
+
+    def get_config(self):
+        return {**super().get_config(), "fraction_bits": self.fraction_bits}

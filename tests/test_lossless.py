@@ -1,0 +1,232 @@
+"""Lossless mode: every bit comes back, or there is an error."""
+
+import cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import irevnet_tf
+from irevnet_tf import layers
+
+each_family = pytest.mark.parametrize("family", cases.FAMILIES)
+each_policy = pytest.mark.parametrize("policy", cases.POLICIES)
+
+
+@pytest.fixture
+def images():
+    return cases.on_grid(cases.digits(32)[0])
+
+
+@pytest.fixture
+def trained(trained_weights):
+    """Return a function that builds a lossless network of trained weights.
+
+    They come from ordinary training, as a user's existing ones would.
+    """
+
+    def get(family, **overrides):
+        model = cases.build(family, lossless=True, **overrides)
+        model.set_weights(trained_weights(family))
+        return model
+
+    return get
+
+
+def eager(encoder, decoder, folder):
+    return encoder, decoder
+
+
+def predict(encoder, decoder, folder):
+    def of(model):
+        return lambda x: model.predict(x, batch_size=32, verbose=0)
+
+    return of(encoder), of(decoder)
+
+
+def jit(encoder, decoder, folder):
+    return (
+        tf.function(encoder, jit_compile=True, autograph=False),
+        tf.function(decoder, jit_compile=True, autograph=False),
+    )
+
+
+def saved_model(encoder, decoder, folder):
+    archive = keras.export.ExportArchive()
+    for name, part in (("forward", encoder), ("inverse", decoder)):
+        spec = tf.TensorSpec((None, *part.input_shape[1:]), name=name)
+        archive.add_endpoint(name, part, input_signature=[spec])
+    archive.write_out(folder, verbose=False)
+    loaded = tf.saved_model.load(folder)
+    # Functions do not keep alive what they were loaded with.
+    return (
+        lambda x, _=loaded: loaded.forward(x),
+        lambda z, _=loaded: loaded.inverse(z),
+    )
+
+
+each_way = pytest.mark.parametrize(
+    "way", [eager, predict, jit, saved_model], ids=lambda way: way.__name__
+)
+
+
+def assert_exact(model, images, point=None, way=eager, folder=None):
+    """Check both round trips, from images and from representations."""
+    encode, decode = way(
+        irevnet_tf.encoder(model, point),
+        irevnet_tf.invert(model, point),
+        folder,
+    )
+    z = encode(images)
+    restored = decode(z)
+    np.testing.assert_array_equal(restored, images)
+    np.testing.assert_array_equal(encode(restored), z)
+
+
+@each_family
+@each_way
+def test_trained_network_is_exact(family, way, images, trained, tmp_path):
+    assert_exact(trained(family), images, way=way, folder=tmp_path)
+
+
+@each_family
+@each_policy
+@pytest.mark.parametrize("memory_saving", [True, False])
+def test_every_stage_is_exact_under_every_policy(
+    family, policy, memory_saving, images, trained
+):
+    keras.config.set_dtype_policy(policy)
+    model = trained(family, memory_saving=memory_saving)
+    for stage in (1, 2):
+        assert_exact(model, images, stage)
+
+
+@each_family
+@each_policy
+def test_fresh_network_is_exact(family, policy, images):
+    keras.config.set_dtype_policy(policy)
+    assert_exact(cases.build(family, lossless=True), images)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("way", [jit, saved_model])
+def test_half_precision_in_other_ways(policy, way, images, trained, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    model = trained("injective_dropout")
+    assert_exact(model, images, way=way, folder=tmp_path)
+
+
+@each_family
+def test_batches_of_any_size_agree(family, images, trained):
+    model = trained(family)
+    encoder, decoder = irevnet_tf.encoder(model), irevnet_tf.invert(model)
+
+    def in_batches(of, function, x):
+        parts = [function(x[i : i + of]) for i in range(0, len(x), of)]
+        return np.concatenate(parts)
+
+    for forward in (1, 3, 32):
+        z = in_batches(forward, encoder, images)
+        for inverse in (1, 3, 32):
+            restored = in_batches(inverse, decoder, z)
+            np.testing.assert_array_equal(restored, images)
+
+
+@pytest.mark.parametrize("family", ["bijective", "bijective_1x1"])
+def test_bijective_networks_give_any_representation_back(family, trained):
+    model = trained(family)
+    encoder, decoder = irevnet_tf.encoder(model), irevnet_tf.invert(model)
+    shape = (4, *decoder.input_shape[1:])
+    z = cases.on_grid(np.random.default_rng(0).normal(size=shape))
+    np.testing.assert_array_equal(encoder(decoder(z)), z)
+
+
+def test_images_and_representations_off_the_grid_are_rounded(images, trained):
+    model = trained("bijective")
+    encoder, decoder = irevnet_tf.encoder(model), irevnet_tf.invert(model)
+    z = encoder(images)
+    off_grid = 0.3 * 2.0**-cases.FRACTION_BITS
+    np.testing.assert_array_equal(encoder(images + off_grid), z)
+    np.testing.assert_array_equal(decoder(z + off_grid), images)
+
+
+def test_training_mode_is_inverted_by_training_mode():
+    for name in ("coupling_lossless", "sequence_lossless"):
+        create, shape = cases.LAYERS[name]
+        layer = create()
+        x = cases.random_input(shape)
+        y = layer(x, training=True)
+        back = layer.inverse(y, training=True)
+        np.testing.assert_array_equal(back, x)
+
+
+def test_double_precision(images):
+    keras.config.set_dtype_policy("float64")
+    model = cases.build("injective", lossless=True, fraction_bits=40)
+    noise = np.random.default_rng(0).random(images.shape) / 100
+    assert_exact(model, cases.on_grid(images + noise, 40))
+
+
+def test_own_network_of_any_residual():
+    image = keras.Input((8, 6))
+    x = layers.FixedPoint(12)(image)
+    streams = layers.ChannelSplit()(x)
+    streams = layers.ReversibleSequence(
+        [
+            layers.AdditiveCoupling(
+                keras.layers.Dense(3, activation="tanh"), fraction_bits=12
+            )
+            for _ in range(10)
+        ]
+    )(streams)
+    model = keras.Model(image, layers.ChannelMerge()(streams))
+    x = cases.on_grid(np.random.default_rng(0).normal(size=(4, 8, 6)), 12)
+    assert_exact(model, x.astype("float32"))
+
+
+def test_files_keep_the_mode(images, trained, tmp_path):
+    model = trained("injective_dropout", fraction_bits=13)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_layer("fixed_point").fraction_bits == 13
+    assert loaded.get_layer("stage2").fraction_bits == 13
+    np.testing.assert_array_equal(loaded(images), model(images))
+    assert_exact(loaded, cases.on_grid(images, 13))
+    irevnet_tf.invert(loaded).save(tmp_path / "decoder.keras")
+    decoder = keras.saving.load_model(tmp_path / "decoder.keras")
+    z = irevnet_tf.encoder(loaded)(images)
+    np.testing.assert_array_equal(decoder(z), cases.on_grid(images, 13))
+
+
+@each_family
+def test_weights_files_fit_both_modes(family, images, trained, tmp_path):
+    path = tmp_path / "model.weights.h5"
+    lossless = trained(family)
+    ordinary = cases.build(family)
+    for source, target in ((lossless, ordinary), (ordinary, lossless)):
+        source.save_weights(path)
+        target.set_weights([np.zeros(w.shape) for w in target.weights])
+        target.load_weights(path)
+        for a, b in zip(source.weights, target.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+    np.testing.assert_allclose(
+        lossless(images), ordinary(images), rtol=0, atol=5e-3
+    )
+
+
+@pytest.mark.parametrize("bits", [-1, 24, 1.5, True, None, "14"])
+def test_impossible_fraction_bits(bits):
+    with pytest.raises(ValueError, match="from 0 to 23.*Received: fraction_b"):
+        cases.build("bijective", lossless=True, fraction_bits=bits)
+    if bits is not None:
+        with pytest.raises(ValueError, match="Received: fraction_bits="):
+            layers.AdditiveCoupling(keras.layers.Dense(4), fraction_bits=bits)
+
+
+def test_blocks_of_different_grids():
+    blocks = [
+        layers.AdditiveCoupling(keras.layers.Dense(4), fraction_bits=bits)
+        for bits in (None, 14)
+    ]
+    with pytest.raises(ValueError, match="the same `fraction_bits`. Received"):
+        layers.ReversibleSequence(blocks)
