@@ -105,9 +105,8 @@ def test_everything_up_to_the_limit_is_exact():
     np.testing.assert_array_equal(y[1], x + limit / 2)
     np.testing.assert_array_equal(layer.inverse(y)[0], x)
     # One more, and floats have no name for every value.
-    for values in (x + 1.0, tf.constant([[np.nan] * 4])):
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            layer((values, x))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=OUT_OF_RANGE):
+        layer((x + 1.0, x))
 
 
 def test_fewer_fraction_bits_widen_the_range(images):

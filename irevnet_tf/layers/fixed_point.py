@@ -6,6 +6,8 @@ result stays below it. A stream of such values gets everything back that was
 added to it.
 """
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -16,8 +18,8 @@ SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
 
 def round_to_grid(x, fraction_bits):
     """Round to multiples of 2**-fraction_bits; the gradient passes through."""
-    scale = 2.0**fraction_bits
-    return tf.grad_pass_through(lambda x: tf.round(x * scale) / scale)(x)
+    scale, step = 2.0**fraction_bits, 2.0**-fraction_bits
+    return tf.grad_pass_through(lambda x: tf.round(x * scale) * step)(x)
 
 
 def exact_limit(dtype: str, fraction_bits: int) -> float:
@@ -38,11 +40,11 @@ def check_fraction_bits(value, dtype: str) -> int:
 
 
 class RangeCheck:
-    """Collects values of the streams that must stay in the exact range.
+    """Collects values that must stay in the exact range.
 
     Args:
-        dtype: the streams' dtype, a string.
-        fraction_bits: int, or None for streams that are not on a grid, of
+        dtype: the values' dtype, a string.
+        fraction_bits: int, or None for values that are not on a grid, of
             which nothing is collected.
     """
 
@@ -52,48 +54,39 @@ class RangeCheck:
         if fraction_bits is not None:
             self._limit = exact_limit(dtype, fraction_bits)
 
-    def see(self, *streams):
-        """Note the largest magnitude in each image of the streams."""
+    def see(self, x):
+        """Note the largest magnitude in each image of a batch."""
         if self._fraction_bits is not None:
-            self._peaks += [
-                tf.reduce_max(tf.abs(x), axis=range(1, x.shape.rank))
-                for x in streams
-            ]
+            axes = range(1, x.shape.rank)
+            self._peaks.append(tf.reduce_max(tf.abs(x), axis=axes))
 
-    def guard(self, streams):
-        """Return the streams, or raise if a value seen was out of range.
+    def guard(self, x):
+        """Return x, or raise if a value that was seen is out of range.
 
         Raises:
             tf.errors.InvalidArgumentError: with the largest magnitude. XLA
-                and converted models know no errors: there the streams of that
-                image become NaN.
+                and converted models know no errors: there x becomes NaN in
+                the images concerned.
         """
         if self._fraction_bits is None:
-            return streams
-        peaks = tf.reduce_max(tf.stack(self._peaks), axis=0)
-        # Written so that NaN, too, is not within.
+            return x
+        peaks = functools.reduce(tf.maximum, self._peaks)
+        # NaN is not within, either.
         within = peaks <= self._limit
         message = (
-            "The streams of a lossless network must stay within "
+            "The values in a lossless network must stay within "
             f"{self._limit:g} in magnitude: up to there, floats hold every "
             f"multiple of 2**-{self._fraction_bits} and the inverse is exact. "
             "Scale the images down, lower the learning rate, or use fewer "
             "`fraction_bits`. "
             f"Received: fraction_bits={self._fraction_bits}, largest magnitude="
         )
-        largest = tf.reduce_max(peaks)
-        with tf.control_dependencies(
-            [tf.debugging.Assert(tf.reduce_all(within), [message, largest])]
-        ):
-            within = tf.identity(within)
-        return tf.nest.map_structure(
-            lambda x: tf.where(_like(within, x), x, float("nan")), streams
+        raised = tf.debugging.Assert(
+            tf.reduce_all(within), [message, tf.reduce_max(peaks)]
         )
-
-
-def _like(per_image, x):
-    """Append axes of size 1, for broadcasting to the shape of x."""
-    return tf.reshape(per_image, [-1] + [1] * (x.shape.rank - 1))
+        with tf.control_dependencies([raised]):
+            within = tf.reshape(within, [-1] + [1] * (x.shape.rank - 1))
+        return tf.where(within, x, float("nan"))
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -116,6 +109,8 @@ class FixedPoint(StreamLayer):
 
     Raises:
         ValueError: if `fraction_bits` is out of range.
+        tf.errors.InvalidArgumentError: when called on a larger magnitude.
+            Compiled by XLA it returns NaN for that image instead.
     """
 
     def __init__(self, fraction_bits, **kwargs):
@@ -131,10 +126,12 @@ class FixedPoint(StreamLayer):
         return output_shape
 
     def call(self, inputs):
-        return round_to_grid(inputs, self.fraction_bits)
+        check = RangeCheck(self.compute_dtype, self.fraction_bits)
+        check.see(inputs)
+        return round_to_grid(check.guard(inputs), self.fraction_bits)
 
     def inverse(self, outputs):
-        return round_to_grid(outputs, self.fraction_bits)
+        return self.call(outputs)
 
     def get_config(self):
         return {**super().get_config(), "fraction_bits": self.fraction_bits}
