@@ -17,7 +17,8 @@ class Evaluation:
         images: Number of images.
         correct: Number of images whose class has the highest output.
         inversion_error_mean: Mean over the images of the relative error
-            `||x - x'||_2 / ||x||_2` of the reconstruction x'.
+            `||x - x'||_2 / ||x||_2` of the reconstruction x'. In a lossless
+            network x is the image as rounded to its grid.
         inversion_error_max: The largest relative error of an image.
         absolute_error_max: The largest `|x - x'|` of any pixel, in the units
             of the normalised images.
@@ -66,9 +67,17 @@ def evaluate(
             f"{(len(images),)}. Received: labels.shape={labels.shape}"
         )
     encode = encoder(model)
-    decode = invert(encode)
-    both = keras.Model(encode.input, [model.output, decode(encode.output)])
-    outputs, reconstructions = both.predict(
+    # What a lossless network rounds its images to; the images, in others.
+    entrance = encoder(model, "stem")
+    everything = keras.Model(
+        encode.input,
+        [
+            model.output,
+            invert(model, "stem")(entrance.output),
+            invert(encode)(encode.output),
+        ],
+    )
+    outputs, images, reconstructions = everything.predict(
         images, batch_size=batch_size, verbose=0
     )
     errors = relative_errors(images, reconstructions)

@@ -27,6 +27,7 @@ def test_public_names():
         "BottleneckResidual",
         "ChannelMerge",
         "ChannelSplit",
+        "FixedPoint",
         "InjectivePadding",
         "Inverse",
         "InvertibleDownsampling",

@@ -9,8 +9,7 @@ from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.evaluation import relative_errors
 
 
-@pytest.fixture(scope="module")
-def model():
+def build(**kwargs):
     return irevnet_tf.IRevNet(
         blocks=(2, 2),
         strides=(1, 2),
@@ -18,7 +17,13 @@ def model():
         initial_downsampling=1,
         input_shape=(8, 8, 1),
         classes=3,
+        **kwargs,
     )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build()
 
 
 @pytest.fixture
@@ -47,6 +52,15 @@ def test_evaluation_counts_correct_classes_over_uneven_batches(model, images):
     assert (result.images, result.correct, result.accuracy) == (10, 7, 0.7)
     assert 0 < result.inversion_error_mean <= result.inversion_error_max < 1e-6
     assert 0 < result.absolute_error_max < 1e-6
+
+
+def test_lossless_networks_are_measured_on_their_grid(images):
+    model = build(lossless=True)
+    # The images are off the grid, by up to half a step of it.
+    rebuilt = reconstruct(model, images)
+    assert 1e-5 < np.max(np.abs(rebuilt - images)) <= 2**-15
+    result = evaluate(model, images, np.zeros(len(images)))
+    assert result.inversion_error_max == result.absolute_error_max == 0
 
 
 def test_evaluation_refuses_images_without_labels(model, images):

@@ -70,6 +70,7 @@ def small_model():
         ({"weight_decay": -0.1}, "at least 0 .* Received: weight_decay=-0.1"),
         ({"weight_decay": math.inf}, "finite. Received: weight_decay=inf"),
         ({"dropout_rate": 1.0}, "less than 1. Received: dropout_rate=1.0"),
+        ({"fraction_bits": 24}, "from 0 to 23. Received: fraction_bits=24"),
         ({"mixed_precision": "half"}, "Received: mixed_precision='half'"),
         ({"seed": -1}, "Received: seed=-1"),
     ],
@@ -359,3 +360,24 @@ def test_loss_that_is_not_finite_stops_training(tmp_path, loss):
     assert directory.read_metrics() == []
     with pytest.raises(ValueError, match="written after the first epoch"):
         directory.trained_weights()
+
+
+def test_leaving_the_range_of_a_lossless_network_stops_training(
+    tmp_path, few_digits
+):
+    # 22 of the 24 bits leave a range of 4.
+    config = RunConfig(
+        epochs=40,
+        batch_size=8,
+        learning_rate=10.0,
+        warmup_epochs=0,
+        lossless=True,
+        fraction_bits=22,
+    )
+    directory = RunDirectory.create(tmp_path / "run", config)
+    model = build_model(config, few_digits)
+    with pytest.raises(
+        DivergenceError,
+        match=r"is exact, 4, in epoch \d.*Received: fraction_bits=22",
+    ):
+        train(model, few_digits, directory)

@@ -7,8 +7,9 @@ The defaults train IRevNet28 on the digits that come with scikit-learn:
 The run directory receives the configuration, the weights and the metrics of
 every epoch; irevnet-evaluate and irevnet-invert continue from there.
 
-The exit status is 1, with a message, if a flag does not fit or if the loss
-stops being finite; the run directory then keeps what the epochs before left.
+The exit status is 1, with a message, if a flag does not fit, if the loss
+stops being finite or a lossless network leaves its range; the run directory
+then keeps what the epochs before left.
 """
 
 import dataclasses
@@ -75,6 +76,17 @@ flags.DEFINE_bool(
     "Rebuild activations by inversion in the backward pass instead of "
     "storing them.",
 )
+flags.DEFINE_bool(
+    "lossless",
+    RunConfig.lossless,
+    "Train a network whose inverse is exact to the last bit.",
+)
+flags.DEFINE_integer(
+    "fraction_bits",
+    RunConfig.fraction_bits,
+    "With --lossless: values are multiples of 2**-fraction_bits, and an error "
+    "beyond 2**(24 - fraction_bits).",
+)
 flags.DEFINE_enum(
     "mixed_precision",
     RunConfig.mixed_precision,
@@ -118,7 +130,7 @@ def train_run(run_dir: str, config: RunConfig) -> None:
     Raises:
         app.UsageError: if the configuration does not fit the data or the
             run directory.
-        SystemExit: if the loss stops being finite.
+        SystemExit: if training diverges.
     """
     dataset = load_dataset(config.dataset)
     steps = steps_per_epoch(dataset, config.batch_size)

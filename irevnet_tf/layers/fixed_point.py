@@ -15,6 +15,9 @@ from irevnet_tf.layers.stream import StreamLayer
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
 
+# How the message of the error begins.
+OUT_OF_RANGE = "The values in a lossless network must stay within"
+
 
 def round_to_grid(x, fraction_bits):
     """Round to multiples of 2**-fraction_bits; the gradient passes through."""
@@ -74,8 +77,8 @@ class RangeCheck:
         # NaN is not within, either.
         within = peaks <= self._limit
         message = (
-            "The values in a lossless network must stay within "
-            f"{self._limit:g} in magnitude: up to there, floats hold every "
+            f"{OUT_OF_RANGE} {self._limit:g} in magnitude: up to there, floats "
+            "hold every "
             f"multiple of 2**-{self._fraction_bits} and the inverse is exact. "
             "Scale the images down, lower the learning rate, or use fewer "
             "`fraction_bits`. "

@@ -26,6 +26,10 @@ from irevnet_tf.pretrained.files import load_weights_file
 # The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
 HEAD_MOMENTUM = 0.1
 
+# Values of up to 1024, in steps fine enough for images of 8 bits at any usual
+# scale.
+DEFAULT_FRACTION_BITS = 14
+
 
 def IRevNet(
     blocks,
@@ -38,7 +42,7 @@ def IRevNet(
     dropout_rate=0.0,
     memory_saving=True,
     lossless=False,
-    fraction_bits=14,
+    fraction_bits=DEFAULT_FRACTION_BITS,
     include_top=True,
     weights=None,
     input_tensor=None,

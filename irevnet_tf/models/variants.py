@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.irevnet import IRevNet
 
 # The two ImageNet networks of the paper are 56 and 300; the authors' published
@@ -93,7 +94,7 @@ DOCSTRING = """Build the {name} architecture, {description}.
         lossless: whether the inverse is exact to the last bit. Defaults to
             `False`.
         fraction_bits: how fine the grid of a lossless network's values is.
-            Defaults to `14`.
+            Defaults to `{fraction_bits}`.
 
     Returns:
         A Keras Functional model, see `irevnet_tf.IRevNet`.
@@ -127,7 +128,7 @@ def _constructor(variant):
         dropout_rate=default_dropout,
         memory_saving=True,
         lossless=False,
-        fraction_bits=14,
+        fraction_bits=DEFAULT_FRACTION_BITS,
     ) -> keras.Model:
         if input_shape is None and input_tensor is None and include_top:
             input_shape = (input_size, input_size, 3)
@@ -152,6 +153,7 @@ def _constructor(variant):
     constructor.__doc__ = DOCSTRING.format(
         name=variant,
         divisor=divisor,
+        fraction_bits=DEFAULT_FRACTION_BITS,
         **VARIANTS[variant],
     )
     return constructor

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from irevnet_tf.data import dataset_names
+from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.variants import VARIANTS
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -31,6 +32,9 @@ class RunConfig:
         dropout_rate: Fraction of features dropped inside the blocks.
         memory_saving: Whether training rebuilds activations by inversion
             instead of storing them.
+        lossless: Whether the network's inverse is exact to the last bit.
+        fraction_bits: Counts if `lossless`: its values are multiples of
+            `2**-fraction_bits`, up to `2**(24 - fraction_bits)`.
         mixed_precision: Name of the Keras dtype policy.
         seed: Seed of the initial weights, the data order, the shifts and
             the dropout.
@@ -48,6 +52,8 @@ class RunConfig:
     weight_decay: float = 5e-3
     dropout_rate: float = 0.0
     memory_saving: bool = True
+    lossless: bool = False
+    fraction_bits: int = DEFAULT_FRACTION_BITS
     mixed_precision: str = "float32"
     seed: int = 0
 
@@ -79,6 +85,9 @@ class RunConfig:
             "dropout_rate",
             0 <= self.dropout_rate < 1,
             "at least 0 and less than 1",
+        )
+        self._require(
+            "fraction_bits", 0 <= self.fraction_bits < 24, "from 0 to 23"
         )
         self._require(
             "mixed_precision",

@@ -49,6 +49,8 @@ def build_model(
             classifier_activation=None,
             dropout_rate=config.dropout_rate,
             memory_saving=config.memory_saving,
+            lossless=config.lossless,
+            fraction_bits=config.fraction_bits,
         )
     finally:
         keras.config.set_dtype_policy(policy)

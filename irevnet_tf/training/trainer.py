@@ -8,12 +8,14 @@ import tensorflow as tf
 
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import training_batches
+from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
+from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.training.recipe import compile_model
 from irevnet_tf.training.run_directory import RunDirectory
 
 
 class DivergenceError(RuntimeError):
-    """The loss of a training run stopped being finite."""
+    """The loss stopped being finite, or a lossless network left its range."""
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -74,7 +76,8 @@ def train(
 
     Raises:
         ValueError: if there are fewer training examples than a batch takes.
-        DivergenceError: if the loss stops being finite.
+        DivergenceError: if the loss stops being finite, or if a value leaves
+            the range in which a lossless network is exact.
     """
     config = directory.config
     batches = training_batches(
@@ -87,16 +90,27 @@ def train(
     )
     compile_model(model, config, steps_per_epoch(dataset, config.batch_size))
     recorder = EpochRecorder(directory)
-    model.fit(
-        batches,
-        epochs=config.epochs,
-        validation_data=tf.data.Dataset.from_tensor_slices(
-            (dataset.test_images, dataset.test_labels)
-        ).batch(config.batch_size),
-        callbacks=[recorder],
-        # The pipeline shuffles; Keras warns when it is asked to as well.
-        shuffle=False,
-        # A progress bar for people, one line per epoch for log files.
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    try:
+        model.fit(
+            batches,
+            epochs=config.epochs,
+            validation_data=tf.data.Dataset.from_tensor_slices(
+                (dataset.test_images, dataset.test_labels)
+            ).batch(config.batch_size),
+            callbacks=[recorder],
+            # The pipeline shuffles; Keras warns when it is asked to as well.
+            shuffle=False,
+            # A progress bar for people, one line per epoch for log files.
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    except tf.errors.InvalidArgumentError as error:
+        if OUT_OF_RANGE not in str(error):
+            raise
+        raise DivergenceError(
+            "A value left the range in which lossless mode is exact, "
+            f"{exact_limit('float32', config.fraction_bits):g}, in epoch "
+            f"{len(recorder.rows) + 1}. Try a lower learning rate, a longer "
+            "warm-up, or fewer fraction bits. "
+            f"Received: fraction_bits={config.fraction_bits}"
+        ) from error
     return recorder.rows[-1]
