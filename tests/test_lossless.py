@@ -132,6 +132,22 @@ def test_batches_of_any_size_agree(family, images, trained):
             np.testing.assert_array_equal(restored, images)
 
 
+def test_single_images_agree_with_batches():
+    """Of a wide 1x1 convolution, which has a kernel for single images."""
+    residual = layers.BottleneckResidual(1024, kernel_sizes=(1, 1, 1))
+    layer = layers.ReversibleSequence(
+        [layers.AdditiveCoupling(residual, fraction_bits=20)]
+    )
+    x = cases.random_input(((None, 5, 5, 1024),) * 2, batch=3)
+    y = layer(x)
+    for i in range(3):
+        y1, y2 = layer([stream[i : i + 1] for stream in x])
+        np.testing.assert_array_equal(y1, y[0][i : i + 1])
+        np.testing.assert_array_equal(y2, y[1][i : i + 1])
+        back = layer.inverse((y1, y2))
+        np.testing.assert_array_equal(back[0], x[0][i : i + 1])
+
+
 @pytest.mark.parametrize("family", ["bijective", "bijective_1x1"])
 def test_bijective_networks_give_any_representation_back(family, trained):
     model = trained(family)
