@@ -230,6 +230,17 @@ def test_weights_files_fit_both_modes(family, images, trained, tmp_path):
     )
 
 
+def test_predict_is_not_compiled_where_a_call_is_not(monkeypatch):
+    """As Keras would on a GPU."""
+    monkeypatch.setattr(
+        keras.Model, "_resolve_auto_jit_compile", lambda self: True
+    )
+    for lossless in (True, False):
+        model = cases.build("bijective", lossless=lossless)
+        for part in (irevnet_tf.encoder(model), irevnet_tf.invert(model)):
+            assert part.jit_compile is not lossless
+
+
 @pytest.mark.parametrize("bits", [-1, 24, 1.5, True, None, "14"])
 def test_impossible_fraction_bits(bits):
     with pytest.raises(ValueError, match="from 0 to 23.*Received: fraction_b"):

@@ -31,17 +31,19 @@ def encoder(model, end=None) -> keras.Model:
         ValueError: if `model` is no i-RevNet, or has no such `end`.
     """
     model, body = _body(model, end)
-    return keras.Model(
+    part = keras.Model(
         model.input, body[-1].output, name=f"{model.name}_encoder"
     )
+    return _with_one_set_of_kernels(part, body)
 
 
 def invert(model, start=None) -> keras.Model:
     """Return the inverse of an i-RevNet: representation to images.
 
-    `invert(encoder(model))(encoder(model)(x))` is x, to rounding. Each layer
-    of the result is the `layers.Inverse` of one of the model's and shares its
-    weights, so it follows the model's training.
+    `invert(encoder(model))(encoder(model)(x))` is x, to rounding; to the last
+    bit if the network is lossless and x on its grid. Each layer of the result
+    is the `layers.Inverse` of one of the model's and shares its weights, so it
+    follows the model's training.
 
     In an injective network some representations belong to no image. What its
     padding knows to be zero is set to zero on the way.
@@ -67,14 +69,30 @@ def invert(model, start=None) -> keras.Model:
         name="representation",
     )
     x = representation
-    entrance = [layer for layer in body if isinstance(layer, FixedPoint)]
-    if entrance:
+    rounding = _find_rounding(body)
+    if rounding:
         # A representation may come from anywhere. What is on the grid stays.
-        bits = entrance[0].fraction_bits
-        x = FixedPoint(bits, dtype=entrance[0].dtype_policy)(x)
+        x = Inverse(rounding, name="representation_rounded")(x)
     for layer in reversed(body):
         x = Inverse(layer, name=f"{layer.name}_inverse")(x)
-    return keras.Model(representation, x, name=f"{model.name}_inverse")
+    inverse = keras.Model(representation, x, name=f"{model.name}_inverse")
+    return _with_one_set_of_kernels(inverse, body)
+
+
+def _find_rounding(body):
+    """Return the layer that rounds a lossless network's input, or None."""
+    return next((x for x in body if isinstance(x, FixedPoint)), None)
+
+
+def _with_one_set_of_kernels(model, body):
+    """Let `predict` of a lossless network compute what a call computes.
+
+    On a GPU Keras compiles `predict` by XLA unless told otherwise, and a
+    lossless inverse must run by the kernels of the forward direction.
+    """
+    if _find_rounding(body):
+        model.jit_compile = False
+    return model
 
 
 def _body(model, point):

@@ -52,7 +52,7 @@ class RunConfig:
     weight_decay: float = 5e-3
     dropout_rate: float = 0.0
     memory_saving: bool = True
-    lossless: bool = False
+    lossless: bool = True
     fraction_bits: int = DEFAULT_FRACTION_BITS
     mixed_precision: str = "float32"
     seed: int = 0
