@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from irevnet_tf.layers import FixedPoint
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
 
@@ -67,19 +68,14 @@ def evaluate(
             f"{(len(images),)}. Received: labels.shape={labels.shape}"
         )
     encode = encoder(model)
-    # What a lossless network rounds its images to; the images, in others.
-    entrance = encoder(model, "stem")
-    everything = keras.Model(
-        encode.input,
-        [
-            model.output,
-            invert(model, "stem")(entrance.output),
-            invert(encode)(encode.output),
-        ],
-    )
-    outputs, images, reconstructions = everything.predict(
+    decode = invert(encode)
+    both = keras.Model(encode.input, [model.output, decode(encode.output)])
+    outputs, reconstructions = both.predict(
         images, batch_size=batch_size, verbose=0
     )
+    for layer in encode.layers:
+        if isinstance(layer, FixedPoint):
+            images = layer(images).numpy()
     errors = relative_errors(images, reconstructions)
     return Evaluation(
         images=len(images),

@@ -58,11 +58,8 @@ def saved_model(encoder, decoder, folder):
         archive.add_endpoint(name, part, input_signature=[spec])
     archive.write_out(folder, verbose=False)
     loaded = tf.saved_model.load(folder)
-    # Functions do not keep alive what they were loaded with.
-    return (
-        lambda x, _=loaded: loaded.forward(x),
-        lambda z, _=loaded: loaded.inverse(z),
-    )
+    # The functions alone would not keep the loaded variables alive.
+    return lambda x: loaded.forward(x), lambda z: loaded.inverse(z)
 
 
 each_way = pytest.mark.parametrize(
@@ -230,14 +227,19 @@ def test_weights_files_fit_both_modes(family, images, trained, tmp_path):
     )
 
 
-def test_predict_is_not_compiled_where_a_call_is_not(monkeypatch):
-    """As Keras would on a GPU."""
+def test_keras_does_not_compile_what_a_call_would_not(monkeypatch, tmp_path):
+    """As it does on a GPU, by itself."""
     monkeypatch.setattr(
-        keras.Model, "_resolve_auto_jit_compile", lambda self: True
+        tf.config,
+        "list_physical_devices",
+        lambda *_: [tf.config.PhysicalDevice("/gpu:0", "GPU")],
     )
     for lossless in (True, False):
         model = cases.build("bijective", lossless=lossless)
-        for part in (irevnet_tf.encoder(model), irevnet_tf.invert(model)):
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        parts = [irevnet_tf.encoder(loaded), irevnet_tf.invert(loaded)]
+        for part in (cases.compile(loaded), *parts):
             assert part.jit_compile is not lossless
 
 
@@ -248,6 +250,11 @@ def test_impossible_fraction_bits(bits):
     if bits is not None:
         with pytest.raises(ValueError, match="Received: fraction_bits="):
             layers.AdditiveCoupling(keras.layers.Dense(4), fraction_bits=bits)
+
+
+def test_streams_must_be_float32_or_wider():
+    with pytest.raises(ValueError, match="or float64.*Received: dtype=float16"):
+        layers.FixedPoint(4, dtype="float16")
 
 
 def test_blocks_of_different_grids():

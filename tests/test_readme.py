@@ -15,6 +15,9 @@ def test_code_in_readme():
     np.testing.assert_allclose(
         names["reconstruction"], names["images"], atol=1e-5
     )
+    np.testing.assert_array_equal(
+        names["exact_reconstruction"], names["images"]
+    )
     noise = np.random.default_rng(0).random((2, 32, 32, 3), "float32")
     restored = names["own_inverse"](names["own"](noise))
     np.testing.assert_allclose(restored, noise, atol=1e-4)

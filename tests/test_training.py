@@ -70,7 +70,7 @@ def small_model():
         ({"weight_decay": -0.1}, "at least 0 .* Received: weight_decay=-0.1"),
         ({"weight_decay": math.inf}, "finite. Received: weight_decay=inf"),
         ({"dropout_rate": 1.0}, "less than 1. Received: dropout_rate=1.0"),
-        ({"fraction_bits": 24}, "from 0 to 23. Received: fraction_bits=24"),
+        ({"fraction_bits": 24}, "from 0 to 23 .* Received: fraction_bits=24"),
         ({"mixed_precision": "half"}, "Received: mixed_precision='half'"),
         ({"seed": -1}, "Received: seed=-1"),
     ],

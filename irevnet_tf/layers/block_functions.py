@@ -146,12 +146,7 @@ def kind_of(block):
         for variable in block.residual.variables
     )
     frozen = tuple(layer.trainable for layer in layers)
-    geometry = (
-        block.stride,
-        block.zero_channels,
-        block.fraction_bits,
-        block.compute_dtype,
-    )
+    geometry = block.stride, block.zero_channels, block.compute_dtype
     return _configuration(block, layers), frozen, variables, geometry
 
 

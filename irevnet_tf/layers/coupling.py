@@ -85,7 +85,9 @@ class AdditiveCoupling(StreamLayer):
         self.stride = check_positive_int("stride", stride)
         self.zero_channels = zero_channels
         if fraction_bits is not None:
-            check_fraction_bits(fraction_bits, self.compute_dtype)
+            fraction_bits = check_fraction_bits(
+                fraction_bits, self.compute_dtype
+            )
         self.fraction_bits = fraction_bits
 
     def build(self, input_shape):

@@ -1,12 +1,13 @@
 """Fixed-point arithmetic in floats: what makes an inverse exact.
 
-Floats with 24 significant bits hold every multiple of 2**-b up to a magnitude
+Floats with 24 significant bits hold every multiple of 2**-b below a magnitude
 of 2**(24 - b), and add and subtract them without rounding as long as the
 result stays below it. A stream of such values gets everything back that was
 added to it.
 """
 
 import functools
+import numbers
 
 import keras
 import tensorflow as tf
@@ -16,7 +17,7 @@ from irevnet_tf.layers.stream import StreamLayer
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
 
 # How the message of the error begins.
-OUT_OF_RANGE = "The values in a lossless network must stay within"
+OUT_OF_RANGE = "The values in a lossless network must stay below"
 
 
 def round_to_grid(x, fraction_bits):
@@ -26,20 +27,25 @@ def round_to_grid(x, fraction_bits):
 
 
 def exact_limit(dtype: str, fraction_bits: int) -> float:
-    """Return the magnitude up to which `dtype` holds the whole grid."""
+    """Return the magnitude below which `dtype` holds the whole grid."""
     return 2.0 ** (SIGNIFICAND_BITS[dtype] - fraction_bits)
 
 
 def check_fraction_bits(value, dtype: str) -> int:
-    """Return `value` as an int if floats can have so many, else raise."""
+    """Return `value` as an int if `dtype` can have so many, else raise."""
+    if dtype not in SIGNIFICAND_BITS:
+        raise ValueError(
+            "`dtype` must be float32 or float64 where `fraction_bits` are "
+            f"given. Received: dtype={dtype}"
+        )
     bits = SIGNIFICAND_BITS[dtype]
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    if not is_integer or not 0 <= value < bits:
+    is_integer = isinstance(value, numbers.Integral)
+    if isinstance(value, bool) or not is_integer or not 0 <= value < bits:
         raise ValueError(
             f"`fraction_bits` must be an integer from 0 to {bits - 1} for "
             f"streams of {dtype}. Received: fraction_bits={value!r}"
         )
-    return value
+    return int(value)
 
 
 class RangeCheck:
@@ -63,33 +69,38 @@ class RangeCheck:
             axes = range(1, x.shape.rank)
             self._peaks.append(tf.reduce_max(tf.abs(x), axis=axes))
 
-    def guard(self, x):
-        """Return x, or raise if a value that was seen is out of range.
+    def guard(self, *tensors):
+        """Return the tensors, or raise if a value seen was out of range.
 
         Raises:
             tf.errors.InvalidArgumentError: with the largest magnitude. XLA
-                and converted models know no errors: there x becomes NaN in
-                the images concerned.
+                knows no errors: there the tensors become NaN in the images
+                concerned.
         """
         if self._fraction_bits is None:
-            return x
+            return tensors
         peaks = functools.reduce(tf.maximum, self._peaks)
-        # NaN is not within, either.
-        within = peaks <= self._limit
+        # A sum that had to be rounded is at the limit or above, never below.
+        # NaN is not below, either.
+        within = peaks < self._limit
         message = (
             f"{OUT_OF_RANGE} {self._limit:g} in magnitude: up to there, floats "
-            "hold every "
-            f"multiple of 2**-{self._fraction_bits} and the inverse is exact. "
-            "Scale the images down, lower the learning rate, or use fewer "
-            "`fraction_bits`. "
+            f"hold every multiple of 2**-{self._fraction_bits} and the inverse "
+            "is exact. Scale the images down, lower the learning rate, or use "
+            "fewer `fraction_bits`. "
             f"Received: fraction_bits={self._fraction_bits}, largest magnitude="
         )
-        raised = tf.debugging.Assert(
+        tf.debugging.Assert(
             tf.reduce_all(within), [message, tf.reduce_max(peaks)]
         )
-        with tf.control_dependencies([raised]):
-            within = tf.reshape(within, [-1] + [1] * (x.shape.rank - 1))
-        return tf.where(within, x, float("nan"))
+        return tuple(
+            tf.where(
+                tf.reshape(within, [-1] + [1] * (x.shape.rank - 1)),
+                x,
+                float("nan"),
+            )
+            for x in tensors
+        )
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -101,11 +112,11 @@ class FixedPoint(StreamLayer):
 
     Args:
         fraction_bits: integer from 0 to 23, or to 52 for float64. Values are
-            off by at most 2**-(fraction_bits + 1), and may have a magnitude
-            of up to 2**(24 - fraction_bits), or 2**(53 - fraction_bits).
+            off by at most 2**-(fraction_bits + 1), and must have a magnitude
+            below 2**(24 - fraction_bits), or 2**(53 - fraction_bits).
 
     Input shape:
-        Any.
+        `(batch, ...)`.
 
     Output shape:
         Same as the input.
@@ -113,7 +124,7 @@ class FixedPoint(StreamLayer):
     Raises:
         ValueError: if `fraction_bits` is out of range.
         tf.errors.InvalidArgumentError: when called on a larger magnitude.
-            Compiled by XLA it returns NaN for that image instead.
+            Under XLA it returns NaN for that image instead.
     """
 
     def __init__(self, fraction_bits, **kwargs):
@@ -131,7 +142,8 @@ class FixedPoint(StreamLayer):
     def call(self, inputs):
         check = RangeCheck(self.compute_dtype, self.fraction_bits)
         check.see(inputs)
-        return round_to_grid(check.guard(inputs), self.fraction_bits)
+        (inputs,) = check.guard(inputs)
+        return round_to_grid(inputs, self.fraction_bits)
 
     def inverse(self, outputs):
         return self.call(outputs)

@@ -43,7 +43,7 @@ class ReversibleSequence(StreamLayer):
             with `memory_saving`.
         tf.errors.InvalidArgumentError: when it runs, if the blocks have
             `fraction_bits` and add up to a value beyond the exact range.
-            Compiled by XLA it returns NaN for that image instead.
+            Under XLA it returns NaN for that image instead.
 
     Reference:
         Sections 1 and 3.1 of https://arxiv.org/abs/1802.07088 for the idea;
@@ -63,6 +63,9 @@ class ReversibleSequence(StreamLayer):
             )
         _refuse_shared_layers(self.blocks)
         self.fraction_bits = _common_fraction_bits(self.blocks)
+        # Keras, left to itself, compiles `predict` by XLA on a GPU, but not a
+        # call; exact inverses need the same kernels in both.
+        self.supports_jit = self.fraction_bits is None
         self.memory_saving = memory_saving
         self._functions = _FunctionCache()
 
@@ -84,9 +87,7 @@ class ReversibleSequence(StreamLayer):
 
     def call(self, inputs, training=None):
         run = self._memory_saving_call if self.memory_saving else self._run
-        if self._must_be_exact(training):
-            return _single_images_twice(run)(tuple(inputs), training)
-        return run(tuple(inputs), training)
+        return self._in_any_batch(run, tuple(inputs), training)
 
     def inverse(self, outputs, training=None):
         """Return the pair of tensors from which `call` makes `outputs`.
@@ -97,25 +98,37 @@ class ReversibleSequence(StreamLayer):
                 it is. With dropout, `training=True` draws new masks and
                 does not give the input back.
         """
-        if self._must_be_exact(training):
-            run = _single_images_twice(self._run_inverse)
-            return run(tuple(outputs), training)
-        return self._run_inverse(tuple(outputs), training)
+        return self._in_any_batch(self._run_inverse, tuple(outputs), training)
 
-    def _must_be_exact(self, training):
-        """Return whether images have to pass alike in batches of any size."""
-        return self.fraction_bits is not None and not training
+    def _in_any_batch(self, run, streams, training):
+        """Return `run(streams, training)`, alike for a batch of any size.
+
+        Convolutions have kernels of their own for single images, whose last
+        bits differ: with 1x1 kernels, an image was off by 2e-4 when it had
+        come in a batch and went back alone. In lossless mode a single image
+        therefore passes as two.
+        """
+        is_single = streams[0].shape[0] in (None, 1)
+        if self.fraction_bits is None or training or not is_single:
+            return run(streams, training)
+        batch = tf.shape(streams[0])[0]
+        missing = tf.maximum(2 - batch, 0)
+        padded = tuple(tf.concat([x, x[:missing]], 0) for x in streams)
+        return tuple(y[:batch] for y in run(padded, training))
+
+    def _range_check(self):
+        return RangeCheck(self.blocks[0].compute_dtype, self.fraction_bits)
 
     def _run(self, inputs, training):
-        check = RangeCheck(self.compute_dtype, self.fraction_bits)
+        check = self._range_check()
         y1, y2 = inputs
         for block in self.blocks:
             y1, y2 = block((y1, y2), training=training)
             check.see(y2)
-        return y1, check.guard(y2)
+        return check.guard(y1, y2)
 
     def _run_inverse(self, outputs, training):
-        check = RangeCheck(self.compute_dtype, self.fraction_bits)
+        check = self._range_check()
         x1, x2 = outputs
         for block in reversed(self.blocks):
             if self.memory_saving:
@@ -126,7 +139,7 @@ class ReversibleSequence(StreamLayer):
             else:
                 x1, x2 = block.inverse((x1, x2), training=training)
             check.see(x1)
-        return check.guard(x1), x2
+        return check.guard(x1, x2)
 
     def _memory_saving_call(self, inputs, training):
         training = bool(training)
@@ -137,7 +150,7 @@ class ReversibleSequence(StreamLayer):
         @tf.custom_gradient
         def run(inputs, weights):
             y, kept = inputs, weights
-            check = RangeCheck(self.compute_dtype, self.fraction_bits)
+            check = self._range_check()
             eager = tf.executing_eagerly()
             if eager:
                 # A tape around an eager step would keep what the blocks
@@ -149,7 +162,7 @@ class ReversibleSequence(StreamLayer):
                 y, new_state = block.forward(y, block_weights, state, training)
                 new_states.append(new_state)
                 check.see(y[1])
-            y = y[0], check.guard(y[1])
+            y = check.guard(*y)
 
             def gradient(*dy):
                 if eager:
@@ -242,25 +255,6 @@ def _refuse_shared_layers(blocks):
                     f"Received: blocks with the shared layer {layer.name}"
                 )
             seen.add(id(layer))
-
-
-def _single_images_twice(run):
-    """Let `run(streams, training)` see a batch of one image as one of two.
-
-    Convolutions have kernels of their own for single images, whose last bits
-    differ: with 1x1 kernels, an image was off by 2e-4 when it had come in a
-    batch and went back alone.
-    """
-
-    def run_padded(streams, training):
-        if (streams[0].shape[0] or 1) > 1:
-            return run(streams, training)
-        batch = tf.shape(streams[0])[0]
-        missing = tf.maximum(2 - batch, 0)
-        padded = tuple(tf.concat([x, x[:missing]], 0) for x in streams)
-        return tuple(y[:batch] for y in run(padded, training))
-
-    return run_padded
 
 
 def _values(block):

@@ -31,10 +31,9 @@ def encoder(model, end=None) -> keras.Model:
         ValueError: if `model` is no i-RevNet, or has no such `end`.
     """
     model, body = _body(model, end)
-    part = keras.Model(
+    return keras.Model(
         model.input, body[-1].output, name=f"{model.name}_encoder"
     )
-    return _with_one_set_of_kernels(part, body)
 
 
 def invert(model, start=None) -> keras.Model:
@@ -55,7 +54,7 @@ def invert(model, start=None) -> keras.Model:
     Returns:
         A Functional model from representations
         `(batch, height / d, width / d, channels')` to images
-        `(batch, height, width, channels)`: what the layer `stem` received,
+        `(batch, height, width, channels)`: what its first layer received,
         which is not the model's input if it was built on an `input_tensor`
         that other layers computed.
 
@@ -69,30 +68,13 @@ def invert(model, start=None) -> keras.Model:
         name="representation",
     )
     x = representation
-    rounding = _find_rounding(body)
-    if rounding:
-        # A representation may come from anywhere. What is on the grid stays.
-        x = Inverse(rounding, name="representation_rounded")(x)
+    for layer in body:
+        if isinstance(layer, FixedPoint):
+            # A representation may come from anywhere. On the grid, it stays.
+            x = Inverse(layer, name="representation_rounded")(x)
     for layer in reversed(body):
         x = Inverse(layer, name=f"{layer.name}_inverse")(x)
-    inverse = keras.Model(representation, x, name=f"{model.name}_inverse")
-    return _with_one_set_of_kernels(inverse, body)
-
-
-def _find_rounding(body):
-    """Return the layer that rounds a lossless network's input, or None."""
-    return next((x for x in body if isinstance(x, FixedPoint)), None)
-
-
-def _with_one_set_of_kernels(model, body):
-    """Let `predict` of a lossless network compute what a call computes.
-
-    On a GPU Keras compiles `predict` by XLA unless told otherwise, and a
-    lossless inverse must run by the kernels of the forward direction.
-    """
-    if _find_rounding(body):
-        model.jit_compile = False
-    return model
+    return keras.Model(representation, x, name=f"{model.name}_inverse")
 
 
 def _body(model, point):

@@ -84,11 +84,12 @@ def IRevNet(
         lossless: whether the inverse is exact to the last bit, instead of to
             rounding: images and residuals are rounded to multiples of
             2**-fraction_bits, of which floats hold sums and differences
-            exactly. The weights are the same in both modes. See
-            `layers.FixedPoint`.
+            exactly. The two directions must run by the same kernels: on one
+            kind of device, both or neither under XLA. The weights are the
+            same in both modes. See `layers.FixedPoint`.
         fraction_bits: integer from 0 to 23 (52 in float64); counts if
-            `lossless`. Values of the streams may then have a magnitude of up
-            to 2**(24 - fraction_bits); larger ones are an error.
+            `lossless`. Values must then stay below 2**(24 - fraction_bits) in
+            magnitude; larger ones are an error.
         include_top: whether to end in the classifier.
         weights: None for random initialization, or the path of a
             `.weights.h5` file.
@@ -105,11 +106,12 @@ def IRevNet(
         name: name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `stem`, `stage1` (a
-        `ReversibleSequence`), `stage1_merge` (the invertible representation
-        behind the stage) and so on. It takes float images
-        `(batch, height, width, channels)`. Streams and head are float32, or
-        float64 under that policy; only residuals compute in half precision.
+        A Keras Functional model with named layers: `fixed_point` (if
+        `lossless`), `stem`, `stage1` (a `ReversibleSequence`), `stage1_merge`
+        (the invertible representation behind the stage) and so on. It takes
+        float images `(batch, height, width, channels)`. Streams and head are
+        float32, or float64 under that policy; only residuals compute in half
+        precision.
 
     Raises:
         ValueError: if an argument is out of range; if the stages' arguments
@@ -118,8 +120,8 @@ def IRevNet(
             does not divide a given height or width; if the weights file does
             not exist or does not fit.
         tf.errors.InvalidArgumentError: when the network runs, if it is
-            `lossless` and a value leaves the range. Compiled by XLA it
-            returns NaN for that image instead.
+            `lossless` and a value leaves the range. Under XLA that image's
+            representation becomes NaN instead.
 
     Reference:
         Jacobsen, Smeulders, Oyallon: i-RevNet: Deep Invertible Networks, ICLR

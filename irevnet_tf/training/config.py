@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from irevnet_tf.data import dataset_names
+from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.variants import VARIANTS
 
@@ -34,7 +35,7 @@ class RunConfig:
             instead of storing them.
         lossless: Whether the network's inverse is exact to the last bit.
         fraction_bits: Counts if `lossless`: its values are multiples of
-            `2**-fraction_bits`, up to `2**(24 - fraction_bits)`.
+            `2**-fraction_bits`, below `2**(24 - fraction_bits)`.
         mixed_precision: Name of the Keras dtype policy.
         seed: Seed of the initial weights, the data order, the shifts and
             the dropout.
@@ -86,9 +87,7 @@ class RunConfig:
             0 <= self.dropout_rate < 1,
             "at least 0 and less than 1",
         )
-        self._require(
-            "fraction_bits", 0 <= self.fraction_bits < 24, "from 0 to 23"
-        )
+        check_fraction_bits(self.fraction_bits, "float32")
         self._require(
             "mixed_precision",
             self.mixed_precision in PRECISIONS,
