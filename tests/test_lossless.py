@@ -10,7 +10,6 @@ import irevnet_tf
 from irevnet_tf import layers
 
 each_family = pytest.mark.parametrize("family", cases.FAMILIES)
-each_policy = pytest.mark.parametrize("policy", cases.POLICIES)
 
 
 @pytest.fixture
@@ -87,8 +86,10 @@ def test_trained_network_is_exact(family, way, images, trained, tmp_path):
 
 
 @each_family
-@each_policy
-@pytest.mark.parametrize("memory_saving", [True, False])
+@pytest.mark.parametrize(
+    ("policy", "memory_saving"),
+    [("float32", False), *((policy, True) for policy in cases.POLICIES)],
+)
 def test_every_stage_is_exact_under_every_policy(
     family, policy, memory_saving, images, trained
 ):
@@ -99,9 +100,7 @@ def test_every_stage_is_exact_under_every_policy(
 
 
 @each_family
-@each_policy
-def test_fresh_network_is_exact(family, policy, images):
-    keras.config.set_dtype_policy(policy)
+def test_fresh_network_is_exact(family, images):
     assert_exact(cases.build(family, lossless=True), images)
 
 
