@@ -218,43 +218,47 @@ def print_tables(rows):
 
 def draw(rows, path):
     """Draw the errors against depth; exact ones at the foot of the axis."""
-    floor = 1e-9
-    panels = [
-        (f"{data}, {weights}", "relative", data, weights)
-        for data, weights in dict.fromkeys(
-            (row["data"], row["weights"]) for row in rows
-        )
-    ]
-    panels += [
-        (f"gradients, {data}", "drift", data, "trained")
-        for data in dict.fromkeys(row["data"] for row in rows)
-    ]
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(3 * len(panels), 3.6), sharey=True
+    floor = 1e-10
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    columns = {
+        "inversion, fresh": ("fresh", "relative"),
+        "inversion, trained": ("trained", "relative"),
+        "gradients, trained": ("trained", "drift"),
+    }
+    figure, grid = plt.subplots(
+        len(names),
+        len(columns),
+        figsize=(10, 3.2 * len(names)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     styles = dict(zip(MODES, ("C0o-", "C2s-", "C1o--", "C3^--"), strict=True))
-    for axis, (title, key, data, weights) in zip(axes, panels, strict=True):
+    for (name, (title, (weights, key))), axis in zip(
+        itertools.product(names, columns.items()), grid.flat, strict=True
+    ):
         for mode, style in styles.items():
             points = [
                 (row["depth"], max(row[key], floor))
                 for row in rows
                 if (row["data"], row["weights"], row["mode"])
-                == (data, weights, mode)
+                == (name, weights, mode)
                 and key in row
             ]
             if points:
                 axis.loglog(*zip(*points, strict=True), style, label=mode)
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel("blocks")
+        axis.set_title(f"{name}: {title}", fontsize=10)
         axis.set_xticks([9, 30, 99, 300], [9, 30, 99, 300])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("relative error")
-    ticks = [10.0**k for k in range(-8, 0)]
-    axes[0].set_yticks(
-        [floor, *ticks], ["0", *(f"$10^{{{k}}}$" for k in range(-8, 0))]
+    exponents = range(-9, 1, 2)
+    grid[0, 0].set_yticks(
+        [floor, *(10.0**k for k in exponents)],
+        ["0", *(f"$10^{{{k}}}$" for k in exponents)],
     )
-    axes[0].legend(fontsize=8)
+    grid[0, 0].legend(fontsize=8)
+    figure.supxlabel("blocks", fontsize=10)
+    figure.supylabel("relative error", fontsize=10)
     figure.tight_layout()
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
