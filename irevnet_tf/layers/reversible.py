@@ -24,8 +24,13 @@ class ReversibleSequence(StreamLayer):
     the rebuilt inputs; BatchNorm's statistics move once per step and dropout
     draws the same mask twice.
 
+    If the blocks have `fraction_bits`, rebuilt inputs are equal to the last
+    bit, and so are gradients, in graphs. Keras then does not compile the layer
+    by XLA of its own accord.
+
     Args:
-        blocks: non-empty list of `AdditiveCoupling` layers.
+        blocks: non-empty list of `AdditiveCoupling` layers, all with the same
+            `fraction_bits`.
         memory_saving: whether to rebuild the blocks' inputs (True) or to keep
             them (False). Can be changed on the layer between compilations.
 
@@ -36,8 +41,8 @@ class ReversibleSequence(StreamLayer):
         A pair of tensors as the last block returns it.
 
     Raises:
-        ValueError: if `blocks` is empty, holds other layers, or shares a
-            layer between two residuals; when called with `memory_saving`, if
+        ValueError: if `blocks` is empty, holds other layers, shares a layer
+            between two residuals, or differs in `fraction_bits`; when called with `memory_saving`, if
             a residual adds a loss, which would count twice.
         NotImplementedError: for second derivatives outside a `tf.function`,
             with `memory_saving`.
