@@ -42,8 +42,9 @@ class ReversibleSequence(StreamLayer):
 
     Raises:
         ValueError: if `blocks` is empty, holds other layers, shares a layer
-            between two residuals, or differs in `fraction_bits`; when called with `memory_saving`, if
-            a residual adds a loss, which would count twice.
+            between two residuals, or differs in `fraction_bits`; when called
+            with `memory_saving`, if a residual adds a loss, which would count
+            twice.
         NotImplementedError: for second derivatives outside a `tf.function`,
             with `memory_saving`.
         tf.errors.InvalidArgumentError: when it runs, if the blocks have
