@@ -68,6 +68,7 @@ def files(path):
 def test_demo_introduces_the_run_and_sums_up(finished_demo):
     output = finished_demo.output
     assert "model       IRevNet28, 952,586 parameters" in output
+    assert "mode        lossless, 14 fraction bits, float32" in output
     assert (
         "data        digits, 1,437 images for training, 360 for testing, 8x8x1"
         in output

@@ -179,21 +179,35 @@ def test_double_precision(images):
     assert_exact(model, cases.on_grid(images + noise, 40))
 
 
-def test_own_network_of_any_residual():
+def own_network(entrance_bits, coupling_bits):
     image = keras.Input((8, 6))
-    x = layers.FixedPoint(12)(image)
+    x = image
+    if entrance_bits is not None:
+        x = layers.FixedPoint(entrance_bits)(x)
     streams = layers.ChannelSplit()(x)
     streams = layers.ReversibleSequence(
         [
             layers.AdditiveCoupling(
-                keras.layers.Dense(3, activation="tanh"), fraction_bits=12
+                keras.layers.Dense(3, activation="tanh"),
+                fraction_bits=coupling_bits,
             )
             for _ in range(10)
         ]
     )(streams)
-    model = keras.Model(image, layers.ChannelMerge()(streams))
+    return keras.Model(image, layers.ChannelMerge()(streams))
+
+
+def test_own_network_of_any_residual():
     x = cases.on_grid(np.random.default_rng(0).normal(size=(4, 8, 6)), 12)
-    assert_exact(model, x.astype("float32"))
+    assert_exact(own_network(12, 12), x.astype("float32"))
+
+
+@pytest.mark.parametrize("bits", [(None, 14), (14, None), (10, 14), (14, 10)])
+def test_own_network_that_is_lossless_in_part(bits):
+    model = own_network(*bits)
+    for function in (irevnet_tf.encoder, irevnet_tf.invert):
+        with pytest.raises(ValueError, match="begin with a FixedPoint.*Rec"):
+            function(model)
 
 
 def test_files_keep_the_mode(images, trained, tmp_path):

@@ -146,8 +146,12 @@ def train_run(run_dir: str, config: RunConfig) -> None:
     except ValueError as error:
         raise app.UsageError(str(error)) from error
     height, width, channels = dataset.image_shape
+    mode = "ordinary"
+    if config.lossless:
+        mode = f"lossless, {config.fraction_bits} fraction bits"
     print(
         f"model       {config.model}, {count_parameters(model):,} parameters\n"
+        f"mode        {mode}, {config.mixed_precision}\n"
         f"data        {dataset.name}, {len(dataset.train_images):,} images "
         f"for training, {len(dataset.test_images):,} for testing, "
         f"{height}x{width}x{channels}\n"

@@ -28,7 +28,8 @@ def encoder(model, end=None) -> keras.Model:
         computed is computed here, too.
 
     Raises:
-        ValueError: if `model` is no i-RevNet, or has no such `end`.
+        ValueError: if `model` is no i-RevNet, or has no such `end`, or if
+            only some of its layers are lossless.
     """
     model, body = _body(model, end)
     return keras.Model(
@@ -59,7 +60,8 @@ def invert(model, start=None) -> keras.Model:
         that other layers computed.
 
     Raises:
-        ValueError: if `model` is no i-RevNet, or has no such `start`.
+        ValueError: if `model` is no i-RevNet, or has no such `start`, or if
+            only some of its layers are lossless.
     """
     model, body = _body(model, start)
     representation = keras.Input(
@@ -96,6 +98,7 @@ def _body(model, point):
             f"Received: model={model.name} with layers "
             f"{[layer.name for layer in model.layers][:8]}"
         )
+    _check_grid(body)
     if point is None:
         return model, body
     points = [
@@ -113,6 +116,26 @@ def _body(model, point):
         )
     names = [layer.name for layer in body]
     return model, body[: names.index(name) + 1]
+
+
+def _check_grid(body):
+    """Raise ValueError if layers on a grid are not all on the same one.
+
+    Their streams would be rounded as they are added up, without a word.
+    """
+    bits = {
+        layer.name: layer.fraction_bits
+        for layer in body
+        if hasattr(layer, "fraction_bits")
+    }
+    is_lossless = set(bits.values()) != {None} and bool(bits)
+    has_entrance = any(isinstance(layer, FixedPoint) for layer in body)
+    if len(set(bits.values())) > 1 or is_lossless != has_entrance:
+        raise ValueError(
+            "A lossless network must begin with a FixedPoint layer, and all "
+            "its blocks must have the same `fraction_bits`. "
+            f"Received: fraction_bits={bits}"
+        )
 
 
 def _find_chain(model):

@@ -85,8 +85,9 @@ def IRevNet(
             rounding: images and residuals are rounded to multiples of
             2**-fraction_bits, of which floats hold sums and differences
             exactly. The two directions must run by the same kernels: on one
-            kind of device, both or neither under XLA. The weights are the
-            same in both modes. See `layers.FixedPoint`.
+            kind of device, both or neither under XLA, and under XLA in
+            batches of the same size. The weights are the same in both modes.
+            See `layers.FixedPoint`.
         fraction_bits: integer from 0 to 23 (52 in float64); counts if
             `lossless`. Values must then stay below 2**(24 - fraction_bits) in
             magnitude; larger ones are an error.
