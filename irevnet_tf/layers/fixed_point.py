@@ -84,7 +84,7 @@ class RangeCheck:
         # NaN is not below, either.
         within = peaks < self._limit
         message = (
-            f"{OUT_OF_RANGE} {self._limit:g} in magnitude: up to there, floats "
+            f"{OUT_OF_RANGE} {self._limit:g} in magnitude: below it, floats "
             f"hold every multiple of 2**-{self._fraction_bits} and the inverse "
             "is exact. Scale the images down, lower the learning rate, or use "
             "fewer `fraction_bits`. "

@@ -26,7 +26,7 @@ from irevnet_tf.pretrained.files import load_weights_file
 # The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
 HEAD_MOMENTUM = 0.1
 
-# Values of up to 1024, in steps fine enough for images of 8 bits at any usual
+# Values below 1024, in steps fine enough for images of 8 bits at any usual
 # scale.
 DEFAULT_FRACTION_BITS = 14
 
