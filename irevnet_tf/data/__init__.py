@@ -1,13 +1,21 @@
 """Data sets and the input pipeline that feeds them to training."""
 
+from irevnet_tf.data.augmentation import Augmentation
 from irevnet_tf.data.dataset import Dataset
+from irevnet_tf.data.normalization import NORMALIZATIONS
+from irevnet_tf.data.normalization import Normalization
+from irevnet_tf.data.pipeline import evaluation_batches
+from irevnet_tf.data.pipeline import steps_per_epoch
 from irevnet_tf.data.pipeline import training_batches
-from irevnet_tf.data.registry import dataset_names
 from irevnet_tf.data.registry import load_dataset
 
 __all__ = [
+    "NORMALIZATIONS",
+    "Augmentation",
     "Dataset",
-    "dataset_names",
+    "Normalization",
+    "evaluation_batches",
     "load_dataset",
+    "steps_per_epoch",
     "training_batches",
 ]

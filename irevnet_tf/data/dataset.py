@@ -3,35 +3,83 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.data.decoding import central_crop
+from irevnet_tf.data.examples import ArrayExamples
+from irevnet_tf.data.examples import FileExamples
+from irevnet_tf.data.normalization import Normalization
+from irevnet_tf.data.stream import StreamExamples
+
+Examples = ArrayExamples | FileExamples | StreamExamples
+
+_DECODED_AT_ONCE = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """A classification data set in memory, ready for a model.
+    """A data set for classification.
 
     Attributes:
         name: The name that `load_dataset` knows it by.
-        train_images: float32 array (N, height, width, channels), normalised
-            to `value_range`.
-        train_labels: int64 array (N,), indices into `class_names`.
-        test_images: float32 array (M, height, width, channels).
-        test_labels: int64 array (M,).
         class_names: The name of each class, in the order of the labels.
-        value_range: The values that stand for black and for white.
-        max_shift: The shift, in pixels, that augmentation may apply in each
-            direction without changing what a picture shows.
+        image_shape: Height, width and channels of the images, as a network
+            is given them.
+        normalization: What is done to the values of the images.
+        train: The examples to train with.
+        test: The examples to test with.
+        validation: The examples that were held out of those for training, or
+            None.
     """
 
     name: str
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
     class_names: tuple[str, ...]
-    value_range: tuple[float, float]
-    max_shift: int
+    image_shape: tuple[int, int, int]
+    normalization: Normalization
+    train: Examples
+    test: Examples
+    validation: Examples | None = None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of one image."""
-        return self.train_images.shape[1:]
+    def arrays(
+        self, part: str, count: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return examples as arrays, in the order in which they are stored.
+
+        Args:
+            part: string. "train", "test" or "validation".
+            count: int. The number of examples, None for all.
+
+        Returns:
+            float32 array (N, height, width, channels), normalised, cropped
+            and resized as for testing, and int64 array (N,) of labels.
+
+        Raises:
+            ValueError: if there is no such part, or if it has fewer examples.
+        """
+        parts = ("train", "test", "validation")
+        examples = getattr(self, part) if part in parts else None
+        if examples is None:
+            raise ValueError(
+                "`part` must be 'train', 'test', or, in a data set with "
+                f"held-out examples, 'validation'. Received: part={part!r}"
+            )
+        if count is None:
+            count = examples.count
+        if not 1 <= count <= examples.count:
+            raise ValueError(
+                "`count` must be between 1 and the number of examples "
+                f"(={examples.count}). Received: count={count}"
+            )
+
+        def picture(raw, label, _):
+            image = central_crop(raw, self.image_shape)
+            return self.normalization.apply(image), label
+
+        batches = (
+            examples.ordered(tf.distribute.InputContext(), 1)
+            .take(count)
+            .map(picture, num_parallel_calls=tf.data.AUTOTUNE)
+            .batch(_DECODED_AT_ONCE)
+        )
+        images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+        return np.concatenate(images), np.concatenate(labels)

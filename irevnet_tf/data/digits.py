@@ -5,6 +5,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from irevnet_tf.data.dataset import Dataset
+from irevnet_tf.data.examples import ArrayExamples
+from irevnet_tf.data.normalization import Normalization
 
 TEST_EXAMPLES = 360
 SPLIT_SEED = 0
@@ -23,22 +25,19 @@ def load() -> Dataset:
         A `Dataset` with values from 0.0 (background) to 1.0 (ink).
     """
     digits = load_digits()
-    images = (digits.images[..., np.newaxis] / 16.0).astype("float32")
-    labels = digits.target.astype("int64")
+    images = digits.images[..., np.newaxis].astype("uint8")
     train_images, test_images, train_labels, test_labels = train_test_split(
         images,
-        labels,
+        digits.target,
         test_size=TEST_EXAMPLES,
-        stratify=labels,
+        stratify=digits.target,
         random_state=SPLIT_SEED,
     )
     return Dataset(
         name="digits",
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
         class_names=tuple(str(name) for name in digits.target_names),
-        value_range=(0.0, 1.0),
-        max_shift=1,
+        image_shape=images.shape[1:],
+        normalization=Normalization(maximum=16.0, mean=(0.0,), std=(1.0,)),
+        train=ArrayExamples(train_images, train_labels),
+        test=ArrayExamples(test_images, test_labels),
     )

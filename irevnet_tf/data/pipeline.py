@@ -1,75 +1,185 @@
-"""The input pipeline of training: shuffle, batch, shift."""
+"""The batches of training and of evaluation.
 
-import keras
-import numpy as np
+The batches of an epoch are a function of the seed, the epoch and the position
+of each example in the epoch. A run can be continued in the middle of an epoch
+without a saved state, and mirrored on several devices or workers it sees the
+same examples in each step, changed in the same way. Two things depend on how
+many there are: mixed images (`mixup_alpha`, `cutmix_alpha`) have their
+partners in the batch of the same replica, and examples that are streamed
+(`StreamExamples`) come in an order that depends on the number of workers.
+"""
+
 import tensorflow as tf
+
+from irevnet_tf.data.augmentation import Augmentation
+from irevnet_tf.data.dataset import Dataset
+from irevnet_tf.data.dataset import Examples
+from irevnet_tf.data.decoding import central_crop
+from irevnet_tf.data.decoding import random_resized_crop
+from irevnet_tf.data.sharding import replica_batch_size
+
+
+def steps_per_epoch(dataset: Dataset, batch_size: int) -> int:
+    """Return the number of full batches in the examples for training.
+
+    Args:
+        dataset: The data set.
+        batch_size: int. Examples per step, over all replicas.
+
+    Returns:
+        The number of steps, at least 1.
+
+    Raises:
+        ValueError: if there is not one full batch.
+    """
+    count = dataset.train.count
+    if not 1 <= batch_size <= count:
+        raise ValueError(
+            "`batch_size` must be between 1 and the number of training "
+            f"examples (={count}). Received: batch_size={batch_size}"
+        )
+    return count // batch_size
 
 
 def training_batches(
-    images: np.ndarray,
-    labels: np.ndarray,
+    dataset: Dataset,
+    augmentation: Augmentation,
     batch_size: int,
     *,
-    max_shift: int = 0,
-    fill_value: float = 0.0,
-    seed: int = 0,
+    epoch: int,
+    first_step: int = 0,
+    steps: int,
+    seed: int,
+    deterministic: bool = True,
+    context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Make the batches of an epoch of training, in a new order every time.
-
-    Images are moved by up to `max_shift` pixels vertically and horizontally,
-    each by its own random distance, and never mirrored: a mirrored digit is
-    not a digit. Distances are not whole pixels, values are interpolated.
-    What does not fill a batch is left out of that epoch.
+    """Make the batches of an epoch, or of what is left of it.
 
     Args:
-        images: float array (N, height, width, channels).
-        labels: integer array (N,).
-        batch_size: int. Examples per batch, at most N.
-        max_shift: int. Largest shift in pixels, 0 for none.
-        fill_value: float. The value of pixels that are shifted in.
-        seed: int. Two pipelines made with the same arguments yield the same
-            batches in every epoch.
+        dataset: The data set.
+        augmentation: How images are changed.
+        batch_size: int. Examples per step, over all replicas.
+        epoch: int. The epoch, which has an order and random changes of its
+            own.
+        first_step: int. The step to begin with.
+        steps: int. The step to stop before, at most `steps_per_epoch`.
+        seed: int. The seed of the run, at least 0.
+        deterministic: bool. Whether examples come in exactly the same order
+            every time, for which fast examples sometimes wait for slow ones.
+        context: Which input pipeline this is, and of how many, as
+            `tf.distribute.Strategy.distribute_datasets_from_function` says.
+            One for a single device if None.
 
     Returns:
-        A `tf.data.Dataset` of N // batch_size pairs: images
-        (batch_size, height, width, channels), labels (batch_size,).
+        A `tf.data.Dataset` of `steps - first_step` batches for each replica
+        that this input pipeline feeds: float32 images (b, height, width,
+        channels), normalised, and float32 labels (b, classes), one-hot or
+        mixed, where b is `batch_size` divided by the number of replicas. It
+        does not know its own length: `fit` with `steps_per_epoch` then makes
+        no second iterator.
 
     Raises:
         ValueError: if the arguments do not fit each other.
     """
-    if len(images) != len(labels):
+    context = context or tf.distribute.InputContext()
+    replica_batch = replica_batch_size(context, batch_size)
+    available = steps_per_epoch(dataset, batch_size)
+    if not 0 <= first_step < steps <= available:
         raise ValueError(
-            "`images` and `labels` must be of equal length. Received: "
-            f"len(images)={len(images)}, len(labels)={len(labels)}"
+            "`first_step` must be at least 0 and less than `steps`, which "
+            f"must be at most the number of full batches (={available}). "
+            f"Received: first_step={first_step}, steps={steps}"
         )
-    if not 1 <= batch_size <= len(images):
+    if seed < 0 or epoch < 0:
         raise ValueError(
-            "`batch_size` must be between 1 and the number of training "
-            f"examples (={len(images)}). Received: batch_size={batch_size}"
+            "`seed` and `epoch` must be at least 0. "
+            f"Received: seed={seed}, epoch={epoch}"
         )
-    height, width = images.shape[1:3]
-    if not 0 <= max_shift < min(height, width):
-        raise ValueError(
-            "`max_shift` must be at least 0 and smaller than the images "
-            f"(={height}x{width}). Received: max_shift={max_shift}"
+    shape, classes = dataset.image_shape, len(dataset.class_names)
+    normalization = dataset.normalization
+    change = augmentation.for_images(shape, normalization.maximum)
+    mix = augmentation.for_batches()
+
+    def example(raw, label, position):
+        crop_seed, change_seed, mix_seed = tf.unstack(
+            tf.random.split(
+                tf.random.fold_in(
+                    tf.constant([seed, epoch], "int64"), position
+                ),
+                3,
+            )
         )
-    batches = (
-        tf.data.Dataset.from_tensor_slices((images, labels))
-        .shuffle(len(images), seed=seed, reshuffle_each_iteration=True)
-        .batch(batch_size, drop_remainder=True)
-    )
-    if max_shift:
-        shift = keras.layers.RandomTranslation(
-            height_factor=max_shift / height,
-            width_factor=max_shift / width,
-            fill_mode="constant",
-            fill_value=fill_value,
-            interpolation="bilinear",
+        if augmentation.random_resized_crop:
+            image = random_resized_crop(raw, shape, crop_seed)
+        else:
+            image = central_crop(raw, shape)
+        image = change(image, change_seed)
+        return image, tf.one_hot(label, classes), mix_seed
+
+    def batch(images, labels, mix_seeds):
+        images, labels = mix(images, labels, mix_seeds[0])
+        return normalization.apply(images), labels
+
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    return (
+        dataset.train.shuffled(
+            context,
+            batch_size,
             seed=seed,
-            # Under a mixed policy the layer would round images to 8 bits.
-            dtype="float32",
+            epoch=epoch,
+            first_step=first_step,
+            steps=steps,
         )
-        # One call after the other: parallel ones would race for the layer's
-        # random state, and the seed would not determine the batches.
-        batches = batches.map(lambda x, y: (shift(x, training=True), y))
-    return batches.prefetch(tf.data.AUTOTUNE)
+        .map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(replica_batch, drop_remainder=True)
+        .map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+        # Keeps all batches, and makes their number unknown.
+        .filter(lambda images, labels: True)
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(options)
+    )
+
+
+def evaluation_batches(
+    dataset: Dataset,
+    examples: Examples,
+    batch_size: int,
+    *,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Make batches in which every example has weight 1 exactly once.
+
+    All batches are full, and every replica gets the same number: what is
+    missing at the end is filled up with examples of weight 0.
+
+    Args:
+        dataset: The data set.
+        examples: The part of it, such as `dataset.test`.
+        batch_size: int. Examples per step, over all replicas.
+        context: Which input pipeline this is, and of how many. One for a
+            single device if None.
+
+    Returns:
+        A `tf.data.Dataset` of float32 images (b, height, width, channels),
+        normalised, one-hot float32 labels (b, classes), and float32 weights
+        (b,), where b is `batch_size` divided by the number of replicas.
+
+    Raises:
+        ValueError: if `batch_size` is no multiple of the number of replicas.
+    """
+    context = context or tf.distribute.InputContext()
+    replica_batch = replica_batch_size(context, batch_size)
+    classes = len(dataset.class_names)
+
+    def example(raw, label, weight):
+        image = central_crop(raw, dataset.image_shape)
+        image = dataset.normalization.apply(image)
+        return image, tf.one_hot(label, classes), weight
+
+    return (
+        examples.ordered(context, batch_size)
+        .map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(replica_batch, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -1,0 +1,112 @@
+"""Raw images, of any size, to images of the size that a network is for."""
+
+import tensorflow as tf
+
+# Testing shows the centre: of an image with a short side of 256 pixels, 224.
+TEST_CROP = 224 / 256
+# The usual crops of ImageNet training, those of torchvision as well.
+CROP_AREA = (0.08, 1.0)
+CROP_ASPECT_RATIO = (3 / 4, 4 / 3)
+
+
+def random_resized_crop(
+    raw: tf.Tensor, image_shape: tuple[int, int, int], seed: tf.Tensor
+) -> tf.Tensor:
+    """Cut out a random part and resize it.
+
+    The part has 8 to 100 % of the area and an aspect ratio of 3/4 to 4/3.
+    Where ten attempts do not find one that fits, it is the whole image.
+
+    Args:
+        raw: uint8 tensor (height, width, channels), or a string tensor with
+            the bytes of an image file.
+        image_shape: Height, width and channels of the result.
+        seed: int64 tensor (2,), which determines the part.
+
+    Returns:
+        float32 tensor of the shape `image_shape`, values 0 to 255.
+    """
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        _raw_shape(raw),
+        # Without a bounding box, the whole image is one.
+        tf.zeros((1, 0, 4)),
+        seed,
+        min_object_covered=0.0,
+        aspect_ratio_range=CROP_ASPECT_RATIO,
+        area_range=CROP_AREA,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    window = tf.concat([begin[:2], size[:2]], axis=0)
+    return _resize(_crop(raw, window, image_shape[2]), image_shape)
+
+
+def central_crop(
+    raw: tf.Tensor, image_shape: tuple[int, int, int]
+) -> tf.Tensor:
+    """Cut out the centre, as it is usual for testing, and resize it.
+
+    What is left out is an eighth of the short side. An image that is no larger
+    than the result is not cut, but for its aspect ratio; one in memory has the
+    right size already and is only cast.
+
+    Args:
+        raw: uint8 tensor `image_shape`, or a string tensor with the bytes of
+            an image file.
+        image_shape: Height, width and channels of the result.
+
+    Returns:
+        float32 tensor of the shape `image_shape`, values 0 to 255.
+    """
+    if raw.dtype != tf.string:
+        return tf.cast(raw, "float32")
+    shape = tf.cast(_raw_shape(raw)[:2], "float32")
+    target = tf.constant(image_shape[:2], "float32")
+    scale = tf.reduce_min(shape / target)
+    scale = tf.where(scale > 1.0, TEST_CROP * scale, scale)
+    # Never empty, however small the image is.
+    size = tf.maximum(1, tf.cast(tf.round(target * scale), "int32"))
+    begin = (tf.cast(shape, "int32") - size) // 2
+    window = tf.concat([begin, size], axis=0)
+    return _resize(_crop(raw, window, image_shape[2]), image_shape)
+
+
+def _raw_shape(raw):
+    if raw.dtype != tf.string:
+        return tf.shape(raw)
+    return tf.cond(
+        tf.io.is_jpeg(raw),
+        lambda: tf.image.extract_jpeg_shape(raw),
+        # Three channels whatever it has, as not all formats can have one.
+        lambda: tf.shape(_decode(raw, 3)),
+    )
+
+
+def _crop(raw, window, channels):
+    """Return (window height, window width, channels), uint8."""
+    if raw.dtype != tf.string:
+        return _slice(raw, window)
+    return tf.cond(
+        tf.io.is_jpeg(raw),
+        # Decodes no more than it needs to.
+        lambda: tf.image.decode_and_crop_jpeg(raw, window, channels=channels),
+        lambda: _slice(_decode(raw, channels), window),
+    )
+
+
+def _decode(raw, channels):
+    image = tf.image.decode_image(
+        raw, channels=channels, expand_animations=False
+    )
+    image.set_shape((None, None, channels))
+    return image
+
+
+def _slice(image, window):
+    top, left, height, width = tf.unstack(window)
+    return image[top : top + height, left : left + width]
+
+
+def _resize(image, image_shape):
+    image = tf.image.resize(image, image_shape[:2], antialias=True)
+    return tf.ensure_shape(image, image_shape)

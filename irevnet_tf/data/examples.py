@@ -1,0 +1,194 @@
+"""Examples with an index: images in memory, and files of images.
+
+`ArrayExamples`, `FileExamples` and `stream.StreamExamples` have the same
+methods, `shuffled`, `ordered` and `split`, and the same attribute, `count`.
+An image is raw in all of them: a uint8 tensor (height, width, channels), or a
+string tensor with the bytes of a file.
+"""
+
+import abc
+import math
+from typing import Self
+
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.data.sharding import local_positions
+
+SPLIT_SEED = 0
+# The first bytes of JPEG, PNG, GIF and BMP, which is what Keras lists and
+# `tf.io.decode_image` reads.
+_IMAGE_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
+
+
+class _IndexedExamples(abc.ABC):
+    """What is the same for all examples that can be read in any order."""
+
+    def __init__(self, labels: np.ndarray):
+        self.labels = np.asarray(labels, "int64")
+        self.count = len(self.labels)
+
+    @abc.abstractmethod
+    def _reader(self):
+        """Return the function from int64 indices to raw images."""
+
+    @abc.abstractmethod
+    def _subset(self, indices: np.ndarray) -> Self:
+        """Return the examples with these indices."""
+
+    def shuffled(
+        self,
+        context: tf.distribute.InputContext,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        first_step: int,
+        steps: int,
+    ) -> tf.data.Dataset:
+        """Return the examples of some steps of an epoch, in random order.
+
+        The order is a permutation of all examples that `seed` and `epoch`
+        determine. It is computed index by index, so that any step can be the
+        first, and there is no buffer to fill.
+
+        Args:
+            context: Which input pipeline this is, and of how many.
+            batch_size: int. Examples per step, over all pipelines.
+            seed: int. The seed of the run.
+            epoch: int. The epoch.
+            first_step: int. The step to begin with.
+            steps: int. The step to stop before.
+
+        Returns:
+            A `tf.data.Dataset` of single examples: the raw image, the int64
+            label, and the int64 position in the epoch.
+        """
+        read, labels = self._reader(), _on_cpu(self.labels)
+
+        def indices(positions):
+            indices = tf.random.experimental.index_shuffle(
+                positions,
+                seed=tf.constant([seed, epoch], "int64"),
+                max_index=tf.constant(self.count - 1, "int64"),
+            )
+            return indices, positions
+
+        def example(index, position):
+            return read(index), tf.gather(labels, index), position
+
+        return (
+            local_positions(context, batch_size, first_step, steps)
+            # For a whole step at a time, which is faster.
+            .map(indices)
+            .unbatch()
+            .map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        )
+
+    def ordered(
+        self, context: tf.distribute.InputContext, batch_size: int
+    ) -> tf.data.Dataset:
+        """Return every example once over all input pipelines.
+
+        All pipelines get the same number of examples, which fill whole
+        steps: at the end, examples of weight 0 are added.
+
+        Args:
+            context: Which input pipeline this is, and of how many.
+            batch_size: int. Examples per step, over all pipelines.
+
+        Returns:
+            A `tf.data.Dataset` of single examples: the raw image, the int64
+            label, and the float32 weight, 0 or 1.
+        """
+        read, labels = self._reader(), _on_cpu(self.labels)
+
+        def example(position):
+            index = position % self.count
+            weight = tf.cast(position < self.count, "float32")
+            return read(index), tf.gather(labels, index), weight
+
+        steps = math.ceil(self.count / batch_size)
+        return (
+            local_positions(context, batch_size, 0, steps)
+            .unbatch()
+            .map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        )
+
+    def split(self, fraction: float) -> tuple[Self, Self]:
+        """Hold out a part, chosen at random but always the same.
+
+        Args:
+            fraction: float. The part of the examples to hold out.
+
+        Returns:
+            The other examples, and those that are held out.
+        """
+        order = np.random.default_rng(SPLIT_SEED).permutation(self.count)
+        held_out = round(self.count * fraction)
+        return (
+            self._subset(np.sort(order[held_out:])),
+            self._subset(np.sort(order[:held_out])),
+        )
+
+
+class ArrayExamples(_IndexedExamples):
+    """Images of one size, in memory.
+
+    Args:
+        images: uint8 array (N, height, width, channels).
+        labels: integer array (N,).
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray):
+        super().__init__(labels)
+        self.images = images
+
+    def _reader(self):
+        images = _on_cpu(self.images)
+        return lambda index: tf.gather(images, index)
+
+    def _subset(self, indices):
+        return ArrayExamples(self.images[indices], self.labels[indices])
+
+
+class FileExamples(_IndexedExamples):
+    """Files of images, of any size, read when they are needed.
+
+    Args:
+        paths: N names of JPEG, PNG, GIF or BMP files.
+        labels: integer array (N,).
+    """
+
+    def __init__(self, paths: list[str], labels: np.ndarray):
+        super().__init__(labels)
+        self.paths = np.array(paths)
+
+    def _reader(self):
+        paths = _on_cpu(self.paths)
+
+        def read(index):
+            path = tf.gather(paths, index)
+            image = tf.io.read_file(path)
+            # What `decode_image` says of other files has no file name.
+            is_image = tf.reduce_any(
+                [
+                    tf.strings.substr(image, 0, len(beginning)) == beginning
+                    for beginning in _IMAGE_BEGINNINGS
+                ]
+            )
+            expected = "Expected a JPEG, PNG, GIF or BMP image. Received: file "
+            check = tf.Assert(is_image, [expected + path])
+            with tf.control_dependencies([check]):
+                return tf.identity(image)
+
+        return read
+
+    def _subset(self, indices):
+        return FileExamples(self.paths[indices], self.labels[indices])
+
+
+def _on_cpu(array):
+    """Keep what the input pipeline reads out of the memory of a GPU."""
+    with tf.device("CPU"):
+        return tf.constant(array)

@@ -1,0 +1,98 @@
+"""From the values in image files to those that a network sees, and back."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """An affine map of pixel values, with a mean and a scale per channel.
+
+    Attributes:
+        maximum: The raw value of white. That of black is 0.
+        mean: What is subtracted from `raw / maximum`, one value per channel,
+            or one for any number of channels.
+        std: What the difference is divided by, of the length of `mean`.
+    """
+
+    maximum: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def apply(self, images: tf.Tensor | np.ndarray) -> tf.Tensor:
+        """Normalise raw images.
+
+        Args:
+            images: (..., channels), any dtype, values 0 to `maximum`.
+
+        Returns:
+            float32 tensor of the same shape.
+        """
+        images = tf.cast(images, "float32")
+        return (images / self.maximum - self.mean) / self.std
+
+    def undo(self, images: tf.Tensor | np.ndarray) -> tf.Tensor:
+        """Return the raw values of normalised images, the inverse of `apply`.
+
+        Args:
+            images: float (..., channels).
+
+        Returns:
+            float32 tensor of the same shape. Nothing is clipped or rounded.
+        """
+        images = tf.cast(images, "float32")
+        return (images * self.std + self.mean) * self.maximum
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Normalised values for black and white: no channel goes beyond."""
+        low = (0.0 - np.array(self.mean)) / self.std
+        high = (1.0 - np.array(self.mean)) / self.std
+        return float(low.min()), float(high.max())
+
+
+# The CIFAR values are those of the authors' PyTorch code, ImageNet's are
+# torchvision's.
+NORMALIZATIONS = {
+    "unit": Normalization(255.0, (0.0,), (1.0,)),
+    "cifar10": Normalization(
+        255.0, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    ),
+    "cifar100": Normalization(
+        255.0, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+    ),
+    "imagenet": Normalization(
+        255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    ),
+}
+
+
+def normalization_for(name: str, channels: int) -> Normalization:
+    """Return an entry of `NORMALIZATIONS`.
+
+    Args:
+        name: string. A key of the table.
+        channels: int. The images' number of channels.
+
+    Returns:
+        The `Normalization`.
+
+    Raises:
+        ValueError: if there is none of this name, or if it is for images
+            with another number of channels.
+    """
+    if name not in NORMALIZATIONS:
+        raise ValueError(
+            "`normalization` must be one of "
+            f"{', '.join(NORMALIZATIONS)}. Received: normalization={name!r}"
+        )
+    normalization = NORMALIZATIONS[name]
+    if len(normalization.mean) not in (1, channels):
+        raise ValueError(
+            f"`normalization` must suit images with {channels} channel(s). "
+            f"Received: normalization={name!r}, which has "
+            f"{len(normalization.mean)} channels"
+        )
+    return normalization
