@@ -46,3 +46,12 @@ def test_masks_are_left_to_keras():
     ours, theirs = BatchNormalization(), keras.layers.BatchNormalization()
     a, b = (layer(x, training=True, mask=mask) for layer in (ours, theirs))
     np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_synchronization_of_one_replica_changes_nothing():
+    x = tf.random.stateless_normal((4, 3, 5, 3), (1, 2))
+    a, b = (
+        BatchNormalization(synchronized=synchronized)(x, training=True)
+        for synchronized in (False, True)
+    )
+    np.testing.assert_array_equal(a, b)

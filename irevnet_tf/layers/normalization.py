@@ -15,15 +15,20 @@ class BatchNormalization(keras.layers.BatchNormalization):
     deviation can bear: first-step gradients were off by 1.5 %. Axis by axis,
     the sums are short, the error is that of float32, and it is faster.
 
+    If `synchronized`, mean and variance are averaged over all replicas, whose
+    batches must be of equal size. The variance is that around the common
+    mean; Keras' difference of two squares would cancel.
+
     Arguments, shapes and weights are those of
     `keras.layers.BatchNormalization`.
     """
 
     def _moments(self, inputs, mask):
-        if mask is not None or self.synchronized:
+        if mask is not None:
             return super()._moments(inputs, mask)
         mean = self._mean(inputs)
-        # The variance does not depend on its centre to first order.
+        # The variance, over all replicas together, does not depend on its
+        # centre to first order.
         centre = tf.stop_gradient(mean)
         if self.axis not in (-1, inputs.shape.rank - 1):
             shape = [1] * inputs.shape.rank
@@ -34,4 +39,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _mean(self, inputs):
         for axis in sorted(self._reduction_axes, reverse=True):
             inputs = tf.reduce_mean(inputs, axis)
+        if self.synchronized:
+            replica = tf.distribute.get_replica_context()
+            if replica is not None and replica.num_replicas_in_sync > 1:
+                inputs = replica.all_reduce("MEAN", inputs)
         return inputs

@@ -1,0 +1,84 @@
+"""BatchNorm's moving statistics where several replicas keep their own."""
+
+import weakref
+
+import keras
+import tensorflow as tf
+
+# Tracing takes as long as many steps, and checkpoints come often.
+_averages = weakref.WeakKeyDictionary()
+
+
+def average_statistics(model) -> None:
+    """Give all replicas the mean of their moving statistics, in place.
+
+    Keras 3 lets every replica move the statistics of its BatchNorm layers by
+    its own batches. Saving and evaluation then depend on the replica they use.
+    After this call they do not.
+
+    To be called outside of a step (in a cross-replica context, such as a
+    callback), and with several workers by all of them at the same point of
+    their program, as it waits for them. Does nothing if there is one replica.
+
+    Args:
+        model: model that was built in its strategy's scope. Layers at any
+            depth count.
+    """
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return
+    if model not in _averages:
+        _averages[model] = _average(model)
+    _averages[model]()
+
+
+def _average(model):
+    """Return the function that averages, traced at its first call.
+
+    As a graph, the sums go over the network together.
+    """
+    strategy = model.distribute_strategy
+    variables = [
+        variable
+        for layer in batch_norm_layers(model)
+        if not layer.synchronized
+        for variable in layer.non_trainable_variables
+    ]
+
+    def average():
+        replica = tf.distribute.get_replica_context()
+        # `identity` puts what is read on a device, which sums over workers
+        # want to know.
+        means = replica.all_reduce(
+            "MEAN", [tf.identity(variable.value) for variable in variables]
+        )
+        for variable, mean in zip(variables, means, strict=True):
+            variable.assign(mean)
+
+    if not variables:
+        return lambda: None
+    return tf.function(lambda: strategy.run(average), autograph=False)
+
+
+def synchronize_batch_norm(model) -> None:
+    """Let BatchNorm normalize by all replicas' batches together, in place.
+
+    To be called before the model's training step is traced. Every replica then
+    trains as one with the whole batch would, at the price of two exchanges per
+    layer, and as many in the backward pass. Replicas need batches of equal
+    size. Moving statistics are the same everywhere.
+
+    Args:
+        model: model whose `keras.layers.BatchNormalization` layers, at any
+            depth, are to be changed.
+    """
+    for layer in batch_norm_layers(model):
+        layer.synchronized = True
+
+
+def batch_norm_layers(model) -> list:
+    """Return the BatchNorm layers of a model, at any depth."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]

@@ -1,0 +1,83 @@
+"""What the processes of a training have to agree on."""
+
+import tensorflow as tf
+
+
+def is_chief(strategy) -> bool:
+    """Return whether this process is the one that writes files for all.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`. With one process, it is the
+            chief.
+    """
+    return strategy.extended.should_checkpoint
+
+
+def worker_count(strategy) -> int:
+    """Return how many processes train together.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+    """
+    return max(1, len(worker_addresses(strategy)))
+
+
+def worker_addresses(strategy) -> dict[str, str]:
+    """Return the workers' names, as TensorFlow writes them, and addresses.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+
+    Returns:
+        Like `{"/job:worker/task:0": "host0:2222", ...}`; empty if there is no
+        cluster.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return {}
+    cluster = strategy.cluster_resolver.cluster_spec()
+    return {
+        f"/job:{job}/task:{task}": cluster.task_address(job, task)
+        for job in ("chief", "worker")
+        if job in cluster.jobs
+        for task in cluster.task_indices(job)
+    }
+
+
+def any_worker(strategy, flag) -> bool:
+    """Return whether a flag is set on any worker.
+
+    All workers must call this at the same point of their program, as it waits
+    for them.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+        flag: bool, of this worker.
+    """
+    return any(_values_of_workers(strategy, bool(flag)))
+
+
+def same_on_all_workers(strategy, value) -> bool:
+    """Return whether an integer is the same on all workers.
+
+    All workers must call this at the same point of their program, as it waits
+    for them.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+        value: integer of 64 bits, of this worker.
+    """
+    return len(set(_values_of_workers(strategy, value))) == 1
+
+
+def _values_of_workers(strategy, value):
+    if worker_count(strategy) == 1:
+        return [value]
+    values = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant([value], tf.int64)
+    )
+    return _gather(strategy, values).numpy().tolist()
+
+
+@tf.function(autograph=False)  # Traced once; it is called every few steps.
+def _gather(strategy, values):
+    return strategy.gather(values, axis=0)
