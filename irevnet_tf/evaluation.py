@@ -1,6 +1,7 @@
 """How well a model classifies, and how exactly it is inverted."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -39,51 +40,67 @@ class Evaluation:
 
 def evaluate(
     model: keras.Model,
-    images: np.ndarray,
-    labels: np.ndarray,
-    batch_size: int = 64,
+    batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
 ) -> Evaluation:
     """Measure accuracy and inversion error.
 
     Args:
         model: A Functional classifier of this package.
-        images: float array (N, height, width, channels), normalised.
-        labels: integer array (N,).
-        batch_size: int. Images per step; does not change the meaning of the
-            result.
+        batches: Images (batch, height, width, channels), normalised, one-hot
+            labels (batch, classes), and weights (batch,): an example with
+            the weight 0 only fills its batch up. As
+            `irevnet_tf.data.evaluation_batches` makes them.
 
     Returns:
         An `Evaluation`.
 
     Raises:
-        ValueError: if there are no images, or not one label for each.
+        ValueError: if there are no images.
     """
-    if len(images) == 0:
-        raise ValueError(
-            f"`images` must not be empty. Received: len(images)={len(images)}"
-        )
-    if labels.shape != (len(images),):
-        raise ValueError(
-            "`labels` must hold one class for each image, in the shape "
-            f"{(len(images),)}. Received: labels.shape={labels.shape}"
-        )
     encode = encoder(model)
     decode = invert(encode)
     both = keras.Model(encode.input, [model.output, decode(encode.output)])
-    outputs, reconstructions = both.predict(
-        images, batch_size=batch_size, verbose=0
-    )
-    for layer in encode.layers:
-        if isinstance(layer, FixedPoint):
-            images = layer(images).numpy()
-    errors = relative_errors(images, reconstructions)
+    correct, errors, largest = 0, [], 0.0
+    for batch in batches:
+        images, labels, weights = map(np.asarray, batch)
+        counts = weights > 0
+        if not np.any(counts):
+            continue
+        outputs, reconstructions = both.predict_on_batch(images)
+        hits = np.argmax(outputs, axis=-1) == np.argmax(labels, axis=-1)
+        correct += int(np.sum(hits[counts]))
+        images = on_grid(encode, images)[counts]
+        reconstructions = reconstructions[counts]
+        errors.extend(relative_errors(images, reconstructions))
+        difference = np.max(np.abs(images - reconstructions))
+        largest = max(largest, float(difference))
+    if not errors:
+        raise ValueError(
+            "`batches` must hold images. Received: none with a weight above 0"
+        )
     return Evaluation(
-        images=len(images),
-        correct=int(np.sum(np.argmax(outputs, axis=-1) == labels)),
+        images=len(errors),
+        correct=correct,
         inversion_error_mean=float(np.mean(errors)),
         inversion_error_max=float(np.max(errors)),
-        absolute_error_max=float(np.max(np.abs(images - reconstructions))),
+        absolute_error_max=largest,
     )
+
+
+def on_grid(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Round images as a lossless network does before anything else.
+
+    Args:
+        model: A network of this package, or its encoder.
+        images: float array.
+
+    Returns:
+        What the network can give back; `images` if it is not lossless.
+    """
+    for layer in model.layers:
+        if isinstance(layer, FixedPoint):
+            images = layer(images).numpy()
+    return images
 
 
 def reconstruct(

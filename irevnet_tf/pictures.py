@@ -114,6 +114,62 @@ def inversion_figure(
     return figure
 
 
+def curves_figure(rows: list[dict[str, float]]) -> Figure:
+    """Draw how training went: loss, accuracy, learning rate, inversion error.
+
+    Args:
+        rows: What `RunDirectory.read_metrics` returns, at least one row.
+
+    Returns:
+        A matplotlib `Figure`.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    if not rows:
+        raise ValueError(f"`rows` must not be empty. Received: rows={rows}")
+    figure = Figure(figsize=(9.0, 6.0), dpi=160, layout="constrained")
+    panels = {
+        "loss": [name for name in rows[0] if name.endswith("loss")],
+        "accuracy": [name for name in rows[0] if name.endswith("accuracy")],
+        "learning rate": ["learning_rate"],
+        "inversion error, relative": ["inversion_error"],
+    }
+    epochs = [row["epoch"] for row in rows]
+    # A single point is no line.
+    marker = "o" if len(rows) < 10 else None
+    axes = figure.subplots(2, 2, sharex=True).flat
+    for axis, (title, names) in zip(axes, panels.items(), strict=True):
+        for name in names:
+            label = name.replace("_", " ")
+            if name in ("loss", "accuracy", "top_5_accuracy"):
+                label = f"training {label}"
+            values = [row[name] for row in rows]
+            axis.plot(epochs, values, marker=marker, label=label)
+        axis.set_title(title, fontsize=10)
+        axis.grid(color="0.9")
+        axis.spines[["top", "right"]].set_visible(False)
+        if len(names) > 1:
+            axis.legend(
+                frameon=False,
+                fontsize=9,
+                loc="upper right" if title == "loss" else "lower right",
+            )
+    loss, accuracy, rate, error = figure.axes
+    # Early losses on held-out images can be a thousand times the later ones.
+    loss.set_yscale("log")
+    accuracy.set_ylim(top=1.0)
+    rate.set_ylim(bottom=0.0)
+    if not any(row["inversion_error"] for row in rows):
+        error.set_ylim(-0.05, 1.0)
+        error.set_yticks([0.0])
+        error.text(0.5, 0.5, "0 in every epoch", transform=error.transAxes)
+    for axis in (rate, error):
+        axis.set_xlabel("epoch", fontsize=9)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
 def write_picture(figure: Figure, path: str | os.PathLike) -> None:
     """Write a figure, in the format that the name's ending says.
 

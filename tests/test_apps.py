@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ from irevnet_tf.apps import demo
 from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
 from irevnet_tf.apps import train
+from irevnet_tf.apps.config_flags import config_from_flags
 from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.training import DivergenceError
+from irevnet_tf.training import Preempted
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 
@@ -73,7 +76,9 @@ def test_demo_introduces_the_run_and_sums_up(finished_demo):
         "data        digits, 1,437 images for training, 360 for testing, 8x8x1"
         in output
     )
-    assert "steps       1 epochs of 5 steps of 256 images" in output
+    assert "devices     1 CPU on 1 machine" in output
+    assert "steps       5, 1 epochs of 5 steps of 256 images" in output
+    assert "memory      about " in output
     assert "Test accuracy after the last epoch: " in output
     assert "\ninversion error, largest  " in output
     assert "\nparameters                952,586\n" in output
@@ -82,11 +87,14 @@ def test_demo_introduces_the_run_and_sums_up(finished_demo):
 
 def test_run_directory_is_complete(run_dir):
     assert files(run_dir) == [
+        "checkpoints",
         "config.json",
+        "curves.png",
         "evaluation.json",
         "inversion.png",
         "metrics.csv",
         "model.weights.h5",
+        "tensorboard",
     ]
     assert RunDirectory.open(run_dir).config == RunConfig(
         epochs=1, warmup_epochs=0, batch_size=256
@@ -101,7 +109,7 @@ def test_evaluate_agrees_with_training_and_records_the_result(run_dir, capsys):
     assert recorded["images"] == 360
     assert recorded["accuracy"] == recorded["correct"] / 360
     last = RunDirectory.open(run_dir).read_metrics()[-1]
-    assert recorded["accuracy"] == pytest.approx(last["val_accuracy"])
+    assert recorded["accuracy"] == pytest.approx(last["test_accuracy"])
     # Trained lossless, unless told otherwise.
     assert recorded["inversion_error_max"] == 0
     assert f"({recorded['correct']} of 360 images)" in output
@@ -143,7 +151,7 @@ def test_run_of_another_configuration_is_refused(run_dir):
 
 def test_batch_larger_than_the_data_is_refused(tmp_path):
     with pytest.raises(
-        app.UsageError, match=r"\(=1437\). Received: --batch_size=1438"
+        app.UsageError, match=r"\(=1437\). Received: batch_size=1438"
     ):
         call(train, f"--run_dir={tmp_path / 'run'}", "--batch_size=1438")
     assert files(tmp_path) == []
@@ -194,24 +202,96 @@ def test_output_that_cannot_be_written_is_refused_before_the_work(
             call(invert, f"--run_dir={run_dir}", f"--output={path}")
 
 
-def test_loss_that_is_not_finite_ends_with_a_message(tmp_path, monkeypatch):
-    def diverge(*args):
-        raise DivergenceError("The loss became nan in epoch 1.")
+@pytest.mark.parametrize(
+    "error, status",
+    [
+        # Python prints a string and exits with status 1.
+        (DivergenceError("The loss."), "Training stopped: The loss."),
+        (OSError("No space"), "Training stopped: No space"),
+        (Preempted(7), 75),
+    ],
+)
+def test_the_end_of_training_has_a_status(tmp_path, monkeypatch, error, status):
+    def end(*args):
+        raise error
 
-    monkeypatch.setattr(train, "train", diverge)
+    monkeypatch.setattr(train, "train", end)
     with pytest.raises(SystemExit) as stop:
         call(train, f"--run_dir={tmp_path / 'run'}")
-    # Python prints a string and exits with status 1.
-    assert stop.value.code == (
-        "Training stopped: The loss became nan in epoch 1."
-    )
+    assert stop.value.code == status
+
+
+def test_the_same_command_again_finds_the_run_finished(run_dir, capsys):
+    before = (run_dir / "model.weights.h5").read_bytes()
+    call(train, f"--run_dir={run_dir}", *TRAIN_FLAGS)
+    last = RunDirectory.open(run_dir).read_metrics()[-1]
+    assert f"last epoch: {last['test_accuracy']:.2%}" in capsys.readouterr().out
+    assert (run_dir / "model.weights.h5").read_bytes() == before
+
+
+def test_eval_only_measures_and_changes_nothing(run_dir, capsys):
+    before = {p: p.stat().st_mtime_ns for p in run_dir.rglob("*")}
+    call(train, f"--run_dir={run_dir}", "--eval_only")
+    last = RunDirectory.open(run_dir).read_metrics()[-1]
+    output = capsys.readouterr().out
+    assert f"test accuracy: {last['test_accuracy']:.4f}" in output
+    assert f"test loss: {last['test_loss']:.4f}" in output
+    assert before == {p: p.stat().st_mtime_ns for p in run_dir.rglob("*")}
+
+
+def test_best_weights_are_there_with_validation_only(run_dir):
+    with pytest.raises(app.UsageError, match="best.weights.h5"):
+        call(evaluate, f"--run_dir={run_dir}", "--best")
+
+
+def test_devices_that_do_not_divide_the_batch_are_refused(tmp_path):
+    strategy = types.SimpleNamespace(num_replicas_in_sync=3)
+    with pytest.raises(ValueError, match="3 devices .* batch_size=64"):
+        train.check_devices(RunConfig(), strategy)
+    config = RunConfig(batch_size=6, jit=True, lossless=False)
+    with pytest.raises(ValueError, match="jit=True with 3 devices"):
+        train.check_devices(config, strategy)
+
+
+def test_multi_worker_without_a_cluster_is_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(app.UsageError, match="TF_CONFIG"):
+        call(train, f"--run_dir={tmp_path / 'run'}", "--strategy=multi_worker")
+    assert files(tmp_path) == []
+
+
+def test_epochs_and_steps_exclude_each_other(tmp_path):
+    flags_ = (f"--run_dir={tmp_path / 'run'}", "--epochs=3", "--steps=9")
+    with pytest.raises(app.UsageError, match="not both. Received: --steps=9"):
+        call(train, *flags_)
+
+
+RECIPES = sorted(
+    (pathlib.Path(__file__).parents[1] / "recipes").glob("*.flags")
+)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_are_configurations_and_say_what_they_are(path):
+    with flagsaver.flagsaver():
+        flags.FLAGS(["program", "--run_dir=run", f"--flagfile={path}"])
+        config = config_from_flags()
+    text = path.read_text()
+    assert f"--flagfile=recipes/{path.name}" in text
+    for line in ("# Reproduces: ", "# Cost: ", "# Measured: "):
+        assert line in text
+    if path.stem == "digits":
+        assert config == RunConfig()
+    if path.stem == "cifar10":
+        assert config.decay_epochs == (60, 120, 160)
 
 
 @pytest.mark.parametrize(
     "flag, message",
     [
         ("--model=VGG16", "should be one of <IRevNet28|"),
-        ("--dataset=mnist", "should be one of <digits>"),
+        ("--strategy=tower", "<none|mirrored|multi_worker|tpu>"),
+        ("--keep_checkpoints=0", "--keep_checkpoints=0: 0 is not a positive"),
         ("--mixed_precision=half", "<float32|mixed_bfloat16|mixed_float16>"),
         ("--count=0", "--count=0: 0 is not an integer in the range [1, 40]"),
         ("--count=41", "--count=41: 41 is not an integer in the range [1, 40]"),
@@ -228,7 +308,7 @@ def test_flags_out_of_range_are_refused(flag, message):
 @pytest.mark.parametrize("epochs, warmup", [(1, 0), (3, 2), (60, 3)])
 def test_warmup_leaves_room_for_training(epochs, warmup):
     with flagsaver.flagsaver(epochs=epochs):
-        assert train.config_from_flags().warmup_epochs == warmup
+        assert config_from_flags().warmup_epochs == warmup
 
 
 def test_run_directory_flag_is_required():
@@ -257,6 +337,9 @@ def test_run_directory_flag_is_required():
         ("--weight_decay=nan", "finite. Received: weight_decay=nan"),
         ("--dropout_rate=1", "less than 1. Received: dropout_rate=1.0"),
         ("--seed=-1", "Received: seed=-1"),
+        ("--dataset=no_such_set", "Received: name='no_such_set'"),
+        ("--decay_epochs=a", "invalid literal for int.*'a'"),
+        ("--profile=5", r"Received: profile=\(5,\)"),
         ("--seed=2147483648", r"2\*\*31\). Received: seed=2147483648"),
     ],
 )
@@ -318,4 +401,4 @@ def test_module_starts_as_a_program(tmp_path):
 def test_every_attribute_of_a_run_has_a_flag_with_its_default():
     with flagsaver.flagsaver():
         flags.FLAGS(["program", "--run_dir=run"])
-        assert train.config_from_flags() == RunConfig()
+        assert config_from_flags() == RunConfig()

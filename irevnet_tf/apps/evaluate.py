@@ -10,15 +10,20 @@ import dataclasses
 
 from absl import flags
 
-from irevnet_tf.apps.common_flags import RUN_DIR
+from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.run_flags import RUN_DIR
+from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.data import evaluation_batches
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import evaluate
 
 flags.declare_key_flag(RUN_DIR)
+flags.declare_key_flag(DATA_DIR)
+flags.declare_key_flag(BEST)
 
 
 def evaluate_run(trained: TrainedRun) -> Evaluation:
@@ -32,9 +37,11 @@ def evaluate_run(trained: TrainedRun) -> Evaluation:
     """
     result = evaluate(
         trained.model,
-        trained.dataset.test_images,
-        trained.dataset.test_labels,
-        trained.directory.config.batch_size,
+        evaluation_batches(
+            trained.dataset,
+            trained.dataset.test,
+            trained.directory.config.batch_size,
+        ),
     )
     trained.directory.write_evaluation(
         {"accuracy": result.accuracy, **dataclasses.asdict(result)}
@@ -56,7 +63,8 @@ def table(result: Evaluation) -> str:
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
-    print(table(evaluate_run(load_trained_run(RUN_DIR.value))))
+    trained = load_trained_run(RUN_DIR.value, DATA_DIR.value, best=BEST.value)
+    print(table(evaluate_run(trained)))
 
 
 def run() -> None:

@@ -13,9 +13,11 @@ from absl import app
 from absl import flags
 from matplotlib.figure import Figure
 
-from irevnet_tf.apps.common_flags import RUN_DIR
+from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.run_flags import RUN_DIR
+from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.atomic import require_replaceable
@@ -26,8 +28,12 @@ from irevnet_tf.pictures import write_picture
 
 # One column each; more could not be told apart on a page.
 MAX_COUNT = 40
+# The first test images, among which there is one of every class, mostly.
+CANDIDATES = 1000
 
 flags.declare_key_flag(RUN_DIR)
+flags.declare_key_flag(DATA_DIR)
+flags.declare_key_flag(BEST)
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
@@ -82,10 +88,12 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
     Raises:
         app.UsageError: if the picture cannot be written.
     """
-    chosen = classes_in_turn(trained.dataset.test_labels, count)
+    available = trained.dataset.test.count
+    images, labels = trained.dataset.arrays("test", min(CANDIDATES, available))
+    chosen = classes_in_turn(labels, count)
     try:
         require_replaceable(path)  # Before the work, not after it.
-        write_picture(_figure(trained, chosen), path)
+        write_picture(_figure(trained, images[chosen], labels[chosen]), path)
     except OSError as error:
         raise app.UsageError(
             f"--output must be a file that can be written, but: {error}. "
@@ -94,17 +102,16 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
     return len(chosen)
 
 
-def _figure(trained: TrainedRun, chosen: np.ndarray) -> Figure:
-    """Draw the test images with the indices `chosen`."""
+def _figure(
+    trained: TrainedRun, images: np.ndarray, labels: np.ndarray
+) -> Figure:
+    """Draw test images and their reconstructions."""
     dataset = trained.dataset
-    images = dataset.test_images[chosen]
     return inversion_figure(
         images,
         reconstruct(trained.model, images),
-        value_range=dataset.value_range,
-        captions=[
-            dataset.class_names[label] for label in dataset.test_labels[chosen]
-        ],
+        value_range=dataset.normalization.value_range,
+        captions=[dataset.class_names[label] for label in labels],
         title=(
             f"{trained.directory.config.model} on {dataset.name}: test images "
             "rebuilt from their representations"
@@ -114,7 +121,7 @@ def _figure(trained: TrainedRun, chosen: np.ndarray) -> Figure:
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
-    trained = load_trained_run(RUN_DIR.value)
+    trained = load_trained_run(RUN_DIR.value, DATA_DIR.value, best=BEST.value)
     path = trained.directory.picture_path
     if _OUTPUT.value is not None:
         path = pathlib.Path(_OUTPUT.value)

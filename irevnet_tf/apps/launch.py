@@ -5,8 +5,10 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+import tensorflow as tf
 from absl import app
 from absl import flags
+from absl import logging
 
 
 def launch(main: Callable[[list[str]], None]) -> None:
@@ -24,6 +26,9 @@ def launch(main: Callable[[list[str]], None]) -> None:
     sys.modules["__main__"].__doc__ = module.__doc__
     for flag in flags.FLAGS.get_key_flags_for_module(module):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    # Libraries tell of every file that they open and every tensor they send.
+    flags.FLAGS.set_default("verbosity", logging.WARNING)
+    tf.get_logger().setLevel("WARNING")
     app.run(functools.partial(_with_short_errors, main))
 
 

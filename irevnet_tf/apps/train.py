@@ -4,175 +4,286 @@ The defaults train IRevNet28 on the digits that come with scikit-learn:
 
     irevnet-train --run_dir=runs/digits
 
-The run directory receives the configuration, the weights and the metrics of
-every epoch; irevnet-evaluate and irevnet-invert continue from there.
+Others are in recipes/, a file of flags each:
 
-The exit status is 1, with a message, if a flag does not fit, if the loss
-stops being finite or a lossless network leaves its range; the run directory
-then keeps what the epochs before left.
+    irevnet-train --flagfile=recipes/cifar10.flags --run_dir=runs/cifar10
+
+The same command again continues a run that was interrupted, however it was,
+in the middle of the epoch. The run directory holds all there is of a run;
+irevnet-evaluate and irevnet-invert take it from there.
+
+Exit status: 0 when the run is finished; 1, with a message, if a flag does not
+fit, if the loss stops being finite, if a lossless network leaves its range or
+if a file cannot be written; 75 if the process was asked to end by SIGTERM and
+has written a checkpoint; 76 if another worker was lost. After 75 and 76 the
+same command continues, and nobody has to look.
 """
 
-import dataclasses
 import sys
 
+import keras
+import tensorflow as tf
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.common_flags import RUN_DIR
+from irevnet_tf.apps import config_flags
+from irevnet_tf.apps.config_flags import config_from_flags
+from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
-from irevnet_tf.data import dataset_names
-from irevnet_tf.data import load_dataset
-from irevnet_tf.models.variants import VARIANTS
+from irevnet_tf.apps.run_flags import RUN_DIR
+from irevnet_tf.data import Dataset
+from irevnet_tf.distribution import STRATEGIES
+from irevnet_tf.distribution import PeerWatch
+from irevnet_tf.distribution import is_chief
+from irevnet_tf.distribution import make_strategy
+from irevnet_tf.distribution import worker_count
+from irevnet_tf.pictures import curves_figure
+from irevnet_tf.pictures import write_picture
 from irevnet_tf.training import DivergenceError
+from irevnet_tf.training import Preempted
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
+from irevnet_tf.training import RunOptions
 from irevnet_tf.training import build_model
+from irevnet_tf.training import compile_model
 from irevnet_tf.training import count_parameters
+from irevnet_tf.training import estimate_memory
+from irevnet_tf.training import evaluate_on
+from irevnet_tf.training import load_data
+from irevnet_tf.training import run_length
 from irevnet_tf.training import train
-from irevnet_tf.training.config import PRECISIONS
-from irevnet_tf.training.trainer import steps_per_epoch
+
+# The code that sysexits.h has for "try again later".
+PREEMPTED = 75
 
 flags.declare_key_flag(RUN_DIR)
-flags.DEFINE_enum("model", RunConfig.model, list(VARIANTS), "The network.")
-flags.DEFINE_enum("dataset", RunConfig.dataset, dataset_names(), "The data.")
-flags.DEFINE_integer(
-    "epochs",
-    RunConfig.epochs,
-    "Passes over the training data.",
+flags.declare_key_flag(DATA_DIR)
+flags.adopt_module_key_flags(config_flags)
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "none",
+    list(STRATEGIES),
+    "Devices: one, all of this machine (mirrored), all of several machines "
+    "(multi_worker, see TF_CONFIG in the README), or a TPU.",
 )
-flags.DEFINE_integer(
-    "batch_size",
-    RunConfig.batch_size,
-    "Examples per optimizer step.",
+_CHECKPOINT_STEPS = flags.DEFINE_integer(
+    "checkpoint_steps",
+    RunOptions.checkpoint_steps,
+    "Optimizer steps between checkpoints; there is one after every epoch "
+    "besides. 0 for these only.",
+    lower_bound=0,
 )
-flags.DEFINE_float(
-    "learning_rate",
-    RunConfig.learning_rate,
-    "Peak learning rate, reached after the warm-up; from there it falls to "
-    "zero along a cosine.",
+_KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    "keep_checkpoints",
+    RunOptions.keep_checkpoints,
+    "How many of the newest checkpoints are kept.",
+    lower_bound=1,
 )
-flags.DEFINE_integer(
-    "warmup_epochs",
+_LOG_STEPS = flags.DEFINE_integer(
+    "log_steps",
+    RunOptions.log_steps,
+    "Optimizer steps between the lines of a log file, and between the points "
+    "of TensorBoard's curves; 0 for epochs only.",
+    lower_bound=0,
+)
+_PROFILE = flags.DEFINE_list(
+    "profile",
     None,
-    "Epochs in which the learning rate rises from zero; fewer than --epochs. "
-    f"{RunConfig.warmup_epochs} if not given, or what --epochs leaves room "
-    "for.",
+    "First and last step of this process to profile for TensorBoard, such as "
+    "10,20.",
 )
-flags.DEFINE_float(
-    "weight_decay",
-    RunConfig.weight_decay,
-    "Decoupled weight decay: every step shrinks convolution and dense "
-    "kernels by the learning rate times this.",
-)
-flags.DEFINE_float(
-    "dropout_rate",
-    RunConfig.dropout_rate,
-    "Fraction of features dropped inside the blocks, less than 1.",
-)
-flags.DEFINE_bool(
-    "memory_saving",
-    RunConfig.memory_saving,
-    "Rebuild activations by inversion in the backward pass instead of "
-    "storing them.",
-)
-flags.DEFINE_bool(
-    "lossless",
-    RunConfig.lossless,
-    "Train a network whose inverse is exact to the last bit.",
-)
-flags.DEFINE_integer(
-    "fraction_bits",
-    RunConfig.fraction_bits,
-    "With --lossless: values are multiples of 2**-fraction_bits, and an error "
-    "beyond 2**(24 - fraction_bits).",
-)
-flags.DEFINE_enum(
-    "mixed_precision",
-    RunConfig.mixed_precision,
-    list(PRECISIONS),
-    "Keras dtype policy.",
-)
-flags.DEFINE_integer(
-    "seed",
-    RunConfig.seed,
-    "Seed of the initial weights, the order of the data, the shifts and the "
-    "dropout.",
+_EVAL_ONLY = flags.DEFINE_bool(
+    "eval_only",
+    False,
+    "Do not train: measure the run's weights on its test data, on all "
+    "devices of --strategy.",
 )
 
 
-def config_from_flags() -> RunConfig:
-    """Return the run's configuration, every attribute from its flag.
+def options_from_flags() -> RunOptions:
+    """Return how to carry the run out.
 
     Raises:
         app.UsageError: if a value is out of its range.
     """
-    values = {
-        field.name: flags.FLAGS[field.name].value
-        for field in dataclasses.fields(RunConfig)
-    }
-    if values["warmup_epochs"] is None:
-        room = max(0, values["epochs"] - 1)
-        values["warmup_epochs"] = min(RunConfig.warmup_epochs, room)
     try:
-        return RunConfig(**values)
+        return RunOptions(
+            checkpoint_steps=_CHECKPOINT_STEPS.value,
+            keep_checkpoints=_KEEP_CHECKPOINTS.value,
+            log_steps=_LOG_STEPS.value,
+            profile=_PROFILE.value and tuple(map(int, _PROFILE.value)),
+        )
     except ValueError as error:
         raise app.UsageError(str(error)) from error
 
 
-def train_run(run_dir: str, config: RunConfig) -> None:
+def train_run(
+    run_dir: str,
+    config: RunConfig,
+    data_dir: str | None = None,
+    options: RunOptions | None = None,
+) -> None:
     """Train a network, printing a summary before and the accuracy after.
+
+    It is trained on the devices of the current `tf.distribute` strategy.
 
     Args:
         run_dir: Path of the run directory.
         config: The run's configuration.
+        data_dir: Directory of TFDS' data sets, None for the usual one.
+        options: How to carry the run out.
 
     Raises:
-        app.UsageError: if the configuration does not fit the data or the
-            run directory.
-        SystemExit: if training diverges.
+        app.UsageError: if the configuration does not fit the data, the
+            devices or the run directory.
+        SystemExit: if training ends before its last step.
     """
-    dataset = load_dataset(config.dataset)
-    steps = steps_per_epoch(dataset, config.batch_size)
-    if steps == 0:
-        raise app.UsageError(
-            "--batch_size must be at most the number of training examples "
-            f"(={len(dataset.train_images)}). "
-            f"Received: --batch_size={config.batch_size}"
-        )
+    strategy = tf.distribute.get_strategy()
+    chief = is_chief(strategy)
     try:
+        check_devices(config, strategy)
+        dataset = load_data(config, data_dir)
         model = build_model(config, dataset)
-        directory = RunDirectory.create(run_dir, config)
+        run_length(config, dataset)  # Refuses too little data.
+        directory = RunDirectory.create(run_dir, config, write=chief)
     except ValueError as error:
         raise app.UsageError(str(error)) from error
-    height, width, channels = dataset.image_shape
+    if chief:
+        print(_summary(model, dataset, directory, strategy), flush=True)
+    try:
+        last = train(model, dataset, directory, options)
+        test = {
+            name.removeprefix("test_"): value
+            for name, value in last.items()
+            if name.startswith("test_")
+        } or evaluate_on(model, dataset, dataset.test, config)
+        if chief:
+            rows = directory.read_metrics()
+            write_picture(curves_figure(rows), directory.curves_path)
+    except (DivergenceError, OSError) as error:
+        sys.exit(f"Training stopped: {error}")
+    except Preempted as error:
+        print(f"{error} The same command continues.", flush=True)
+        sys.exit(PREEMPTED)
+    if chief:
+        print(
+            f"Test accuracy after the last epoch: {test['accuracy']:.2%}",
+            flush=True,
+        )
+
+
+def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
+    """Print loss and accuracy of a run's last weights on its test data.
+
+    Args:
+        run_dir: Path of the run directory.
+        data_dir: Directory of TFDS' data sets, None for the usual one.
+
+    Raises:
+        app.UsageError: if there are no weights, or if the data does not fit.
+    """
+    strategy = tf.distribute.get_strategy()
+    try:
+        directory = RunDirectory.open(run_dir)
+        config = directory.config
+        dataset = load_data(config, data_dir)
+        model = build_model(config, dataset, directory.trained_weights())
+        compile_model(model, config, run_length(config, dataset))
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    measured = evaluate_on(model, dataset, dataset.test, config)
+    if is_chief(strategy):
+        for name, value in measured.items():
+            print(f"test {name.replace('_', ' ')}: {value:.4f}")
+
+
+def check_devices(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
+    """Refuse a configuration that cannot run on these devices.
+
+    Args:
+        config: The run's configuration.
+        strategy: What gives it its devices.
+
+    Raises:
+        ValueError: if the batch cannot be divided among them, or if Keras
+            would hang there.
+    """
+    replicas = strategy.num_replicas_in_sync
+    parts = replicas * config.accumulation_steps
+    if config.batch_size % parts:
+        raise ValueError(
+            f"`batch_size` must be divisible by the {replicas} devices times "
+            f"`accumulation_steps` (={config.accumulation_steps}). "
+            f"Received: batch_size={config.batch_size}"
+        )
+    if config.jit and replicas > 1:
+        # keras #20763, #21366: XLA with several replicas hangs or fails.
+        raise ValueError(
+            "`jit` must be False on more than one device. "
+            f"Received: jit=True with {replicas} devices"
+        )
+
+
+def _summary(
+    model: keras.Model,
+    dataset: Dataset,
+    directory: RunDirectory,
+    strategy: tf.distribute.Strategy,
+) -> str:
+    """Return the lines that introduce a run."""
+    config = directory.config
+    length = run_length(config, dataset)
+    replicas = strategy.num_replicas_in_sync
+    on_device = config.batch_size // replicas // config.accumulation_steps
+    memory = estimate_memory(model, config, on_device)
     mode = "ordinary"
     if config.lossless:
         mode = f"lossless, {config.fraction_bits} fraction bits"
-    print(
+    height, width, channels = dataset.image_shape
+    held_out = ""
+    if dataset.validation:
+        held_out = f"{dataset.validation.count:,} for validation, "
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    workers = worker_count(strategy)
+    batches = f"{config.batch_size} images"
+    if replicas * config.accumulation_steps > 1:
+        batches += f", {on_device} on a device at a time"
+    return (
         f"model       {config.model}, {count_parameters(model):,} parameters\n"
         f"mode        {mode}, {config.mixed_precision}\n"
-        f"data        {dataset.name}, {len(dataset.train_images):,} images "
-        f"for training, {len(dataset.test_images):,} for testing, "
+        f"data        {dataset.name}, {dataset.train.count:,} images for "
+        f"training, {held_out}{dataset.test.count:,} for testing, "
         f"{height}x{width}x{channels}\n"
-        f"steps       {config.epochs} epochs of {steps} steps of "
-        f"{config.batch_size} images\n"
-        f"directory   {directory.path}",
-        flush=True,
-    )
-    try:
-        last = train(model, dataset, directory)
-    except DivergenceError as error:
-        sys.exit(f"Training stopped: {error}")
-    print(
-        f"Test accuracy after the last epoch: {last['val_accuracy']:.2%}",
-        flush=True,
+        f"devices     {replicas} {kind} on {workers} machine"
+        f"{'s' if workers > 1 else ''}\n"
+        f"steps       {length.total_steps:,}, {length.epochs} epochs of "
+        f"{length.steps_per_epoch:,} steps of {batches}\n"
+        f"memory      about {memory.total / 1e6:,.0f} MB on each device: "
+        f"{memory.variables / 1e6:,.0f} variables, "
+        f"{memory.gradients / 1e6:,.0f} gradients, "
+        f"{memory.activations / 1e6:,.0f} activations\n"
+        f"directory   {directory.path}"
     )
 
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
-    train_run(RUN_DIR.value, config_from_flags())
+    # Before anything else: devices must be joined before they are used.
+    try:
+        strategy = make_strategy(_STRATEGY.value)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    with strategy.scope(), PeerWatch(strategy):
+        if _EVAL_ONLY.value:
+            evaluate_only(RUN_DIR.value, DATA_DIR.value)
+        else:
+            train_run(
+                RUN_DIR.value,
+                config_from_flags(),
+                DATA_DIR.value,
+                options_from_flags(),
+            )
 
 
 def run() -> None:

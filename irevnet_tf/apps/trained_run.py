@@ -4,11 +4,19 @@ import dataclasses
 
 import keras
 from absl import app
+from absl import flags
 
 from irevnet_tf.data import Dataset
-from irevnet_tf.data import load_dataset
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import build_model
+from irevnet_tf.training import load_data
+from irevnet_tf.training import run_length
+
+BEST = flags.DEFINE_bool(
+    "best",
+    False,
+    "Use the run's best weights by validation instead of the last ones.",
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,27 +28,29 @@ class TrainedRun:
     directory: RunDirectory
 
 
-def load_trained_run(run_dir: str) -> TrainedRun:
+def load_trained_run(
+    run_dir: str, data_dir: str | None = None, *, best: bool = False
+) -> TrainedRun:
     """Rebuild the network of a run directory, with its weights.
 
     Args:
         run_dir: Path of the run directory.
+        data_dir: Directory of TFDS' data sets, None for the usual one.
+        best: Whether to take the best weights by validation, not the last.
 
     Raises:
-        app.UsageError: if it is no run directory, or if its weights are
-            missing, or if one of its files is damaged.
+        app.UsageError: if it is no run directory, or if its data or weights
+            are missing, or if one of its files is damaged.
     """
     try:
         directory = RunDirectory.open(run_dir)
-        weights = directory.trained_weights()
-        dataset = load_dataset(directory.config.dataset)
+        weights = directory.trained_weights(best=best)
+        dataset = load_data(directory.config, data_dir)
         model = build_model(directory.config, dataset, weights)
+        epochs = run_length(directory.config, dataset).epochs
         finished = len(directory.read_metrics())
     except ValueError as error:
         raise app.UsageError(str(error)) from error
-    if finished < directory.config.epochs:
-        print(
-            f"This run has finished {finished} of "
-            f"{directory.config.epochs} epochs."
-        )
+    if finished < epochs:
+        print(f"This run has finished {finished} of {epochs} epochs.")
     return TrainedRun(model, dataset, directory)

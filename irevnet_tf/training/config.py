@@ -2,98 +2,251 @@
 
 import dataclasses
 import math
+import typing
 from collections.abc import Iterable
 from typing import Any
 
-from irevnet_tf.data import dataset_names
+from irevnet_tf.data.augmentation import Augmentation
+from irevnet_tf.data.normalization import NORMALIZATIONS
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.variants import VARIANTS
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+SCHEDULES = ("cosine", "step", "constant")
+
+
+def _setting(default: Any, meaning: str, choices: Iterable[str] = ()) -> Any:
+    """Declare an attribute, with all that the command line says of it."""
+    return dataclasses.field(
+        default=default,
+        metadata={"meaning": meaning, "choices": tuple(choices)},
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """All that is needed to rebuild a run's model and to repeat the run.
 
-    The defaults train `IRevNet28` on the digits: above 99 % test accuracy in
-    less than two minutes on two CPU cores.
-
-    Attributes:
-        model: Name of the network's constructor, such as `"IRevNet28"`.
-        dataset: Name of the data set, such as `"digits"`.
-        epochs: Passes over the training data.
-        batch_size: Examples per step.
-        learning_rate: The peak, reached after the warm-up; from there it
-            falls to zero along a cosine.
-        warmup_epochs: Epochs in which the learning rate rises from zero.
-        weight_decay: Decoupled: every step shrinks convolution and dense
-            kernels by `learning_rate * weight_decay`.
-        dropout_rate: Fraction of features dropped inside the blocks.
-        memory_saving: Whether training rebuilds activations by inversion
-            instead of storing them.
-        lossless: Whether the network's inverse is exact to the last bit.
-        fraction_bits: Counts if `lossless`: its values are multiples of
-            `2**-fraction_bits`, below `2**(24 - fraction_bits)`.
-        mixed_precision: Name of the Keras dtype policy.
-        seed: Seed of the initial weights, the data order, the shifts and
-            the dropout.
+    The defaults train `IRevNet28` on the digits: about 99 % test accuracy in
+    less than two minutes on two CPU cores. Where a run computes (devices,
+    folders, logs) is not a part of it: a run may be continued elsewhere.
 
     Raises:
-        ValueError: if a value is out of its range.
+        ValueError: if a value is out of its range, or if two contradict each
+            other.
     """
 
-    model: str = "IRevNet28"
-    dataset: str = "digits"
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 0.1
-    warmup_epochs: int = 3
-    weight_decay: float = 5e-3
-    dropout_rate: float = 0.0
-    memory_saving: bool = True
-    lossless: bool = True
-    fraction_bits: int = DEFAULT_FRACTION_BITS
-    mixed_precision: str = "float32"
-    seed: int = 0
+    # Network
+    model: str = _setting("IRevNet28", "The network.", VARIANTS)
+    dropout_rate: float = _setting(
+        0.0, "Fraction of features dropped inside the blocks, less than 1."
+    )
+    memory_saving: bool = _setting(
+        True,
+        "Rebuild activations by inversion in the backward pass instead of "
+        "storing them.",
+    )
+    lossless: bool = _setting(
+        True, "Train a network whose inverse is exact to the last bit."
+    )
+    fraction_bits: int = _setting(
+        DEFAULT_FRACTION_BITS,
+        "With --lossless: values are multiples of 2**-fraction_bits, and an "
+        "error beyond 2**(24 - fraction_bits).",
+    )
+    mixed_precision: str = _setting(
+        "float32", "Keras dtype policy.", PRECISIONS
+    )
+    jit: bool = _setting(
+        False, "Compile steps with XLA. Needs --nolossless and one device."
+    )
+    sync_batch_norm: bool = _setting(
+        False,
+        "Take BatchNorm's statistics over the global batch instead of each "
+        "replica's part of it.",
+    )
+
+    # Data
+    dataset: str = _setting(
+        "digits",
+        "The data: digits, a TFDS name such as cifar10, the folder of a "
+        "prepared TFDS set, or a folder of images, split/label/*.jpg.",
+    )
+    train_split: str | None = _setting(
+        None, "Split to train on, as TFDS writes it; train if not given."
+    )
+    test_split: str | None = _setting(
+        None, "Split to test on; test or else validation if not given."
+    )
+    validation_fraction: float = _setting(
+        0.0,
+        "Part of the training split that is kept for validation, less than "
+        "1. The best weights are chosen by it; by the test data never.",
+    )
+    image_size: int | None = _setting(
+        None, "Height and width of images that come in many sizes."
+    )
+    image_channels: int | None = _setting(
+        None, "Demand images with this many channels, 1 or 3."
+    )
+    normalization: str | None = _setting(
+        None,
+        "Scaling of pixel values; what the data set is known for if not given.",
+        NORMALIZATIONS,
+    )
+
+    # Augmentation
+    max_shift: int = _setting(
+        1, "Move images by up to this many pixels in each direction."
+    )
+    flip: bool = _setting(False, "Mirror images horizontally at random.")
+    random_resized_crop: bool = _setting(
+        False, "Crop 8 to 100 % of the area at random and resize it."
+    )
+    color_jitter: float = _setting(
+        0.0, "Largest relative change of brightness and colours, 0 to 1."
+    )
+    rand_augment: float = _setting(
+        0.0, "Magnitude of RandAugment, 0 (none) to 1."
+    )
+    random_erasing: float = _setting(
+        0.0, "Probability with which a part of an image is erased."
+    )
+    mixup_alpha: float = _setting(0.0, "Strength of mixup, 0 for none.")
+    cutmix_alpha: float = _setting(0.0, "Strength of CutMix, 0 for none.")
+
+    # Length and batches
+    epochs: int = _setting(60, "Passes over the training data.")
+    steps: int | None = _setting(
+        None, "Optimizer steps in all, instead of --epochs."
+    )
+    steps_per_epoch: int | None = _setting(
+        None, "Optimizer steps that make an epoch; all data if not given."
+    )
+    batch_size: int = _setting(
+        64, "Examples per optimizer step, over all devices and machines."
+    )
+    accumulation_steps: int = _setting(
+        1, "Parts that every batch is computed in, one after the other."
+    )
+
+    # Optimizer
+    learning_rate: float = _setting(
+        0.1, "Peak learning rate, reached after the warm-up."
+    )
+    schedule: str = _setting(
+        "cosine",
+        "How the learning rate falls: to zero along a cosine, by "
+        "--decay_factor at each of --decay_epochs, or not at all.",
+        SCHEDULES,
+    )
+    warmup_epochs: int = _setting(
+        3, "Epochs in which the learning rate rises from zero."
+    )
+    decay_epochs: tuple[int, ...] = _setting(
+        (), "With --schedule=step: epochs at whose start it falls."
+    )
+    decay_factor: float = _setting(
+        0.1, "With --schedule=step: what it is multiplied by."
+    )
+    momentum: float = _setting(0.9, "Momentum of SGD, less than 1.")
+    nesterov: bool = _setting(True, "Nesterov's form of momentum.")
+    weight_decay: float = _setting(
+        5e-4,
+        "L2 penalty: the gradient gets this times the weight, as in PyTorch's "
+        "SGD.",
+    )
+    weight_decay_all: bool = _setting(
+        False, "Decay BatchNorm's weights and biases too."
+    )
+    label_smoothing: float = _setting(
+        0.0, "Probability that labels give to all classes alike."
+    )
+    clip_norm: float = _setting(
+        0.0, "Largest norm of the whole gradient, 0 for no limit."
+    )
+    ema_decay: float = _setting(
+        0.0,
+        "Evaluate and save an average of the weights that keeps this much of "
+        "itself in every step, such as 0.9999; 0 for none.",
+    )
+
+    # Repeatability
+    seed: int = _setting(
+        0, "Seed of weights, data order, augmentation and dropout."
+    )
+    deterministic: bool = _setting(
+        False, "Make every operation repeatable to the last bit, if slower."
+    )
 
     def __post_init__(self):
-        self._require("model", self.model in VARIANTS, _one_of(VARIANTS))
-        self._require(
-            "dataset",
-            self.dataset in dataset_names(),
-            _one_of(dataset_names()),
-        )
-        self._require("epochs", self.epochs >= 1, "at least 1")
-        self._require("batch_size", self.batch_size >= 1, "at least 1")
-        self._require(
-            "learning_rate",
-            0 < self.learning_rate < math.inf,
-            "positive and finite",
-        )
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            choices = field.metadata["choices"]
+            if choices and value is not None:
+                self._require(field.name, value in choices, _one_of(choices))
+        positive = ("epochs", "batch_size", "accumulation_steps")
+        optional = ("steps", "steps_per_epoch", "image_size")
+        for name in positive + optional:
+            value = getattr(self, name)
+            if name in positive or value is not None:
+                self._require(name, value >= 1, "at least 1")
+        for name in ("dropout_rate", "validation_fraction", "momentum"):
+            self._require_fraction(name)
+        for name in ("label_smoothing", "ema_decay"):
+            self._require_fraction(name)
+        for name in ("weight_decay", "clip_norm"):
+            self._require(
+                name,
+                0 <= getattr(self, name) < math.inf,
+                "at least 0 and finite",
+            )
+        for name in ("learning_rate", "decay_factor"):
+            self._require(
+                name, 0 < getattr(self, name) < math.inf, "positive and finite"
+            )
         self._require(
             "warmup_epochs",
-            0 <= self.warmup_epochs < self.epochs,
+            0 <= self.warmup_epochs
+            and (self.steps is not None or self.warmup_epochs < self.epochs),
             f"at least 0 and less than `epochs` (={self.epochs})",
         )
+        self._require("seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
+        self._require("dataset", bool(self.dataset), "the name of a data set")
         self._require(
-            "weight_decay",
-            0 <= self.weight_decay < math.inf,
-            "at least 0 and finite",
-        )
-        self._require(
-            "dropout_rate",
-            0 <= self.dropout_rate < 1,
-            "at least 0 and less than 1",
+            "image_channels", self.image_channels in (None, 1, 3), "1 or 3"
         )
         check_fraction_bits(self.fraction_bits, "float32")
         self._require(
-            "mixed_precision",
-            self.mixed_precision in PRECISIONS,
-            _one_of(PRECISIONS),
+            "batch_size",
+            self.batch_size % self.accumulation_steps == 0,
+            f"divisible by `accumulation_steps` (={self.accumulation_steps})",
         )
-        self._require("seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
+        self._require(
+            "decay_epochs",
+            list(self.decay_epochs) == sorted(set(self.decay_epochs))
+            and all(epoch >= 1 for epoch in self.decay_epochs)
+            and bool(self.decay_epochs) == (self.schedule == "step"),
+            "rising numbers of epochs, and given with schedule='step' only",
+        )
+        self._require(
+            "nesterov",
+            not self.nesterov or self.momentum > 0,
+            "False without momentum",
+        )
+        self._require(
+            "jit",
+            not (self.jit and (self.lossless or self.deterministic)),
+            "False for lossless networks, which Keras' XLA would compile in "
+            "`fit` and not elsewhere, and for deterministic runs",
+        )
+        _ = self.augmentation  # Checks its part of the values.
+
+    def _require_fraction(self, name: str) -> None:
+        self._require(
+            name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1"
+        )
 
     def _require(self, name: str, satisfied: bool, expected: str) -> None:
         if not satisfied:
@@ -101,6 +254,16 @@ class RunConfig:
                 f"`{name}` must be {expected}. "
                 f"Received: {name}={getattr(self, name)!r}"
             )
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to training images."""
+        return Augmentation(
+            **{
+                field.name: getattr(self, field.name)
+                for field in dataclasses.fields(Augmentation)
+            }
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
@@ -121,7 +284,14 @@ class RunConfig:
                 "Unknown: "
                 f"{', '.join(sorted(values.keys() - names)) or 'none'}."
             )
-        return cls(**values)
+        # JSON has no tuples.
+        decay_epochs = tuple(values["decay_epochs"])
+        return cls(**{**values, "decay_epochs": decay_epochs})
+
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        """Return the type of every attribute."""
+        return typing.get_type_hints(cls)
 
 
 def _one_of(names: Iterable[str]) -> str:

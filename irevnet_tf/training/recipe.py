@@ -1,4 +1,4 @@
-"""The recipe: model, learning rate schedule, optimizer, loss."""
+"""The recipe: model, optimizer, loss, metrics."""
 
 import math
 import os
@@ -7,9 +7,42 @@ import keras
 
 import irevnet_tf
 from irevnet_tf.data import Dataset
+from irevnet_tf.data import load_dataset
+from irevnet_tf.distribution import synchronize_batch_norm
 from irevnet_tf.training.config import RunConfig
+from irevnet_tf.training.optimizer import SGD
+from irevnet_tf.training.optimizer import UNDECAYED
+from irevnet_tf.training.schedule import Length
+from irevnet_tf.training.schedule import learning_rate_schedule
 
-MOMENTUM = 0.9
+# From this many classes on, the share of images whose class is among the
+# five most probable ones is worth telling.
+CLASSES_FOR_TOP_5 = 100
+
+
+def load_data(
+    config: RunConfig, data_dir: str | os.PathLike | None = None
+) -> Dataset:
+    """Load a run's data.
+
+    Args:
+        config: The run's configuration.
+        data_dir: Directory of TFDS' data sets, None for the usual one.
+
+    Raises:
+        ValueError: if there is no such data, or if it does not fit the
+            configuration.
+    """
+    return load_dataset(
+        config.dataset,
+        data_dir=data_dir,
+        image_size=config.image_size,
+        image_channels=config.image_channels,
+        normalization=config.normalization,
+        train_split=config.train_split,
+        test_split=config.test_split,
+        validation_fraction=config.validation_fraction,
+    )
 
 
 def build_model(
@@ -42,7 +75,7 @@ def build_model(
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.mixed_precision)
     try:
-        return constructor(
+        model = constructor(
             weights=weights,
             input_shape=dataset.image_shape,
             classes=len(dataset.class_names),
@@ -54,6 +87,9 @@ def build_model(
         )
     finally:
         keras.config.set_dtype_policy(policy)
+    if config.sync_batch_norm:
+        synchronize_batch_norm(model)
+    return model
 
 
 def count_parameters(model: keras.Model) -> int:
@@ -61,57 +97,51 @@ def count_parameters(model: keras.Model) -> int:
     return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
-def learning_rate_schedule(
-    config: RunConfig, steps_per_epoch: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Make a linear warm-up from zero, then a cosine down to zero.
-
-    Args:
-        config: The run's configuration.
-        steps_per_epoch: int. Optimizer steps in one epoch.
-
-    Returns:
-        A schedule over `config.epochs * steps_per_epoch` steps.
-    """
-    warmup_steps = config.warmup_epochs * steps_per_epoch
-    cosine_steps = config.epochs * steps_per_epoch - warmup_steps
-    if not warmup_steps:
-        return keras.optimizers.schedules.CosineDecay(
-            config.learning_rate, cosine_steps
-        )
-    return keras.optimizers.schedules.CosineDecay(
-        0.0,
-        cosine_steps,
-        warmup_target=config.learning_rate,
-        warmup_steps=warmup_steps,
-    )
-
-
 def compile_model(
-    model: keras.Model, config: RunConfig, steps_per_epoch: int
+    model: keras.Model, config: RunConfig, length: Length
 ) -> None:
-    """Compile a classifier that returns logits.
+    """Compile a classifier that returns logits, for one-hot labels.
 
-    SGD with Nesterov momentum; weight decay spares the BatchNorms and the
-    biases.
+    Weight decay spares the BatchNorms and the biases, unless the
+    configuration has `weight_decay_all`.
 
     Args:
         model: The model to compile in place.
         config: The run's configuration.
-        steps_per_epoch: int. Optimizer steps in one epoch.
+        length: The run's length.
     """
-    optimizer = keras.optimizers.SGD(
-        learning_rate_schedule(config, steps_per_epoch),
-        momentum=MOMENTUM,
-        nesterov=True,
-        weight_decay=config.weight_decay or None,
+    batches = config.accumulation_steps
+    optimizer = SGD(
+        learning_rate_schedule(config, length),
+        l2=config.weight_decay,
+        clip_norm=config.clip_norm,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        use_ema=config.ema_decay > 0,
+        # Keras averages after every batch, of which a step takes several.
+        ema_momentum=config.ema_decay ** (1 / batches),
+        gradient_accumulation_steps=batches if batches > 1 else None,
     )
-    if config.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["beta", "gamma", "bias"])
+    if not config.weight_decay_all:
+        optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    metrics = [
+        keras.metrics.CategoricalAccuracy(name="accuracy"),
+        # Unlike `loss`: without smoothing, and of examples of weight 1 only.
+        keras.metrics.CategoricalCrossentropy(
+            name="cross_entropy", from_logits=True
+        ),
+    ]
+    if model.output_shape[-1] >= CLASSES_FOR_TOP_5:
+        metrics.append(
+            keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy")
+        )
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config.label_smoothing
+        ),
+        weighted_metrics=metrics,
+        jit_compile=config.jit,
     )
     # Otherwise Keras creates the momentum of every weight inside the first
     # training step, which it then traces twice.

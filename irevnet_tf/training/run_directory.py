@@ -16,9 +16,13 @@ from irevnet_tf.training.config import RunConfig
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
+BEST_WEIGHTS_FILE = "best.weights.h5"
 METRICS_FILE = "metrics.csv"
 EVALUATION_FILE = "evaluation.json"
 PICTURE_FILE = "inversion.png"
+CURVES_FILE = "curves.png"
+CHECKPOINT_FOLDER = "checkpoints"
+TENSORBOARD_FOLDER = "tensorboard"
 
 
 class RunDirectory:
@@ -27,9 +31,13 @@ class RunDirectory:
     | file               | content                                         |
     |--------------------|-------------------------------------------------|
     | `config.json`      | the `RunConfig`                                 |
+    | `checkpoints/`     | what continues an interrupted run               |
     | `model.weights.h5` | the weights after the last finished epoch       |
+    | `best.weights.h5`  | the best weights by validation, if there is any |
     | `metrics.csv`      | one row for each finished epoch                 |
-    | `evaluation.json`  | accuracy and inversion error with these weights |
+    | `curves.png`       | the same as a picture, when training is over    |
+    | `tensorboard/`     | the same and more for TensorBoard               |
+    | `evaluation.json`  | accuracy and inversion error with the weights   |
     | `inversion.png`    | pictures and their reconstructions              |
 
     Every file is replaced as a whole: a killed process or a power loss leaves
@@ -46,19 +54,24 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls, path: str | os.PathLike, config: RunConfig
+        cls,
+        path: str | os.PathLike,
+        config: RunConfig,
+        *,
+        write: bool = True,
     ) -> "RunDirectory":
         """Prepare a directory for the training of `config`.
 
-        A directory of the same configuration is used again: its results are
-        removed, since the training that follows makes them anew.
+        A directory of the same configuration is used again: training goes
+        on at its newest checkpoint.
 
         Args:
             path: The directory. It may be missing or empty.
             config: The configuration of the run.
+            write: Whether to write. Of several workers, one does.
 
         Returns:
-            The directory, with a `config.json` and no results.
+            The directory, with a `config.json`.
 
         Raises:
             ValueError: if the directory belongs to a run of another
@@ -79,10 +92,13 @@ class RunDirectory:
                 f"Received: run_dir={str(path)!r}"
             )
         directory = cls(path, config)
+        if not write:
+            return directory
         try:
             path.mkdir(parents=True, exist_ok=True)
+            for unfinished in path.glob(f"{TEMPORARY_PREFIX}*"):
+                unfinished.unlink()
             directory._write_json(CONFIG_FILE, dataclasses.asdict(config))
-            directory._remove_results()
         except OSError as error:
             raise ValueError(
                 f"A run directory must be writable, but: {error}. "
@@ -116,22 +132,52 @@ class RunDirectory:
         """Where the picture of reconstructions goes by default."""
         return self.path / PICTURE_FILE
 
-    def save_weights(self, model: keras.Model) -> None:
-        """Replace the weights by those of `model`."""
-        with replacing(self.path / WEIGHTS_FILE) as temporary:
-            model.save_weights(temporary)
+    @property
+    def curves_path(self) -> pathlib.Path:
+        """Where the picture of the training curves goes."""
+        return self.path / CURVES_FILE
 
-    def trained_weights(self) -> pathlib.Path:
+    @property
+    def checkpoint_path(self) -> pathlib.Path:
+        """The folder of the checkpoints."""
+        return self.path / CHECKPOINT_FOLDER
+
+    @property
+    def tensorboard_path(self) -> pathlib.Path:
+        """The folder of curves and profiles for TensorBoard."""
+        return self.path / TENSORBOARD_FOLDER
+
+    def save_weights(self, model: keras.Model, *, best: bool = False) -> None:
+        """Replace the weights by those of `model`.
+
+        Args:
+            model: Whose weights to save.
+            best: Whether they are the best so far, too.
+        """
+        # A compiled model would add the state of its optimizer.
+        model = keras.Model(model.inputs, model.outputs)
+        names = [WEIGHTS_FILE, BEST_WEIGHTS_FILE] if best else [WEIGHTS_FILE]
+        for name in names:
+            with replacing(self.path / name) as temporary:
+                model.save_weights(temporary)
+
+    def trained_weights(self, *, best: bool = False) -> pathlib.Path:
         """Return the path of the weights.
 
+        Args:
+            best: Whether those that were best by validation are wanted,
+                instead of the last.
+
         Raises:
-            ValueError: if no epoch of the run was finished.
+            ValueError: if there are none.
         """
-        path = self.path / WEIGHTS_FILE
+        name = BEST_WEIGHTS_FILE if best else WEIGHTS_FILE
+        path = self.path / name
         if not path.is_file():
+            condition = "with validation_fraction above 0 " if best else ""
             raise ValueError(
-                f"Expected a trained run, with a {WEIGHTS_FILE}, which is "
-                "written after the first epoch. "
+                f"Expected a trained run, with a {name}, which is written "
+                f"{condition}after the first epoch. "
                 f"Received: run_dir={str(self.path)!r}"
             )
         return path
@@ -193,17 +239,6 @@ class RunDirectory:
                 json.dumps(values, indent=2, allow_nan=False) + "\n",
                 encoding="utf-8",
             )
-
-    def _remove_results(self) -> None:
-        for name in (
-            WEIGHTS_FILE,
-            METRICS_FILE,
-            EVALUATION_FILE,
-            PICTURE_FILE,
-        ):
-            (self.path / name).unlink(missing_ok=True)
-        for unfinished in self.path.glob(f"{TEMPORARY_PREFIX}*"):
-            unfinished.unlink()
 
 
 def _is_not_finite(value: Any) -> bool:

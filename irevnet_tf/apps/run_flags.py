@@ -1,4 +1,4 @@
-"""Flags that several applications share."""
+"""The flag of all applications that work on a training run."""
 
 from absl import flags
 

@@ -1,0 +1,196 @@
+"""Checkpoints: all that training needs to go on as if never interrupted."""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import shutil
+import zipfile
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+from absl import logging
+
+from irevnet_tf.atomic import TEMPORARY_PREFIX
+from irevnet_tf.atomic import replacing
+from irevnet_tf.training.errors import DivergenceError
+
+_STATE = "state"
+
+
+@dataclasses.dataclass
+class TrainingState:
+    """Where a run stands, beside the values of its variables.
+
+    Attributes:
+        step: Optimizer steps that are done.
+        rows: The metrics of every finished epoch.
+        partial_batches: Batches of the unfinished epoch that are done.
+        partial_logs: Means of the training metrics over these.
+    """
+
+    step: int = 0
+    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    partial_batches: int = 0
+    partial_logs: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+class Checkpoints:
+    """The last checkpoints of a run, a file each.
+
+    A file holds every variable of the model (weights, BatchNorm's
+    statistics, the seeds of dropout) and of the optimizer (momentum, moving
+    averages, accumulated gradients, counters), and the `TrainingState`. It
+    appears under its name, `step-000001234.npz`, when all of it is on the
+    disk; only then is an older one removed.
+
+    Args:
+        path: The directory.
+        keep: int. Number of checkpoints to keep, at least 1.
+    """
+
+    def __init__(self, path: str | os.PathLike, keep: int = 3):
+        if keep < 1:
+            raise ValueError(f"`keep` must be at least 1. Received: {keep=}")
+        self.path = pathlib.Path(path)
+        self.keep = keep
+
+    def files(self) -> list[pathlib.Path]:
+        """Return the files of the checkpoints, oldest first."""
+        return sorted(self.path.glob("step-*.npz"))
+
+    def last(self) -> str:
+        """Name the newest checkpoint, for messages."""
+        files = self.files()
+        return str(files[-1]) if files else "none"
+
+    def prepare(self, model: keras.Model) -> None:
+        """Make the directory and find out whether checkpoints will fit.
+
+        Args:
+            model: A compiled model, whose optimizer is built.
+
+        Raises:
+            OSError: if the directory cannot be made or written to, or if the
+                disk is too full.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        for unfinished in self.path.glob(f"{TEMPORARY_PREFIX}*"):
+            unfinished.unlink()
+        # One more than are kept, and three files of weights: the last, the
+        # best, and one that is being written.
+        missing = max(0, self.keep + 1 - len(self.files()))
+        needed = missing * bytes_of(_variables(model).values())
+        needed += 3 * bytes_of(model.variables)
+        free = shutil.disk_usage(self.path).free
+        if free < needed:
+            raise OSError(
+                f"{self.keep} checkpoints and the weights need "
+                f"{needed / 1e6:,.0f} MB of free space, and there are "
+                f"{free / 1e6:,.0f} MB"
+            )
+
+    def save(self, model: keras.Model, state: TrainingState) -> None:
+        """Write a checkpoint, then remove the oldest if there are too many.
+
+        Args:
+            model: A compiled model, whose optimizer is built.
+            state: Where the run stands.
+
+        Raises:
+            DivergenceError: if a variable is not finite. Nothing is written.
+            OSError: if the file cannot be written. The checkpoints before
+                it stay.
+        """
+        values = {
+            name: variable.numpy()
+            for name, variable in _variables(model).items()
+        }
+        for name, value in values.items():
+            if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+                path = _variables(model)[name].path
+                raise DivergenceError(
+                    f"{path} is not finite after step {state.step}. No "
+                    "checkpoint was written; the last one is "
+                    f"{self.last()}."
+                )
+        text = json.dumps(dataclasses.asdict(state))
+        with replacing(self.path / f"step-{state.step:09d}.npz") as temporary:
+            with temporary.open("wb") as file:
+                np.savez(file, **values, **{_STATE: np.array(text)})
+        for old in self.files()[: -self.keep]:
+            old.unlink()
+
+    def restore(self, model: keras.Model) -> TrainingState | None:
+        """Load the newest checkpoint into a model.
+
+        A damaged file is passed over with a warning: a disk may break one
+        that was whole.
+
+        Args:
+            model: A compiled model, whose optimizer is built.
+
+        Returns:
+            Where the run stood, or None if there is no checkpoint.
+
+        Raises:
+            ValueError: if the checkpoint belongs to another model.
+        """
+        for path in reversed(self.files()):
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    values = {name: file[name] for name in file.files}
+                state = TrainingState(**json.loads(str(values.pop(_STATE))))
+            except (
+                OSError,
+                EOFError,
+                ValueError,
+                KeyError,
+                TypeError,
+                zipfile.BadZipFile,
+            ) as error:
+                logging.warning("Passing over a damaged %s: %s", path, error)
+                continue
+            _assign(model, values, path)
+            return state
+        return None
+
+
+def bytes_of(variables: Iterable[keras.Variable]) -> int:
+    """Return the memory that variables take, on one device."""
+    return sum(math.prod(v.shape) * v.value.dtype.size for v in variables)
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return what determines the steps to come, by unique names."""
+    # Numbers, for names may hold counters of the process that made them.
+    return {
+        f"{kind}/{number:05d}": variable
+        for kind, variables in (
+            ("model", model.variables),
+            ("optimizer", model.optimizer.variables),
+        )
+        for number, variable in enumerate(variables)
+    }
+
+
+def _assign(model, values, path):
+    variables = _variables(model)
+    here = {name: tuple(v.shape) for name, v in variables.items()}
+    there = {name: value.shape for name, value in values.items()}
+    if here != there:
+        different = sorted(
+            name
+            for name in here.keys() | there.keys()
+            if here.get(name) != there.get(name)
+        )
+        raise ValueError(
+            "A checkpoint must hold the variables of the model and its "
+            f"optimizer. Received: {path}, where {len(different)} differ, "
+            f"such as {different[0]}: {there.get(different[0])} there, "
+            f"{here.get(different[0])} in the model"
+        )
+    for name, variable in variables.items():
+        variable.assign(values[name])

@@ -1,0 +1,143 @@
+"""Telling how training gets on."""
+
+import sys
+import time
+
+import keras
+import tensorflow as tf
+
+from irevnet_tf.training.schedule import Length
+from irevnet_tf.training.tensorboard import Scalars
+
+# Redrawing a line more often cannot be read.
+SECONDS_BETWEEN_LINES = 0.5
+
+
+class Progress(keras.callbacks.Callback):
+    """Callback that tells step, metrics, images/s, memory and time to go.
+
+    On a terminal one line is kept up to date; elsewhere a line is printed
+    every `log_steps` steps. Images per second are those of training alone,
+    without the first step of the process, which is traced.
+
+    Args:
+        length: The length of the run.
+        step: int. Optimizer steps that were done before.
+        batch_size: int. Images of an optimizer step.
+        accumulation_steps: int. Batches that an optimizer step takes.
+        log_steps: int. See `RunOptions`.
+        scalars: The `Scalars` that receive the points of the curves.
+    """
+
+    def __init__(
+        self,
+        length: Length,
+        step: int,
+        *,
+        batch_size: int,
+        accumulation_steps: int,
+        log_steps: int,
+        scalars: Scalars,
+    ):
+        super().__init__()
+        self.length = length
+        self.step = step
+        self.batch_size = batch_size
+        self.accumulation_steps = accumulation_steps
+        self.log_steps = log_steps
+        self.scalars = scalars
+        self.images_per_second = float("nan")
+        self._terminal = sys.stdout.isatty()
+        self._batches = 0
+        self._timed_steps = 0
+        self._seconds = 0.0
+        self._clock = None
+        self._shown = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._clock = None
+        self._batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batches += 1
+        if self._batches % self.accumulation_steps:
+            return
+        self.step += 1
+        now = time.monotonic()
+        if self._clock is not None:
+            self._timed_steps += 1
+            self._seconds += now - self._clock
+            images = self._timed_steps * self.batch_size
+            self.images_per_second = images / max(self._seconds, 1e-9)
+        self._clock = now
+        due = self.log_steps and self.step % self.log_steps == 0
+        if due:
+            values = {name: float(value) for name, value in logs.items()}
+            rate = float(self.model.optimizer.learning_rate)
+            self.scalars.write(
+                {
+                    **values,
+                    "learning_rate": rate,
+                    "images_per_second": self.images_per_second,
+                },
+                self.step,
+            )
+        if self._terminal and now - self._shown >= SECONDS_BETWEEN_LINES:
+            self._shown = now
+            # \x1b[K: erase what a longer line left.
+            print(f"\r{self._line(logs)}\x1b[K", end="", flush=True)
+        elif due and not self._terminal:
+            print(self._line(logs), flush=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._terminal:
+            print("\r\x1b[K", end="")
+
+    def _line(self, logs):
+        step_of_epoch = (self.step - 1) % self.length.steps_per_epoch + 1
+        epoch = (self.step - 1) // self.length.steps_per_epoch
+        parts = [
+            f"epoch {epoch + 1}/{self.length.epochs}",
+            f"step {step_of_epoch}/{self.length.steps_of(epoch)}",
+            *(
+                f"{name} {float(value):.4f}"
+                for name, value in logs.items()
+                if name != "cross_entropy"  # The loss, or nearly.
+            ),
+        ]
+        if self._timed_steps:
+            left = self.length.total_steps - self.step
+            seconds = left * self._seconds / self._timed_steps
+            parts += [
+                f"{self.images_per_second:,.0f} images/s",
+                f"{duration(seconds)} to go",
+            ]
+        parts.append(f"{peak_memory() / 1e9:.2f} GB")
+        return "  ".join(parts)
+
+
+def peak_memory() -> int:
+    """Return the most memory that was in use at a time, in bytes.
+
+    That of the fullest GPU if there are GPUs, otherwise of this process.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    if gpus:
+        return max(
+            tf.config.experimental.get_memory_info(gpu.name)["peak"]
+            for gpu in gpus
+        )
+    import resource  # Windows has none.
+
+    # Kilobytes, but on macOS bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def duration(seconds: float) -> str:
+    """Return hours, minutes and seconds as people write them."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{seconds:02d} h"
+    return f"{minutes}:{seconds:02d} min"

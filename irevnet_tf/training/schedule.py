@@ -1,0 +1,136 @@
+"""Learning rate schedules."""
+
+import dataclasses
+
+import keras
+
+from irevnet_tf.training.config import RunConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Length:
+    """How long a run is.
+
+    Attributes:
+        steps_per_epoch: Optimizer steps in an epoch.
+        total_steps: Optimizer steps in all. The last epoch is shorter if it
+            is no multiple of `steps_per_epoch`.
+    """
+
+    steps_per_epoch: int
+    total_steps: int
+
+    @classmethod
+    def of(cls, config: RunConfig, available: int) -> "Length":
+        """Return the length that a configuration asks for.
+
+        Args:
+            config: The run's configuration.
+            available: int. Full batches in the training data.
+
+        Raises:
+            ValueError: if the data or the steps do not suffice for it.
+        """
+        steps_per_epoch = config.steps_per_epoch or available
+        if not 1 <= steps_per_epoch <= available:
+            raise ValueError(
+                "An epoch must have at least one full batch, and no more "
+                f"than the training data holds (={available}). Received: "
+                f"batch_size={config.batch_size}, "
+                f"steps_per_epoch={config.steps_per_epoch}"
+            )
+        total_steps = config.steps or config.epochs * steps_per_epoch
+        if config.warmup_epochs * steps_per_epoch >= total_steps:
+            raise ValueError(
+                "The warm-up must end before training does, after "
+                f"{total_steps} steps. Received: "
+                f"warmup_epochs={config.warmup_epochs} of {steps_per_epoch} "
+                "steps each"
+            )
+        return cls(steps_per_epoch, total_steps)
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, the last of which may be shorter."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+    def ends_epoch(self, step: int) -> bool:
+        """Return whether an epoch is over after this many steps."""
+        return step % self.steps_per_epoch == 0 or step == self.total_steps
+
+    def steps_of(self, epoch: int) -> int:
+        """Return the number of steps of an epoch, which counts from 0."""
+        done = epoch * self.steps_per_epoch
+        return min(self.steps_per_epoch, self.total_steps - done)
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that rises from zero along a line at its start.
+
+    Args:
+        schedule: The `LearningRateSchedule` to follow afterwards, and whose
+            value at the end of the warm-up is risen to.
+        steps: int. Length of the warm-up.
+    """
+
+    def __init__(self, schedule, steps):
+        super().__init__()
+        self.schedule = schedule
+        self.steps = steps
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        rising = self.schedule(self.steps) * step / self.steps
+        return keras.ops.where(step < self.steps, rising, self.schedule(step))
+
+    def get_config(self):
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "steps": self.steps,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["steps"])
+
+
+def learning_rate_schedule(
+    config: RunConfig, length: Length
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Make the schedule of a run.
+
+    Args:
+        config: The run's configuration.
+        length: The run's length.
+
+    Returns:
+        A schedule over batches. Keras counts these, of which an optimizer
+        step takes `config.accumulation_steps`.
+    """
+    batches = config.accumulation_steps
+    warmup_steps = config.warmup_epochs * length.steps_per_epoch * batches
+    schedules = keras.optimizers.schedules
+    if config.schedule == "cosine":
+        cosine_steps = length.total_steps * batches - warmup_steps
+        if not warmup_steps:
+            return schedules.CosineDecay(config.learning_rate, cosine_steps)
+        return schedules.CosineDecay(
+            0.0,
+            cosine_steps,
+            warmup_target=config.learning_rate,
+            warmup_steps=warmup_steps,
+        )
+    # Keras wants one boundary at least: that of a constant rate is behind the
+    # run. Boundaries belong to the value before them.
+    boundaries = [
+        epoch * length.steps_per_epoch * batches - 1
+        for epoch in config.decay_epochs or (length.epochs + 1,)
+    ]
+    values = [
+        config.learning_rate * config.decay_factor**index
+        for index in range(len(boundaries) + 1)
+    ]
+    schedule = schedules.PiecewiseConstantDecay(boundaries, values)
+    return WarmUp(schedule, warmup_steps) if warmup_steps else schedule

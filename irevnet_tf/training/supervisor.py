@@ -1,0 +1,145 @@
+"""What has to happen between the steps of `fit` for a run to be safe."""
+
+import contextlib
+import math
+import signal
+import threading
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import keras
+
+from irevnet_tf.distribution import any_worker
+from irevnet_tf.distribution import worker_count
+from irevnet_tf.training.checkpoints import TrainingState
+from irevnet_tf.training.errors import DivergenceError
+from irevnet_tf.training.errors import Preempted
+from irevnet_tf.training.schedule import Length
+
+# Steps between two looks at the loss, and, on several machines, between two
+# questions whether one of them must end. Each makes the host wait for its
+# devices, which would otherwise be handed the next steps in advance.
+STEPS_BETWEEN_LOOKS = 10
+
+
+class Supervisor(keras.callbacks.Callback):
+    """Callback that counts steps, looks after the loss, and checkpoints.
+
+    Args:
+        state: Where the run stands; kept up to date.
+        save: Called without arguments to write a checkpoint of `state`.
+        length: The length of the run.
+        accumulation_steps: int. Batches that an optimizer step takes.
+        checkpoint_steps: int. Optimizer steps between checkpoints, or 0.
+        last_checkpoint: Called to name the newest checkpoint, for messages.
+
+    Raises:
+        DivergenceError: within ten steps of the first loss that is not
+            finite, and before the next checkpoint.
+        Preempted: after a checkpoint, when SIGTERM came to this process or,
+            on several machines, to one of the others.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        save: Callable[[], None],
+        length: Length,
+        *,
+        accumulation_steps: int,
+        checkpoint_steps: int,
+        last_checkpoint: Callable[[], str],
+    ):
+        super().__init__()
+        self.state = state
+        self.save = save
+        self.length = length
+        self.accumulation_steps = accumulation_steps
+        self.checkpoint_steps = checkpoint_steps
+        self.last_checkpoint = last_checkpoint
+        self.must_end = False
+        self._batches = 0
+        self._carried = (0, {})
+        self._losses = []
+
+    @contextlib.contextmanager
+    def heeding_sigterm(self) -> Iterator[None]:
+        """Take SIGTERM as the wish to end after the step, in the block."""
+
+        def end(*_):
+            self.must_end = True
+
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python gives signals to the main thread only.
+            return
+        before = signal.signal(signal.SIGTERM, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._batches = 0
+        self._carried = (self.state.partial_batches, self.state.partial_logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batches += 1
+        # Tensors that may not be computed yet: not to be looked at here.
+        self._losses.append(logs["loss"])
+        if self._batches % self.accumulation_steps:
+            return
+        self.state.step += 1
+        step = self.state.step
+        look = step % STEPS_BETWEEN_LOOKS == 0
+        save = self.checkpoint_steps and step % self.checkpoint_steps == 0
+        end = self._must_end(agree=look)
+        if look or save or end:
+            self._check_losses()
+        # The end of an epoch has a checkpoint of its own, behind its metrics.
+        if (save or end) and not self.length.ends_epoch(step):
+            self.state.partial_logs = self.epoch_means(logs)
+            self.state.partial_batches = self._carried[0] + self._batches
+            self.save()
+            if end:
+                raise Preempted(step)
+
+    def after_epoch(self):
+        """Raise `Preempted` if SIGTERM came and there is more to do."""
+        step = self.state.step
+        if self._must_end(agree=True) and step < self.length.total_steps:
+            raise Preempted(step)
+
+    def _must_end(self, agree):
+        strategy = self.model.distribute_strategy
+        if agree:
+            return any_worker(strategy, self.must_end)
+        return self.must_end and worker_count(strategy) == 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check_losses()
+
+    def epoch_means(self, logs: dict) -> dict[str, float]:
+        """Return training metrics over the epoch, its carried part included.
+
+        Args:
+            logs: What Keras reports: means over the batches since `fit`.
+        """
+        before, means = self._carried
+        total = before + self._batches
+        return {
+            name: (means.get(name, 0.0) * before + float(value) * self._batches)
+            / total
+            for name, value in logs.items()
+        }
+
+    def _check_losses(self):
+        first = self.state.step - len(self._losses) // self.accumulation_steps
+        for number, loss in enumerate(self._losses):
+            if not math.isfinite(float(loss)):
+                step = first + number // self.accumulation_steps + 1
+                raise DivergenceError(
+                    f"The loss became {float(loss)} in step {step}. The last "
+                    f"good checkpoint is {self.last_checkpoint()}. Try a "
+                    "lower learning rate or a longer warm-up."
+                )
+        self._losses.clear()

@@ -1,0 +1,280 @@
+"""Tests of irevnet_tf.training.checkpoints and supervisor."""
+
+import math
+import os
+import shutil
+import signal
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from irevnet_tf.training import Checkpoints
+from irevnet_tf.training import DivergenceError
+from irevnet_tf.training import Preempted
+from irevnet_tf.training import RunConfig
+from irevnet_tf.training import compile_model
+from irevnet_tf.training.checkpoints import TrainingState
+from irevnet_tf.training.schedule import Length
+from irevnet_tf.training.supervisor import Supervisor
+
+CONFIG = RunConfig(ema_decay=0.9, accumulation_steps=2, warmup_epochs=0)
+
+
+def compiled_model(units=3):
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(units),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.5),
+        ]
+    )
+    compile_model(model, CONFIG, Length(5, 300))
+    return model
+
+
+def steps(model, count):
+    for _ in range(count):
+        model.train_on_batch(np.ones((2, 4)), np.eye(3)[:2])
+
+
+def values(model):
+    return [v.numpy() for v in model.variables + model.optimizer.variables]
+
+
+def assert_equal(left, right):
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_never_interrupted(tmp_path):
+    """Momentum, average, accumulator, statistics, dropout: to the last bit."""
+    model = compiled_model()
+    steps(model, 3)
+    state = TrainingState(3, [{"epoch": 1, "loss": 0.1}], 2, {"loss": 0.5})
+    Checkpoints(tmp_path).save(model, state)
+    steps(model, 4)
+    resumed = compiled_model()
+    steps(resumed, 1)
+    assert Checkpoints(tmp_path).restore(resumed) == state
+    steps(resumed, 4)
+    assert_equal(values(resumed), values(model))
+
+
+def test_loss_scaling_is_a_part_of_the_checkpoint(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+
+    def mixed():
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        compile_model(model, CONFIG, Length(5, 300))
+        return model
+
+    model = mixed()
+    steps(model, 3)
+    Checkpoints(tmp_path).save(model, TrainingState(3))
+    resumed = mixed()
+    Checkpoints(tmp_path).restore(resumed)
+    assert_equal(values(resumed), values(model))
+    assert isinstance(resumed.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_nothing_is_restored_from_an_empty_directory(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "missing")
+    assert checkpoints.restore(compiled_model()) is None
+    assert checkpoints.last() == "none"
+
+
+def test_the_newest_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    model = compiled_model()
+    for step in (5, 10, 999, 1000):
+        checkpoints.save(model, TrainingState(step))
+    names = [path.name for path in checkpoints.files()]
+    assert names == ["step-000000999.npz", "step-000001000.npz"]
+    assert checkpoints.last().endswith("step-000001000.npz")
+    assert checkpoints.restore(model).step == 1000
+
+
+@pytest.mark.parametrize("damage", [b"", b"half", None])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage, caplog):
+    checkpoints = Checkpoints(tmp_path)
+    model = compiled_model()
+    checkpoints.save(model, TrainingState(5))
+    checkpoints.save(model, TrainingState(6))
+    newest = checkpoints.files()[-1]
+    content = newest.read_bytes()
+    middle = len(content) // 2
+    # None: a bit of the values flips.
+    flipped = content[:middle] + b"\xff\x00\xff" + content[middle + 3 :]
+    newest.write_bytes(flipped if damage is None else damage)
+    assert checkpoints.restore(model).step == 5
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    model = compiled_model()
+    checkpoints.save(model, TrainingState(5))
+
+    def half(file, **arrays):
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(model, TrainingState(6))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000005.npz"]
+    assert checkpoints.restore(model).step == 5
+
+
+def test_too_little_space_is_noticed_before_training(tmp_path, monkeypatch):
+    model = compiled_model()
+    usage = types.SimpleNamespace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match="3 checkpoints .* free space, and there"):
+        Checkpoints(tmp_path).prepare(model)
+    usage.free = 10**6
+    Checkpoints(tmp_path).prepare(model)
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    (tmp_path / ".unfinished-1-step-000000001.npz").write_bytes(b"half")
+    Checkpoints(tmp_path).prepare(compiled_model())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_never_written(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    model = compiled_model()
+    checkpoints.save(model, TrainingState(5))
+    model.variables[0].assign(np.full((4, 3), np.nan))
+    with pytest.raises(
+        DivergenceError, match="not finite after step 6. .*step-000000005.npz"
+    ):
+        checkpoints.save(model, TrainingState(6))
+    assert len(checkpoints.files()) == 1
+
+
+def test_the_checkpoint_of_another_model_is_refused(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(compiled_model(), TrainingState(5))
+    with pytest.raises(
+        ValueError, match=r"Received: .*where \d+ differ, .*\(4, 3\) there"
+    ):
+        checkpoints.restore(compiled_model(units=2))
+
+
+def test_at_least_one_checkpoint_must_be_kept(tmp_path):
+    with pytest.raises(ValueError, match="at least 1. Received: keep=0"):
+        Checkpoints(tmp_path, keep=0)
+
+
+# Supervisor
+
+
+@pytest.fixture
+def supervise():
+    def make(accumulation_steps=1, checkpoint_steps=0, step=0):
+        state, saved = TrainingState(step), []
+        supervisor = Supervisor(
+            state,
+            lambda: saved.append((state.step, state.partial_batches)),
+            Length(steps_per_epoch=50, total_steps=300),
+            accumulation_steps=accumulation_steps,
+            checkpoint_steps=checkpoint_steps,
+            last_checkpoint=lambda: "file",
+        )
+        supervisor.set_model(
+            types.SimpleNamespace(
+                distribute_strategy=tf.distribute.get_strategy()
+            )
+        )
+        supervisor.on_epoch_begin(0)
+        return supervisor, saved
+
+    return make
+
+
+def batches(supervisor, losses):
+    for number, loss in enumerate(losses):
+        supervisor.on_train_batch_end(number, {"loss": tf.constant(loss)})
+
+
+def test_checkpoints_come_at_multiples_of_the_interval(supervise):
+    supervisor, saved = supervise(checkpoint_steps=4, step=2)
+    batches(supervisor, [1.0] * 11)
+    assert saved == [(4, 2), (8, 6), (12, 10)]
+
+
+def test_checkpoints_come_between_optimizer_steps_only(supervise):
+    supervisor, saved = supervise(accumulation_steps=3, checkpoint_steps=2)
+    batches(supervisor, [1.0] * 13)
+    assert saved == [(2, 6), (4, 12)]
+    assert supervisor.state.step == 4
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_step_of_a_loss_that_is_not_finite_is_named(supervise, loss, parts):
+    supervisor, _ = supervise(accumulation_steps=parts, step=100)
+    losses = [1.0] * 13 * parts + [loss] * 20 * parts
+    with pytest.raises(
+        DivergenceError,
+        match=f"became {loss} in step 114. The last good checkpoint is file.",
+    ):
+        batches(supervisor, losses)
+    assert supervisor.state.step == 120
+
+
+def test_a_checkpoint_never_follows_a_loss_that_is_not_finite(supervise):
+    supervisor, saved = supervise(checkpoint_steps=3)
+    with pytest.raises(DivergenceError, match="in step 2"):
+        batches(supervisor, [1.0, math.nan, math.nan, 1.0])
+    assert saved == []
+    supervisor, _ = supervise()
+    batches(supervisor, [math.nan])
+    with pytest.raises(DivergenceError, match="in step 1"):
+        supervisor.on_epoch_end(0)
+
+
+def test_sigterm_ends_training_at_a_checkpoint(supervise):
+    supervisor, saved = supervise()
+    before = signal.getsignal(signal.SIGTERM)
+    with supervisor.heeding_sigterm():
+        batches(supervisor, [1.0])
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Preempted, match="Stopped after step 2") as caught:
+            batches(supervisor, [1.0])
+    assert caught.value.step == 2
+    assert saved == [(2, 2)]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_end_of_an_epoch_is_left_to_the_trainer(supervise):
+    supervisor, saved = supervise(checkpoint_steps=1, step=48)
+    supervisor.must_end = True
+    with pytest.raises(Preempted):
+        batches(supervisor, [1.0])
+    assert saved == [(49, 1)]
+    batches(supervisor, [1.0])
+    assert saved == [(49, 1)]
+    with pytest.raises(Preempted, match="after step 50"):
+        supervisor.after_epoch()
+
+
+def test_sigterm_after_the_last_step_changes_nothing(supervise):
+    supervisor, _ = supervise(step=299)
+    supervisor.must_end = True
+    batches(supervisor, [1.0])
+    supervisor.after_epoch()
+
+
+def test_metrics_of_an_interrupted_epoch_are_means_over_all_of_it(supervise):
+    supervisor, _ = supervise()
+    supervisor.state.partial_batches = 3
+    supervisor.state.partial_logs = {"loss": 2.0}
+    supervisor.on_epoch_begin(0)
+    batches(supervisor, [4.0])
+    assert supervisor.epoch_means({"loss": 4.0}) == {"loss": 2.5}

@@ -1,0 +1,216 @@
+"""Tests of what irevnet-train survives: real processes, really killed."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from irevnet_tf.apps.train import PREEMPTED
+from irevnet_tf.distribution import WORKER_LOST
+from irevnet_tf.training import Checkpoints
+
+PATIENCE = 180.0
+# Everything whose state could be forgotten. Small, for speed.
+FLAGS = (
+    "--epochs=3",
+    "--steps_per_epoch=20",
+    "--warmup_epochs=1",
+    "--batch_size=8",
+    "--accumulation_steps=2",
+    "--dropout_rate=0.2",
+    "--ema_decay=0.9",
+    "--mixup_alpha=0.2",
+    "--flip",
+    "--clip_norm=1.0",
+    "--deterministic",
+    "--checkpoint_steps=3",
+    "--log_steps=0",
+)
+
+
+class Run:
+    """A process of irevnet-train, or one for each of several workers."""
+
+    def __init__(self, path, *flags, ports=()):
+        self.path = path
+        self.processes = []
+        # Files: a pipe that nobody reads would stop the process.
+        self.outputs = [
+            path.with_name(f"{path.name}.{index}.log")
+            for index in range(max(1, len(ports)))
+        ]
+        for index, output in enumerate(self.outputs):
+            environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
+            if ports:
+                workers = [f"localhost:{port}" for port in ports]
+                environment["TF_CONFIG"] = json.dumps(
+                    {
+                        "cluster": {"worker": workers},
+                        "task": {"type": "worker", "index": index},
+                    }
+                )
+            with output.open("w") as file:
+                self.processes.append(
+                    subprocess.Popen(
+                        [
+                            *(sys.executable, "-m", "irevnet_tf.apps.train"),
+                            f"--run_dir={path}",
+                            *flags,
+                        ],
+                        env=environment,
+                        stdout=file,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+
+    def steps(self):
+        """Return the steps that there are checkpoints of."""
+        files = Checkpoints(self.path / "checkpoints").files()
+        return {int(file.stem.removeprefix("step-")) for file in files}
+
+    def wait_for_progress(self):
+        """Wait until there is a checkpoint that was not there before."""
+        before, deadline = self.steps(), time.monotonic() + PATIENCE
+        while not self.steps() - before:
+            assert time.monotonic() < deadline, self.end(signal.SIGKILL)
+            if self.processes[0].poll() is not None:
+                return
+            time.sleep(0.05)
+
+    def end(self, number=None, worker=0):
+        """Send a signal; return every process' exit status and output."""
+        if number is not None:
+            self.processes[worker].send_signal(number)
+        try:
+            statuses = [p.wait(timeout=PATIENCE) for p in self.processes]
+        finally:
+            for process in self.processes:
+                process.kill()
+        return statuses, "\n".join(path.read_text() for path in self.outputs)
+
+
+def final_values(path):
+    with np.load(Checkpoints(path / "checkpoints").files()[-1]) as file:
+        return {name: file[name] for name in file.files if name != "state"}
+
+
+def assert_equal(left, right):
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        np.testing.assert_array_equal(value, right[name], err_msg=name)
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def test_a_killed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path):
+    """Killed twice at random moments, asked to end once, and continued."""
+    whole = Run(tmp_path / "whole", *FLAGS)
+    statuses, output = whole.end()
+    assert statuses == [0], output
+
+    moments = random.Random()  # Other moments in every run of this test.
+    for number, expected in (
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGTERM, PREEMPTED),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ):
+        run = Run(tmp_path / "parts", *FLAGS)
+        run.wait_for_progress()
+        time.sleep(moments.uniform(0.0, 1.0))
+        statuses, output = run.end(number)
+        # The machine may have been faster than the signal.
+        assert statuses in ([expected], [0]), output
+        if statuses == [PREEMPTED]:
+            assert "The same command continues." in output
+    statuses, output = Run(tmp_path / "parts", *FLAGS).end()
+    assert statuses == [0], output
+    assert_equal(final_values(tmp_path / "parts"), final_values(whole.path))
+    for name in ("model.weights.h5", "metrics.csv", "curves.png"):
+        assert (tmp_path / "parts" / name).is_file()
+    rows = (tmp_path / "parts" / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
+
+
+def test_workers_notice_a_lost_one_and_continue_together(tmp_path):
+    """One of two is killed; later one is asked to end; then they finish."""
+    flags = (
+        "--strategy=multi_worker",
+        "--epochs=2",
+        "--steps_per_epoch=25",
+        "--warmup_epochs=1",
+        "--batch_size=16",
+        "--checkpoint_steps=4",
+        "--log_steps=0",
+    )
+
+    def start():
+        return Run(tmp_path / "run", *flags, ports=free_ports(2))
+
+    run = start()
+    run.wait_for_progress()
+    killed = time.monotonic()
+    statuses, output = run.end(signal.SIGKILL, worker=1)
+    assert statuses == [WORKER_LOST, -signal.SIGKILL], output
+    assert time.monotonic() - killed < 60
+    assert "lost contact with /job:worker/task:1" in output
+
+    run = start()
+    run.wait_for_progress()
+    statuses, output = run.end(signal.SIGTERM, worker=1)
+    assert statuses in ([PREEMPTED, PREEMPTED], [0, 0]), output
+
+    statuses, output = start().end()
+    assert statuses == [0, 0], output
+    assert "Test accuracy after the last epoch" in output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_written_is_refused_at_once(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    path.chmod(0o500)
+    statuses, output = Run(path, *FLAGS).end()
+    assert statuses == [1]
+    assert "must be writable" in output
+
+
+def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(tmp_path):
+    """A limit on the size of files stands for the disk."""
+    path = tmp_path / "run"
+    run = Run(path, *FLAGS)
+    run.wait_for_progress()
+    statuses, output = run.end(signal.SIGTERM)
+    assert statuses == [PREEMPTED], output
+    last = run.steps()
+    limited = subprocess.run(
+        [
+            *("bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "-"),
+            *(sys.executable, "-m", "irevnet_tf.apps.train"),
+            f"--run_dir={path}",
+            *FLAGS,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert limited.returncode == 1, limited.stderr
+    assert "Training stopped:" in limited.stderr
+    assert "File too large" in limited.stderr
+    assert run.steps() == last
+    assert not list((path / "checkpoints").glob(".unfinished*"))
+    statuses, output = Run(path, *FLAGS).end()
+    assert statuses == [0], output
