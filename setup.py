@@ -34,17 +34,18 @@ setup(
         "matplotlib>=3.9",
         "numpy>=2.0",
         "scikit-learn>=1.5",
-        # For the larger data sets, which are not registered yet.
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
-        "test": ["build", "pytest>=8.0", "ruff>=0.9"],
+        "test": ["build", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.9"],
     },
     entry_points={
         "console_scripts": [
             "irevnet-train=irevnet_tf.apps.train:run",
             "irevnet-evaluate=irevnet_tf.apps.evaluate:run",
             "irevnet-invert=irevnet_tf.apps.invert:run",
+            "irevnet-prepare-fashion-mnist="
+            "irevnet_tf.apps.prepare_fashion_mnist:run",
         ],
     },
     classifiers=[

@@ -13,7 +13,6 @@ The images are multiples of 2**-14, for which lossless mode promises an error
 of 0. Relative errors are |x - x'| / |x|, of all images of a batch together.
 """
 
-import gzip
 import itertools
 import json
 import pathlib
@@ -31,7 +30,8 @@ from irevnet_tf.atomic import replacing
 from irevnet_tf.data import load_dataset
 
 _OUTPUT = flags.DEFINE_string("output", "runs/inversion_error", "Folder.")
-_FASHION = flags.DEFINE_string("fashion_mnist", None, "Folder of idx files.")
+_FASHION = flags.DEFINE_bool("fashion_mnist", False, "Fashion-MNIST too.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS' prepared data sets.")
 _STEPS = flags.DEFINE_integer("steps", 150, "Training steps.")
 _DEPTHS = flags.DEFINE_list("depths", ["9", "30", "99", "300"], "Blocks.")
 _GRADIENT_DEPTH = flags.DEFINE_integer(
@@ -49,31 +49,10 @@ MODES = {
 }
 
 
-def load_digits():
-    digits = load_dataset("digits")
-    return (
-        digits.train_images,
-        digits.train_labels,
-        digits.test_images,
-        digits.test_labels,
-    )
-
-
-def load_fashion_mnist(folder):
-    def read(name, offset):
-        with gzip.open(pathlib.Path(folder) / f"{name}-ubyte.gz") as file:
-            return np.frombuffer(file.read(), np.uint8, offset=offset)
-
-    def images(name):
-        pixels = read(f"{name}-images-idx3", 16).reshape(-1, 28, 28, 1)
-        return pixels.astype("float32") / 255
-
-    return (
-        images("train"),
-        read("train-labels-idx1", 8),
-        images("t10k"),
-        read("t10k-labels-idx1", 8),
-    )
+def load(name):
+    """Return the arrays of a data set, training images first."""
+    dataset = load_dataset(name, data_dir=_DATA_DIR.value)
+    return *dataset.arrays("train"), *dataset.arrays("test")
 
 
 def build(depth, shape, mode="float32", memory_saving=True):
@@ -269,9 +248,9 @@ def main(argv):
     tf.get_logger().setLevel("ERROR")  # A new network retraces, of course.
     folder = pathlib.Path(_OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
-    data = {"digits": load_digits()}
+    data = {"digits": load("digits")}
     if _FASHION.value:
-        data["Fashion-MNIST"] = load_fashion_mnist(_FASHION.value)
+        data["Fashion-MNIST"] = load("fashion_mnist")
     rows = []
     for depth, name in itertools.product(map(int, _DEPTHS.value), data):
         keras.backend.clear_session()

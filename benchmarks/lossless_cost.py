@@ -21,6 +21,7 @@ from absl import app
 from absl import flags
 
 import irevnet_tf
+from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data import load_dataset
 from irevnet_tf.evaluation import evaluate
 from irevnet_tf.layers.fixed_point import RangeCheck
@@ -115,7 +116,8 @@ def measure_accuracy():
             model = build_model(config, digits)
             with tempfile.TemporaryDirectory() as folder:
                 train(model, digits, RunDirectory.create(folder, config))
-            result = evaluate(model, digits.test_images, digits.test_labels)
+            batches = evaluation_batches(digits, digits.test, config.batch_size)
+            result = evaluate(model, batches)
             rows.append(
                 [
                     "lossless" if lossless else "ordinary",

@@ -5,7 +5,10 @@ import inspect
 import pytest
 
 import irevnet_tf
+from irevnet_tf import data
+from irevnet_tf import distribution
 from irevnet_tf import layers
+from irevnet_tf import training
 
 
 def test_public_names():
@@ -20,6 +23,45 @@ def test_public_names():
         "encoder",
         "invert",
         "layers",
+    ]
+    assert data.__all__ == [
+        "NORMALIZATIONS",
+        "Augmentation",
+        "Dataset",
+        "Normalization",
+        "evaluation_batches",
+        "load_dataset",
+        "steps_per_epoch",
+        "training_batches",
+    ]
+    assert distribution.__all__ == [
+        "PeerWatch",
+        "STRATEGIES",
+        "WORKER_LOST",
+        "any_worker",
+        "average_statistics",
+        "enable_multi_worker_fit",
+        "is_chief",
+        "make_strategy",
+        "same_on_all_workers",
+        "synchronize_batch_norm",
+        "worker_count",
+    ]
+    assert training.__all__ == [
+        "Checkpoints",
+        "DivergenceError",
+        "Preempted",
+        "RunConfig",
+        "RunDirectory",
+        "RunOptions",
+        "build_model",
+        "compile_model",
+        "count_parameters",
+        "estimate_memory",
+        "evaluate_on",
+        "load_data",
+        "run_length",
+        "train",
     ]
     assert layers.__all__ == [
         "AdditiveCoupling",
@@ -55,7 +97,11 @@ def test_variants_have_the_signature_of_keras_applications(name):
     assert name in constructor.__doc__
 
 
-@pytest.mark.parametrize("module", [irevnet_tf, layers])
+@pytest.mark.parametrize(
+    "module", [irevnet_tf, data, distribution, layers, training]
+)
 def test_public_names_are_documented(module):
     for name in module.__all__:
-        assert inspect.getdoc(getattr(module, name))
+        value = getattr(module, name)
+        if callable(value) or inspect.ismodule(value):
+            assert inspect.getdoc(value)

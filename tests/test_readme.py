@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import numpy as np
+import pytest
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
@@ -24,8 +25,25 @@ def test_code_in_readme():
     assert names["tuned"](names["images"]).shape == (8, 10)
 
 
-def test_files_that_the_readme_names_exist():
-    links = re.findall(r"\]\((?!http)([^)]+)\)", README.read_text())
-    assert links
+ROOT = README.parent
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(README, ROOT / "CONTRIBUTING.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
+    ],
+    ids=lambda path: path.name,
+)
+def test_files_that_documents_link_to_exist(path):
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())
     for link in links:
-        assert (README.parent / link).exists(), link
+        assert (path.parent / link).exists(), link
+
+
+def test_every_recipe_is_in_the_documentation():
+    text = (ROOT / "docs" / "training.md").read_text()
+    for path in (ROOT / "recipes").glob("*.flags"):
+        assert f"recipes/{path.name}" in text

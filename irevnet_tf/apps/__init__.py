@@ -1,9 +1,13 @@
 """Command line applications.
 
-| command            | module                     |                        |
-|--------------------|----------------------------|------------------------|
-| `irevnet-train`    | `irevnet_tf.apps.train`    | trains a network       |
-| `irevnet-evaluate` | `irevnet_tf.apps.evaluate` | measures a trained one |
-| `irevnet-invert`   | `irevnet_tf.apps.invert`   | draws reconstructions  |
-| `make demo`        | `irevnet_tf.apps.demo`     | the three, in turn     |
+| command                         | module                  |                   |
+|---------------------------------|-------------------------|-------------------|
+| `irevnet-train`                 | `train`                 | trains a network  |
+| `irevnet-evaluate`              | `evaluate`              | measures it       |
+| `irevnet-invert`                | `invert`                | draws what its    |
+|                                 |                         | inverse rebuilds  |
+| `irevnet-prepare-fashion-mnist` | `prepare_fashion_mnist` | makes a data set  |
+|                                 |                         | from local files  |
+| `make demo`                     | `demo`                  | the first three,  |
+|                                 |                         | in turn           |
 """

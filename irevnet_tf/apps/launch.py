@@ -27,7 +27,8 @@ def launch(main: Callable[[list[str]], None]) -> None:
     for flag in flags.FLAGS.get_key_flags_for_module(module):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     # Libraries tell of every file that they open and every tensor they send.
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
+    # Set, since absl replaces a default by INFO; --verbosity still counts.
+    flags.FLAGS.verbosity = logging.WARNING
     tf.get_logger().setLevel("WARNING")
     app.run(functools.partial(_with_short_errors, main))
 
