@@ -22,12 +22,19 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
-srun --kill-on-bad-exit=0 irevnet-train --strategy=multi_worker \
-    --checkpoint_steps=500 "$@"
+# srun gives its tasks one core each unless told.
+srun --kill-on-bad-exit=0 --cpus-per-task="$SLURM_CPUS_PER_TASK" \
+    irevnet-train --strategy=multi_worker --checkpoint_steps=500 "$@"
 status=$?
 
-# 75: asked to end; 76: another node was lost. The same command continues.
-if [[ $status -eq 75 || $status -eq 76 ]]; then
-    scontrol requeue "$SLURM_JOB_ID"
-fi
+# What srun returns is the highest status of a task. 75: asked to end; 76: a
+# worker was lost; 137: one was killed. The same command continues. 1 needs
+# somebody to look at it: all workers end with 1 then.
+case $status in
+75 | 76 | 137)
+    if [[ ${SLURM_RESTART_COUNT:-0} -lt 100 ]]; then
+        scontrol requeue "$SLURM_JOB_ID"
+    fi
+    ;;
+esac
 exit $status

@@ -35,6 +35,7 @@ def test_public_names():
         "training_batches",
     ]
     assert distribution.__all__ == [
+        "ChiefError",
         "PeerWatch",
         "STRATEGIES",
         "WORKER_LOST",
@@ -43,6 +44,7 @@ def test_public_names():
         "enable_multi_worker_fit",
         "is_chief",
         "make_strategy",
+        "on_chief",
         "same_on_all_workers",
         "synchronize_batch_norm",
         "worker_count",
@@ -51,6 +53,7 @@ def test_public_names():
         "Checkpoints",
         "DivergenceError",
         "Preempted",
+        "ResumeError",
         "RunConfig",
         "RunDirectory",
         "RunOptions",

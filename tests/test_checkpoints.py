@@ -1,5 +1,6 @@
 """Tests of irevnet_tf.training.checkpoints and supervisor."""
 
+import dataclasses
 import math
 import os
 import shutil
@@ -17,6 +18,8 @@ from irevnet_tf.training import Preempted
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import compile_model
 from irevnet_tf.training.checkpoints import TrainingState
+from irevnet_tf.training.checkpoints import bytes_of
+from irevnet_tf.training.measuring import require_finite
 from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.supervisor import Supervisor
 
@@ -65,11 +68,10 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_interrupted(tmp_path):
 
 
 def test_loss_scaling_is_a_part_of_the_checkpoint(tmp_path):
-    keras.config.set_dtype_policy("mixed_float16")
-
     def mixed():
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-        compile_model(model, CONFIG, Length(5, 300))
+        config = dataclasses.replace(CONFIG, mixed_precision="mixed_float16")
+        compile_model(model, config, Length(5, 300))
         return model
 
     model = mixed()
@@ -133,28 +135,55 @@ def test_too_little_space_is_noticed_before_training(tmp_path, monkeypatch):
     model = compiled_model()
     usage = types.SimpleNamespace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(OSError, match="3 checkpoints .* free space, and there"):
-        Checkpoints(tmp_path).prepare(model)
+    with pytest.raises(
+        OSError, match="free space for 3 checkpoints, and there"
+    ):
+        Checkpoints(tmp_path).prepare(model, TrainingState())
     usage.free = 10**6
-    Checkpoints(tmp_path).prepare(model)
+    Checkpoints(tmp_path).prepare(model, TrainingState())
+
+
+def test_a_run_that_fits_may_go_on(tmp_path, monkeypatch):
+    """What is there already needs no more space."""
+    model = compiled_model()
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.save(model, TrainingState(step))
+    variables = [*model.variables, *model.optimizer.variables]
+    free = bytes_of(variables) + bytes_of(model.variables)
+    usage = types.SimpleNamespace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    checkpoints.prepare(model, TrainingState(3))
+    usage.free -= 1
+    with pytest.raises(OSError, match="free space"):
+        checkpoints.prepare(model, TrainingState(3))
 
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     (tmp_path / ".unfinished-1-step-000000001.npz").write_bytes(b"half")
-    Checkpoints(tmp_path).prepare(compiled_model())
+    Checkpoints(tmp_path).prepare(compiled_model(), TrainingState())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_that_are_not_finite_are_never_written(tmp_path):
-    checkpoints = Checkpoints(tmp_path)
+def test_damaged_checkpoints_do_not_outlive_good_ones(tmp_path):
+    """They would be the newest, and the good ones in excess."""
+    checkpoints = Checkpoints(tmp_path, keep=1)
     model = compiled_model()
-    checkpoints.save(model, TrainingState(5))
+    (tmp_path / "step-000000200.npz").write_bytes(b"half")
+    state = checkpoints.restore(model) or TrainingState()
+    checkpoints.prepare(model, state)
+    checkpoints.save(model, TrainingState(10))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000010.npz"]
+
+
+def test_weights_that_are_not_finite_are_named():
+    model = compiled_model()
+    require_finite(model, 6, "file")
     model.variables[0].assign(np.full((4, 3), np.nan))
     with pytest.raises(
-        DivergenceError, match="not finite after step 6. .*step-000000005.npz"
+        DivergenceError, match="kernel is not finite after step 6. .* is file."
     ):
-        checkpoints.save(model, TrainingState(6))
-    assert len(checkpoints.files()) == 1
+        require_finite(model, 6, "file")
 
 
 def test_the_checkpoint_of_another_model_is_refused(tmp_path):
@@ -182,14 +211,10 @@ def supervise():
             state,
             lambda: saved.append((state.step, state.partial_batches)),
             Length(steps_per_epoch=50, total_steps=300),
+            tf.distribute.get_strategy(),
             accumulation_steps=accumulation_steps,
             checkpoint_steps=checkpoint_steps,
             last_checkpoint=lambda: "file",
-        )
-        supervisor.set_model(
-            types.SimpleNamespace(
-                distribute_strategy=tf.distribute.get_strategy()
-            )
         )
         supervisor.on_epoch_begin(0)
         return supervisor, saved
@@ -261,14 +286,9 @@ def test_the_end_of_an_epoch_is_left_to_the_trainer(supervise):
     batches(supervisor, [1.0])
     assert saved == [(49, 1)]
     with pytest.raises(Preempted, match="after step 50"):
-        supervisor.after_epoch()
-
-
-def test_sigterm_after_the_last_step_changes_nothing(supervise):
-    supervisor, _ = supervise(step=299)
-    supervisor.must_end = True
-    batches(supervisor, [1.0])
-    supervisor.after_epoch()
+        supervisor.end_if_asked()
+    supervisor.must_end = False
+    supervisor.end_if_asked()
 
 
 def test_metrics_of_an_interrupted_epoch_are_means_over_all_of_it(supervise):
@@ -277,4 +297,6 @@ def test_metrics_of_an_interrupted_epoch_are_means_over_all_of_it(supervise):
     supervisor.state.partial_logs = {"loss": 2.0}
     supervisor.on_epoch_begin(0)
     batches(supervisor, [4.0])
-    assert supervisor.epoch_means({"loss": 4.0}) == {"loss": 2.5}
+    supervisor.on_epoch_end(0, {"loss": 4.0})
+    assert supervisor.state.partial_logs == {"loss": 2.5}
+    assert supervisor.state.partial_batches == 4

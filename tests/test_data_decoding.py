@@ -86,3 +86,9 @@ def test_tiny_images_are_enlarged():
 def test_images_in_memory_are_not_cropped_for_testing():
     image = tf.constant(gradient(8, 8))
     np.testing.assert_array_equal(central_crop(image, (8, 8, 3)), image)
+
+
+def test_central_crop_leaves_images_that_are_small_enough_whole():
+    image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), "uint8")
+    raw = tf.io.encode_png(image)
+    np.testing.assert_array_equal(central_crop(raw, (16, 16, 3)), image)

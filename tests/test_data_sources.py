@@ -1,6 +1,7 @@
 """Tests of irevnet_tf.data: TFDS sets, folders of images, and their names."""
 
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from irevnet_tf.data import load_dataset
 from irevnet_tf.data import steps_per_epoch
 from irevnet_tf.data import tfds_source
 from irevnet_tf.data import training_batches
+from irevnet_tf.data.stream import StreamExamples
 
 COUNTS = {"train": 30, "validation": 5, "test": 7}
 
@@ -463,3 +465,14 @@ def test_known_names_have_defaults(
     dataset = tfds_source.load(builder, name=name)
     assert dataset.normalization == NORMALIZATIONS[normalization]
     assert dataset.test.count == COUNTS[test_split]
+
+
+def test_validation_is_not_cut_off_an_order_that_means_something():
+    info = types.SimpleNamespace(
+        disable_shuffling=True,
+        name="film",
+        splits={"train": types.SimpleNamespace(num_examples=10)},
+    )
+    examples = StreamExamples(types.SimpleNamespace(info=info), "train")
+    with pytest.raises(ValueError, match="meaningful order. Received: film"):
+        examples.split(0.1)

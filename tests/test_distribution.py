@@ -255,3 +255,16 @@ def test_error_without_a_tpu():
 def test_error_on_an_unknown_strategy():
     with pytest.raises(ValueError, match="must be one of .*name='horovod'"):
         distribution.make_strategy("horovod")
+
+
+def test_what_the_chief_cannot_do_fails_on_all():
+    one = tf.distribute.get_strategy()
+    done = []
+    distribution.on_chief(one, lambda: done.append(1))
+    assert done == [1]
+
+    def fail():
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        distribution.on_chief(one, fail)

@@ -43,6 +43,14 @@ def test_files_that_documents_link_to_exist(path):
         assert (path.parent / link).exists(), link
 
 
+def test_no_document_waits_for_a_number():
+    for path in (README, *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*")):
+        found = re.findall(
+            r"\b[A-Z]+_(?:COST|RESULT|MINUTES)\b", path.read_text()
+        )
+        assert not found, path
+
+
 def test_every_recipe_is_in_the_documentation():
     text = (ROOT / "docs" / "training.md").read_text()
     for path in (ROOT / "recipes").glob("*.flags"):

@@ -46,12 +46,6 @@ def test_same_config_goes_on_with_the_results_there(tmp_path):
     assert again.read_metrics() == [{"epoch": 1.0}]
 
 
-def test_only_one_worker_writes(tmp_path):
-    path = tmp_path / "run"
-    RunDirectory.create(path, RunConfig(), write=False)
-    assert not path.exists()
-
-
 def test_best_weights_are_a_file_of_their_own(tmp_path):
     directory = RunDirectory.create(tmp_path, RunConfig())
     directory.save_weights(small_model())

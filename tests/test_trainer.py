@@ -100,8 +100,9 @@ def test_a_run_leaves_weights_metrics_and_checkpoints(tmp_path, digits):
     rows = directory.read_metrics()
     assert [row["epoch"] for row in rows] == [1, 2]
     assert rows[-1] == pytest.approx(last)
-    assert rows[0]["learning_rate"] == pytest.approx(0.1)
-    assert rows[1]["learning_rate"] == pytest.approx(0.0)
+    # Of the last step: 2/3 of the way up, and 2/3 of the way down a cosine.
+    assert rows[0]["learning_rate"] == pytest.approx(0.1 * 2 / 3)
+    assert rows[1]["learning_rate"] == pytest.approx(0.1 * 0.25)
     with (tmp_path / "metrics.csv").open() as file:
         assert next(csv.reader(file)) == [
             "epoch",
@@ -148,24 +149,28 @@ class Interrupted(Exception):
     """Stands for a killed process."""
 
 
-@pytest.mark.parametrize("after", [1, 3, 4, 6])
+# The fourth checkpoint comes before the first epoch is measured, the fifth
+# behind that.
+@pytest.mark.parametrize("checkpoint", [2, 4, 5, 9])
 def test_a_run_that_was_interrupted_ends_with_the_same_bits(
-    tmp_path, digits, monkeypatch, after
+    tmp_path, digits, monkeypatch, checkpoint
 ):
-    whole, last = run(tmp_path / "whole", digits, VARIETY)
-    save = Checkpoints.save
+    config = dataclasses.replace(VARIETY, steps_per_epoch=4)
+    whole, last = run(tmp_path / "whole", digits, config)
+    save, written = Checkpoints.save, []
 
     def save_and_die(self, model, state):
         save(self, model, state)
-        if state.step == after:
+        written.append(state.step)
+        if len(written) == checkpoint:
             raise Interrupted
 
     options = RunOptions(checkpoint_steps=1)
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "save", save_and_die)
         with pytest.raises(Interrupted):
-            run(tmp_path / "parts", digits, VARIETY, options)
-    resumed, last_resumed = run(tmp_path / "parts", digits, VARIETY, options)
+            run(tmp_path / "parts", digits, config, options)
+    resumed, last_resumed = run(tmp_path / "parts", digits, config, options)
     assert_equal_weights(resumed, whole)
     last.pop("images_per_second")
     last_resumed.pop("images_per_second")
@@ -192,12 +197,39 @@ def test_weights_that_are_saved_are_the_averaged_ones(tmp_path, digits):
     assert last["test_accuracy"] == pytest.approx(accuracy)
 
 
+def test_the_test_accuracy_is_that_of_the_saved_weights(
+    tmp_path, digits_with_validation
+):
+    dataset = digits_with_validation
+    config = dataclasses.replace(SHORT, ema_decay=0.9, validation_fraction=0.1)
+    for _ in range(2):  # Trained, and found finished.
+        _, last = run(tmp_path, dataset, config)
+        saved = small_model()
+        saved.load_weights(tmp_path / "model.weights.h5")
+        images, labels = dataset.arrays("test")
+        outputs = saved.predict(images, verbose=0)
+        accuracy = np.mean(outputs.argmax(axis=-1) == labels)
+        assert last["test_accuracy"] == pytest.approx(accuracy)
+
+
+def test_weights_that_are_not_finite_are_written_nowhere(tmp_path, digits):
+    config = dataclasses.replace(
+        SHORT, epochs=3, steps_per_epoch=1, warmup_epochs=0, learning_rate=3e38
+    )
+    with pytest.raises(DivergenceError, match="finite|became"):
+        run(tmp_path, digits, config)
+    assert not (tmp_path / "model.weights.h5").exists()
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
 def test_validation_data_decides_which_weights_are_best(
     tmp_path, digits_with_validation, monkeypatch
 ):
     accuracies = iter([0.2, 0.5, 0.4])
 
     def measured(model, dataset, examples, config):
+        if examples is dataset.test:
+            return {"accuracy": 0.3, "loss": 1.0}
         assert examples is dataset.validation
         return {"accuracy": next(accuracies), "loss": 1.0}
 
@@ -214,7 +246,9 @@ def test_validation_data_decides_which_weights_are_best(
     _, last = run(tmp_path, digits_with_validation, config)
     assert saved == [True, True, False]
     assert last["validation_accuracy"] == 0.4
-    assert not any(name.startswith("test") for name in last)
+    assert last["test_accuracy"] == 0.3
+    (row, *_) = RunDirectory.open(tmp_path).read_metrics()
+    assert not any(name.startswith("test") for name in row)
     best, final = small_model(), small_model()
     best.load_weights(tmp_path / "best.weights.h5")
     final.load_weights(tmp_path / "model.weights.h5")

@@ -62,7 +62,22 @@ def config_from_flags() -> RunConfig:
             room = 0
         values["warmup_epochs"] = min(room, max(0, values["epochs"] - 1))
     try:
-        values["decay_epochs"] = tuple(map(int, values["decay_epochs"]))
+        values["decay_epochs"] = integers(flags.FLAGS["decay_epochs"])
         return RunConfig(**values)
     except ValueError as error:
         raise app.UsageError(str(error)) from error
+
+
+def integers(flag: flags.Flag | flags.FlagHolder) -> tuple[int, ...]:
+    """Return the values of a list flag as integers.
+
+    Raises:
+        app.UsageError: if they are none.
+    """
+    try:
+        return tuple(map(int, flag.value))
+    except ValueError as error:
+        raise app.UsageError(
+            f"--{flag.name} must be whole numbers, such as 60,120. "
+            f"Received: --{flag.name}={','.join(flag.value)}"
+        ) from error

@@ -28,20 +28,24 @@ from absl import flags
 
 from irevnet_tf.apps import config_flags
 from irevnet_tf.apps.config_flags import config_from_flags
+from irevnet_tf.apps.config_flags import integers
 from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.run_flags import RUN_DIR
 from irevnet_tf.data import Dataset
 from irevnet_tf.distribution import STRATEGIES
+from irevnet_tf.distribution import ChiefError
 from irevnet_tf.distribution import PeerWatch
 from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import make_strategy
+from irevnet_tf.distribution import on_chief
 from irevnet_tf.distribution import worker_count
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import Preempted
+from irevnet_tf.training import ResumeError
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import RunOptions
@@ -65,7 +69,7 @@ _STRATEGY = flags.DEFINE_enum(
     "none",
     list(STRATEGIES),
     "Devices: one, all of this machine (mirrored), all of several machines "
-    "(multi_worker, see TF_CONFIG in the README), or a TPU.",
+    "(multi_worker, found by TF_CONFIG or Slurm), or a TPU.",
 )
 _CHECKPOINT_STEPS = flags.DEFINE_integer(
     "checkpoint_steps",
@@ -90,8 +94,8 @@ _LOG_STEPS = flags.DEFINE_integer(
 _PROFILE = flags.DEFINE_list(
     "profile",
     None,
-    "First and last step of this process to profile for TensorBoard, such as "
-    "10,20.",
+    "First and last batch of this process, in one epoch, to profile for "
+    "TensorBoard, such as 10,20.",
 )
 _EVAL_ONLY = flags.DEFINE_bool(
     "eval_only",
@@ -112,7 +116,7 @@ def options_from_flags() -> RunOptions:
             checkpoint_steps=_CHECKPOINT_STEPS.value,
             keep_checkpoints=_KEEP_CHECKPOINTS.value,
             log_steps=_LOG_STEPS.value,
-            profile=_PROFILE.value and tuple(map(int, _PROFILE.value)),
+            profile=_PROFILE.value and integers(_PROFILE),
         )
     except ValueError as error:
         raise app.UsageError(str(error)) from error
@@ -143,32 +147,31 @@ def train_run(
     chief = is_chief(strategy)
     try:
         check_devices(config, strategy)
+        if worker_count(strategy) > 1:
+            # Only one may download what all share.
+            on_chief(strategy, lambda: load_data(config, data_dir))
         dataset = load_data(config, data_dir)
         model = build_model(config, dataset)
         run_length(config, dataset)  # Refuses too little data.
-        directory = RunDirectory.create(run_dir, config, write=chief)
-    except ValueError as error:
+        on_chief(strategy, lambda: RunDirectory.create(run_dir, config))
+        directory = RunDirectory.open(run_dir)
+    except (ChiefError, ValueError) as error:
         raise app.UsageError(str(error)) from error
     if chief:
         print(_summary(model, dataset, directory, strategy), flush=True)
     try:
         last = train(model, dataset, directory, options)
-        test = {
-            name.removeprefix("test_"): value
-            for name, value in last.items()
-            if name.startswith("test_")
-        } or evaluate_on(model, dataset, dataset.test, config)
         if chief:
             rows = directory.read_metrics()
             write_picture(curves_figure(rows), directory.curves_path)
-    except (DivergenceError, OSError) as error:
+    except (DivergenceError, OSError, ResumeError) as error:
         sys.exit(f"Training stopped: {error}")
     except Preempted as error:
         print(f"{error} The same command continues.", flush=True)
         sys.exit(PREEMPTED)
     if chief:
         print(
-            f"Test accuracy after the last epoch: {test['accuracy']:.2%}",
+            f"Test accuracy after the last epoch: {last['test_accuracy']:.2%}",
             flush=True,
         )
 
@@ -187,6 +190,7 @@ def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
     try:
         directory = RunDirectory.open(run_dir)
         config = directory.config
+        check_devices(config, strategy)
         dataset = load_data(config, data_dir)
         model = build_model(config, dataset, directory.trained_weights())
         compile_model(model, config, run_length(config, dataset))
@@ -269,6 +273,8 @@ def _summary(
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
+    if _STRATEGY.value == "multi_worker":
+        print("Waiting for the other workers", flush=True)
     # Before anything else: devices must be joined before they are used.
     try:
         strategy = make_strategy(_STRATEGY.value)

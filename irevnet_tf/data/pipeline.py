@@ -120,8 +120,6 @@ def training_batches(
         images, labels = mix(images, labels, mix_seeds[0])
         return normalization.apply(images), labels
 
-    options = tf.data.Options()
-    options.deterministic = deterministic
     return (
         dataset.train.shuffled(
             context,
@@ -137,7 +135,7 @@ def training_batches(
         # Keeps all batches, and makes their number unknown.
         .filter(lambda images, labels: True)
         .prefetch(tf.data.AUTOTUNE)
-        .with_options(options)
+        .with_options(_options(deterministic))
     )
 
 
@@ -182,4 +180,14 @@ def evaluation_batches(
         .map(example, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(replica_batch, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
+        .with_options(_options(deterministic=True))
     )
+
+
+def _options(deterministic):
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    # The thread that tunes sleeps ever longer, and the end of an iterator
+    # waits for it: after six seconds of work, four more were lost.
+    options.autotune.enabled = False
+    return options

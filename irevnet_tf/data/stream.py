@@ -147,8 +147,15 @@ class StreamExamples:
             The other examples, and those that are held out.
 
         Raises:
-            ValueError: if the split is a part of one already.
+            ValueError: if the split is a part of one already, or if the
+                examples are stored in an order that means something.
         """
+        if self._builder.info.disable_shuffling:
+            raise ValueError(
+                "`validation_fraction` must be 0 for a data set that TFDS "
+                "stores in a meaningful order. Received: "
+                f"{self._builder.info.name}"
+            )
         if "[" in self._split or "+" in self._split:
             raise ValueError(
                 "`train_split` must be a whole split if "

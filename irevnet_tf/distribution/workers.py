@@ -43,6 +43,36 @@ def worker_addresses(strategy) -> dict[str, str]:
     }
 
 
+class ChiefError(OSError):
+    """What the chief did for all workers failed."""
+
+
+def on_chief(strategy, function) -> None:
+    """Let the chief do something for all workers, and wait for it.
+
+    All workers must call this at the same point of their program. If it fails,
+    it fails on all, so that none is left waiting, and all end alike.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+        function: what to do, without arguments.
+
+    Raises:
+        ChiefError: if `function` raised an error on another worker, the chief.
+            There, that error is raised.
+    """
+    error = None
+    if is_chief(strategy):
+        try:
+            function()
+        except Exception as caught:  # Whatever it is: the others wait.
+            error = caught
+    if any_worker(strategy, error is not None):
+        raise error or ChiefError(
+            "the first worker could not do its part; its output says why"
+        )
+
+
 def any_worker(strategy, flag) -> bool:
     """Return whether a flag is set on any worker.
 

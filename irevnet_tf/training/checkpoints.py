@@ -6,7 +6,6 @@ import math
 import os
 import pathlib
 import shutil
-import zipfile
 from collections.abc import Iterable
 
 import keras
@@ -15,7 +14,7 @@ from absl import logging
 
 from irevnet_tf.atomic import TEMPORARY_PREFIX
 from irevnet_tf.atomic import replacing
-from irevnet_tf.training.errors import DivergenceError
+from irevnet_tf.training.errors import ResumeError
 
 _STATE = "state"
 
@@ -66,11 +65,15 @@ class Checkpoints:
         files = self.files()
         return str(files[-1]) if files else "none"
 
-    def prepare(self, model: keras.Model) -> None:
+    def prepare(self, model: keras.Model, state: TrainingState) -> None:
         """Make the directory and find out whether checkpoints will fit.
+
+        What is newer than `state` was damaged and passed over; it is removed,
+        and so is what a killed process left.
 
         Args:
             model: A compiled model, whose optimizer is built.
+            state: Where the run starts.
 
         Raises:
             OSError: if the directory cannot be made or written to, or if the
@@ -79,17 +82,18 @@ class Checkpoints:
         self.path.mkdir(parents=True, exist_ok=True)
         for unfinished in self.path.glob(f"{TEMPORARY_PREFIX}*"):
             unfinished.unlink()
-        # One more than are kept, and three files of weights: the last, the
-        # best, and one that is being written.
+        for damaged in self.files():
+            if damaged.name > self._file(state).name:
+                damaged.unlink()
+        # One more than are kept, while it is written; and so for the weights.
         missing = max(0, self.keep + 1 - len(self.files()))
         needed = missing * bytes_of(_variables(model).values())
-        needed += 3 * bytes_of(model.variables)
+        needed += bytes_of(model.variables)
         free = shutil.disk_usage(self.path).free
         if free < needed:
             raise OSError(
-                f"{self.keep} checkpoints and the weights need "
-                f"{needed / 1e6:,.0f} MB of free space, and there are "
-                f"{free / 1e6:,.0f} MB"
+                f"{self.path} needs {needed / 1e6:,.1f} MB of free space for "
+                f"{self.keep} checkpoints, and there are {free / 1e6:,.1f} MB"
             )
 
     def save(self, model: keras.Model, state: TrainingState) -> None:
@@ -100,7 +104,6 @@ class Checkpoints:
             state: Where the run stands.
 
         Raises:
-            DivergenceError: if a variable is not finite. Nothing is written.
             OSError: if the file cannot be written. The checkpoints before
                 it stay.
         """
@@ -108,20 +111,15 @@ class Checkpoints:
             name: variable.numpy()
             for name, variable in _variables(model).items()
         }
-        for name, value in values.items():
-            if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
-                path = _variables(model)[name].path
-                raise DivergenceError(
-                    f"{path} is not finite after step {state.step}. No "
-                    "checkpoint was written; the last one is "
-                    f"{self.last()}."
-                )
         text = json.dumps(dataclasses.asdict(state))
-        with replacing(self.path / f"step-{state.step:09d}.npz") as temporary:
+        with replacing(self._file(state)) as temporary:
             with temporary.open("wb") as file:
                 np.savez(file, **values, **{_STATE: np.array(text)})
         for old in self.files()[: -self.keep]:
             old.unlink()
+
+    def _file(self, state):
+        return self.path / f"step-{state.step:09d}.npz"
 
     def restore(self, model: keras.Model) -> TrainingState | None:
         """Load the newest checkpoint into a model.
@@ -136,21 +134,15 @@ class Checkpoints:
             Where the run stood, or None if there is no checkpoint.
 
         Raises:
-            ValueError: if the checkpoint belongs to another model.
+            ResumeError: if the checkpoint belongs to another model.
         """
         for path in reversed(self.files()):
             try:
                 with np.load(path, allow_pickle=False) as file:
                     values = {name: file[name] for name in file.files}
                 state = TrainingState(**json.loads(str(values.pop(_STATE))))
-            except (
-                OSError,
-                EOFError,
-                ValueError,
-                KeyError,
-                TypeError,
-                zipfile.BadZipFile,
-            ) as error:
+            # A flipped bit can pretend to be anything, such as encryption.
+            except Exception as error:
                 logging.warning("Passing over a damaged %s: %s", path, error)
                 continue
             _assign(model, values, path)
@@ -186,7 +178,7 @@ def _assign(model, values, path):
             for name in here.keys() | there.keys()
             if here.get(name) != there.get(name)
         )
-        raise ValueError(
+        raise ResumeError(
             "A checkpoint must hold the variables of the model and its "
             f"optimizer. Received: {path}, where {len(different)} differ, "
             f"such as {different[0]}: {there.get(different[0])} there, "

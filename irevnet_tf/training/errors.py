@@ -5,6 +5,10 @@ class DivergenceError(RuntimeError):
     """The loss or a weight stopped being finite, or left the exact range."""
 
 
+class ResumeError(ValueError):
+    """A run cannot go on from the checkpoints there are."""
+
+
 class Preempted(Exception):
     """The process was asked to end, and a checkpoint was written before.
 

@@ -45,6 +45,52 @@ class SGD(keras.optimizers.SGD):
     def finalize_variable_values(self, var_list):
         pass
 
+    def _backend_apply_gradients(self, grads, trainable_variables):
+        strategy = self._distribution_strategy
+        if not (
+            self.gradient_accumulation_steps
+            and tf.distribute.get_replica_context()
+            and strategy.num_replicas_in_sync > 1
+        ):
+            super()._backend_apply_gradients(grads, trainable_variables)
+            return
+        # Keras branches on each replica, where a branch cannot reach the
+        # others. So all of them branch as one.
+        tf.distribute.get_replica_context().merge_call(
+            self._accumulate_on_all, (grads, trainable_variables)
+        )
+        if self.use_ema:
+            self._update_model_variables_moving_average(
+                self._trainable_variables
+            )
+
+    def _accumulate_on_all(self, strategy, grads, variables):
+        steps = self.gradient_accumulation_steps
+
+        def update(grads, variables):
+            sums = map(self._accumulator, variables)
+            means = [(g + s) / steps for g, s in zip(grads, sums, strict=True)]
+            self._backend_update_step(means, variables, self.learning_rate)
+            self._backend_reset_gradient_accumulators()
+
+        def add(grads, variables):
+            for gradient, variable in zip(grads, variables, strict=True):
+                self._accumulator(variable).assign_add(gradient)
+
+        def on_all(function):
+            strategy.extended.call_for_each_replica(
+                function, args=(grads, variables)
+            )
+
+        tf.cond(
+            tf.equal((self._iterations.value + 1) % steps, 0),
+            lambda: on_all(update),
+            lambda: on_all(add),
+        )
+
+    def _accumulator(self, variable):
+        return self._accumulated_gradients[self._get_variable_index(variable)]
+
     def _all_reduce_sum_gradients(self, grads_and_vars):
         pairs = super()._all_reduce_sum_gradients(grads_and_vars)
         if not self.clip_norm:
@@ -59,3 +105,21 @@ class SGD(keras.optimizers.SGD):
             "l2": self.l2,
             "clip_norm": self.clip_norm,
         }
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Keras' optimizer for float16, safe on several replicas.
+
+    Keras skips a step whose gradients overflow on the first replica. If they
+    do on another, it adds them to the weights.
+    """
+
+    def check_finite(self, grads):
+        finite = super().check_finite(grads)
+        strategy = tf.distribute.get_strategy()
+        if strategy.num_replicas_in_sync == 1:
+            return finite
+        replica = tf.distribute.get_replica_context()
+        count = replica.all_reduce("SUM", tf.cast(finite, "int32"))
+        return tf.equal(count, strategy.num_replicas_in_sync)

@@ -14,8 +14,8 @@ class RunOptions:
         log_steps: Optimizer steps between reports where the output is no
             terminal, and between points of the curves for TensorBoard. 0 for
             epochs only.
-        profile: First and last optimizer step of this process to profile
-            for TensorBoard.
+        profile: First and last batch of this process, in one epoch, to
+            profile for TensorBoard.
     """
 
     checkpoint_steps: int = 0
@@ -39,6 +39,6 @@ class RunOptions:
         )
         if not is_range:
             raise ValueError(
-                "`profile` must be the first and the last step, from 1. "
+                "`profile` must be the first and the last batch, from 1. "
                 f"Received: profile={self.profile}"
             )

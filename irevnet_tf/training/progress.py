@@ -17,8 +17,9 @@ class Progress(keras.callbacks.Callback):
     """Callback that tells step, metrics, images/s, memory and time to go.
 
     On a terminal one line is kept up to date; elsewhere a line is printed
-    every `log_steps` steps. Images per second are those of training alone,
-    without the first step of the process, which is traced.
+    every `log_steps` steps. Images per second are those of an epoch so far,
+    without its first step, for which the pipeline starts and Keras traces;
+    the time for checkpoints in between is included.
 
     Args:
         length: The length of the run.
@@ -57,6 +58,8 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._clock = None
         self._batches = 0
+        self._timed_steps = 0
+        self._seconds = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches += 1

@@ -12,6 +12,7 @@ from irevnet_tf.distribution import synchronize_batch_norm
 from irevnet_tf.training.config import RunConfig
 from irevnet_tf.training.optimizer import SGD
 from irevnet_tf.training.optimizer import UNDECAYED
+from irevnet_tf.training.optimizer import LossScaleOptimizer
 from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.schedule import learning_rate_schedule
 
@@ -124,6 +125,8 @@ def compile_model(
     )
     if not config.weight_decay_all:
         optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    if config.mixed_precision == "mixed_float16":
+        optimizer = LossScaleOptimizer(optimizer)
     metrics = [
         keras.metrics.CategoricalAccuracy(name="accuracy"),
         # Unlike `loss`: without smoothing, and of examples of weight 1 only.
@@ -142,6 +145,8 @@ def compile_model(
         ),
         weighted_metrics=metrics,
         jit_compile=config.jit,
+        # Done above, if at all.
+        auto_scale_loss=False,
     )
     # Otherwise Keras creates the momentum of every weight inside the first
     # training step, which it then traces twice.

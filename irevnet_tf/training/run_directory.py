@@ -54,11 +54,7 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls,
-        path: str | os.PathLike,
-        config: RunConfig,
-        *,
-        write: bool = True,
+        cls, path: str | os.PathLike, config: RunConfig
     ) -> "RunDirectory":
         """Prepare a directory for the training of `config`.
 
@@ -68,7 +64,6 @@ class RunDirectory:
         Args:
             path: The directory. It may be missing or empty.
             config: The configuration of the run.
-            write: Whether to write. Of several workers, one does.
 
         Returns:
             The directory, with a `config.json`.
@@ -92,8 +87,6 @@ class RunDirectory:
                 f"Received: run_dir={str(path)!r}"
             )
         directory = cls(path, config)
-        if not write:
-            return directory
         try:
             path.mkdir(parents=True, exist_ok=True)
             for unfinished in path.glob(f"{TEMPORARY_PREFIX}*"):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 
 import keras
+import tensorflow as tf
 
 from irevnet_tf.distribution import any_worker
 from irevnet_tf.distribution import worker_count
@@ -29,6 +30,7 @@ class Supervisor(keras.callbacks.Callback):
         state: Where the run stands; kept up to date.
         save: Called without arguments to write a checkpoint of `state`.
         length: The length of the run.
+        strategy: The `tf.distribute.Strategy` of the model.
         accumulation_steps: int. Batches that an optimizer step takes.
         checkpoint_steps: int. Optimizer steps between checkpoints, or 0.
         last_checkpoint: Called to name the newest checkpoint, for messages.
@@ -45,6 +47,7 @@ class Supervisor(keras.callbacks.Callback):
         state: TrainingState,
         save: Callable[[], None],
         length: Length,
+        strategy: tf.distribute.Strategy,
         *,
         accumulation_steps: int,
         checkpoint_steps: int,
@@ -54,6 +57,7 @@ class Supervisor(keras.callbacks.Callback):
         self.state = state
         self.save = save
         self.length = length
+        self.strategy = strategy
         self.accumulation_steps = accumulation_steps
         self.checkpoint_steps = checkpoint_steps
         self.last_checkpoint = last_checkpoint
@@ -84,7 +88,8 @@ class Supervisor(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches += 1
-        # Tensors that may not be computed yet: not to be looked at here.
+        # Means over the epoch, which stay as they are once they are not
+        # finite. They may not be computed yet: not to be looked at here.
         self._losses.append(logs["loss"])
         if self._batches % self.accumulation_steps:
             return
@@ -97,36 +102,35 @@ class Supervisor(keras.callbacks.Callback):
             self._check_losses()
         # The end of an epoch has a checkpoint of its own, behind its metrics.
         if (save or end) and not self.length.ends_epoch(step):
-            self.state.partial_logs = self.epoch_means(logs)
-            self.state.partial_batches = self._carried[0] + self._batches
+            self._carry(logs)
             self.save()
             if end:
                 raise Preempted(step)
 
-    def after_epoch(self):
-        """Raise `Preempted` if SIGTERM came and there is more to do."""
-        step = self.state.step
-        if self._must_end(agree=True) and step < self.length.total_steps:
-            raise Preempted(step)
+    def end_if_asked(self):
+        """Raise `Preempted` if SIGTERM came. There must be a checkpoint."""
+        if self._must_end(agree=True):
+            raise Preempted(self.state.step)
 
     def _must_end(self, agree):
-        strategy = self.model.distribute_strategy
         if agree:
-            return any_worker(strategy, self.must_end)
-        return self.must_end and worker_count(strategy) == 1
+            return any_worker(self.strategy, self.must_end)
+        return self.must_end and worker_count(self.strategy) == 1
 
     def on_epoch_end(self, epoch, logs=None):
         self._check_losses()
+        self._carry(logs)
 
-    def epoch_means(self, logs: dict) -> dict[str, float]:
-        """Return training metrics over the epoch, its carried part included.
+    def _carry(self, logs):
+        """Put the epoch's means so far into the state.
 
         Args:
             logs: What Keras reports: means over the batches since `fit`.
         """
         before, means = self._carried
         total = before + self._batches
-        return {
+        self.state.partial_batches = total
+        self.state.partial_logs = {
             name: (means.get(name, 0.0) * before + float(value) * self._batches)
             / total
             for name, value in logs.items()

@@ -1,17 +1,17 @@
 """Training a model into a run directory."""
 
 import contextlib
+import math
 
 import keras
 import tensorflow as tf
 
 from irevnet_tf.data import Dataset
-from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data import steps_per_epoch
 from irevnet_tf.data import training_batches
-from irevnet_tf.data.dataset import Examples
 from irevnet_tf.distribution import average_statistics
 from irevnet_tf.distribution import is_chief
+from irevnet_tf.distribution import on_chief
 from irevnet_tf.distribution import same_on_all_workers
 from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
 from irevnet_tf.layers.fixed_point import exact_limit
@@ -20,12 +20,16 @@ from irevnet_tf.training.checkpoints import Checkpoints
 from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.config import RunConfig
 from irevnet_tf.training.errors import DivergenceError
-from irevnet_tf.training.inversion_probe import InversionProbe
+from irevnet_tf.training.errors import ResumeError
+from irevnet_tf.training.measuring import InversionProbe
+from irevnet_tf.training.measuring import evaluate_on
+from irevnet_tf.training.measuring import require_finite
 from irevnet_tf.training.options import RunOptions
 from irevnet_tf.training.progress import Progress
 from irevnet_tf.training.recipe import compile_model
 from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import Length
+from irevnet_tf.training.schedule import learning_rate_schedule
 from irevnet_tf.training.supervisor import Supervisor
 from irevnet_tf.training.tensorboard import ProfileSteps
 from irevnet_tf.training.tensorboard import Scalars
@@ -57,126 +61,221 @@ def train(
         options: How to carry the run out.
 
     Returns:
-        The last row of the metrics.
+        The last row of the metrics, with those for the test data.
 
     Raises:
-        ValueError: if the data does not suffice for an epoch, or if a
-            checkpoint is of another model.
+        ValueError: if the data does not suffice for an epoch.
+        ResumeError: if a checkpoint is of another model, or if workers see
+            different ones.
         OSError: if the run directory cannot be written to, or the disk is
             too full; before training where it can be known.
         DivergenceError: if the loss or a weight stops being finite, or if a
             value leaves the range in which a lossless network is exact.
         Preempted: if SIGTERM came. A checkpoint was written.
     """
-    config = directory.config
-    options = options or RunOptions()
-    strategy = model.distribute_strategy
-    length = run_length(config, dataset)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    with strategy.scope():
-        compile_model(model, config, length)
+    return _Training(model, dataset, directory, options or RunOptions()).run()
 
-    # Where the run starts: at its newest checkpoint, or else with the weights
-    # that the model came with.
-    checkpoints = Checkpoints(
-        directory.checkpoint_path, options.keep_checkpoints
-    )
-    with strategy.scope():
-        state = checkpoints.restore(model) or TrainingState()
-    if not same_on_all_workers(strategy, state.step):
-        raise ValueError(
-            "All workers must see the same checkpoints, on a file system that "
-            f"they share. Received: step {state.step} from {checkpoints.path}"
+
+class _Training:
+    """A run that this process takes part in. See `train`."""
+
+    def __init__(self, model, dataset, directory, options):
+        self.model = model
+        self.dataset = dataset
+        self.directory = directory
+        self.config = directory.config
+        self.strategy = model.distribute_strategy
+        self.is_chief = is_chief(self.strategy)
+        self.length = run_length(self.config, dataset)
+        if self.config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        with self.strategy.scope():
+            compile_model(model, self.config, self.length)
+        self.schedule = learning_rate_schedule(self.config, self.length)
+
+        # Where the run starts: at its newest checkpoint, or else with the
+        # weights that the model came with.
+        self.checkpoints = Checkpoints(
+            directory.checkpoint_path, options.keep_checkpoints
         )
-    if state.step >= length.total_steps:
-        return state.rows[-1]
-    chief = is_chief(strategy)
-    if chief:
-        checkpoints.prepare(model)
-
-    def save() -> None:
-        # Every worker takes part in the averaging, one writes.
-        average_statistics(model)
-        if chief:
-            checkpoints.save(model, state)
-
-    scalars = Scalars(directory.tensorboard_path if chief else None)
-    supervisor = Supervisor(
-        state,
-        save,
-        length,
-        accumulation_steps=config.accumulation_steps,
-        checkpoint_steps=options.checkpoint_steps,
-        last_checkpoint=checkpoints.last,
-    )
-    progress = Progress(
-        length,
-        state.step,
-        batch_size=config.batch_size,
-        accumulation_steps=config.accumulation_steps,
-        log_steps=options.log_steps,
-        scalars=scalars,
-    )
-    callbacks = [supervisor]
-    if chief:
-        callbacks.append(progress)
-    if chief and options.profile:
-        callbacks.append(
-            ProfileSteps(directory.tensorboard_path, *options.profile)
-        )
-    examples = dataset.validation or dataset.test
-    held_out = "validation" if dataset.validation else "test"
-    with strategy.scope():
-        probe = InversionProbe(model, dataset, held_out)
-
-    first_epoch = state.step // length.steps_per_epoch
-    with (
-        _clear_range_errors(config, supervisor),
-        supervisor.heeding_sigterm(),
-    ):
-        for epoch in range(first_epoch, length.epochs):
-            # One epoch of Keras' `fit` at a time: the pipeline starts in the
-            # middle of one if that is where the run was interrupted.
-            history = model.fit(
-                _training_data(strategy, config, dataset, length, state.step),
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                steps_per_epoch=(
-                    (epoch * length.steps_per_epoch + length.steps_of(epoch))
-                    - state.step
-                )
-                * config.accumulation_steps,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0,
+        with self.strategy.scope():
+            restored = self.checkpoints.restore(model)
+        self.state = restored or TrainingState()
+        if not same_on_all_workers(self.strategy, self.state.step):
+            raise ResumeError(
+                "All workers must see the same checkpoints, on a file system "
+                f"that they share. Received: step {self.state.step} from "
+                f"{self.checkpoints.path}"
             )
-            logs = {name: values[0] for name, values in history.history.items()}
-            row = {
-                "epoch": epoch + 1,
-                "learning_rate": float(model.optimizer.learning_rate),
-                **supervisor.epoch_means(logs),
-            }
-            # `loss` without smoothing; of interest where it is measured.
-            row.pop("cross_entropy")
-            average_statistics(model)
-            with averaged_weights(model):
-                measured = evaluate_on(model, dataset, examples, config)
-                row |= {f"{held_out}_{k}": v for k, v in measured.items()}
-                row["inversion_error"] = probe.measure()
-                best = _is_best(row, state.rows)
-                if chief:
-                    directory.save_weights(model, best=best)
-            row["images_per_second"] = progress.images_per_second
-            state.rows.append(row)
-            state.partial_batches, state.partial_logs = 0, {}
-            if chief:
-                directory.write_metrics(state.rows)
-                scalars.write(_curves(row), state.step)
-                print(_line(row, length), flush=True)
-            save()
-            supervisor.after_epoch()
-    return state.rows[-1]
+
+        self.scalars = Scalars(
+            directory.tensorboard_path if self.is_chief else None
+        )
+        self.supervisor = Supervisor(
+            self.state,
+            self._save,
+            self.length,
+            self.strategy,
+            accumulation_steps=self.config.accumulation_steps,
+            checkpoint_steps=options.checkpoint_steps,
+            last_checkpoint=self.checkpoints.last,
+        )
+        self.progress = Progress(
+            self.length,
+            self.state.step,
+            batch_size=self.config.batch_size,
+            accumulation_steps=self.config.accumulation_steps,
+            log_steps=options.log_steps,
+            scalars=self.scalars,
+        )
+        self.callbacks = [self.supervisor]
+        if self.is_chief:
+            self.callbacks.append(self.progress)
+        if self.is_chief and options.profile:
+            self.callbacks.append(
+                ProfileSteps(directory.tensorboard_path, *options.profile)
+            )
+
+    def run(self):
+        """Train to the end and return the last metrics."""
+        held_out = "validation" if self.dataset.validation else "test"
+        with (
+            self.strategy.scope(),
+            self._clear_range_errors(),
+            self.supervisor.heeding_sigterm(),
+        ):
+            if len(self.state.rows) < self.length.epochs:
+                on_chief(
+                    self.strategy,
+                    lambda: self.checkpoints.prepare(self.model, self.state),
+                )
+                probe = InversionProbe(self.model, self.dataset, held_out)
+            while len(self.state.rows) < self.length.epochs:
+                self._fit()
+                # What was trained is safe while it is measured.
+                self._save()
+                self.supervisor.end_if_asked()
+                with averaged_weights(self.model):
+                    row = self._row(held_out, probe)
+                    self._finish_epoch(row)
+                self._save()
+            last = self.state.rows[-1]
+            if self.dataset.validation:
+                with averaged_weights(self.model):
+                    last = {**last, **self._measure("test")}
+        return last
+
+    def _fit(self):
+        """Run `fit` for an epoch, or what is left of it.
+
+        The pipeline starts in the middle of the epoch if that is where the
+        run was interrupted, which `fit` with several epochs cannot do.
+        """
+        config = self.config
+        epoch = len(self.state.rows)
+        steps = self.length.steps_of(epoch)
+        first_step = self.state.step - epoch * self.length.steps_per_epoch
+        if first_step == steps:
+            return  # Interrupted when it was measured.
+        # A step with accumulated gradients takes several batches, which the
+        # pipeline and Keras call steps.
+        parts = config.accumulation_steps
+        batches = self.strategy.distribute_datasets_from_function(
+            lambda context: training_batches(
+                self.dataset,
+                config.augmentation,
+                config.batch_size // parts,
+                epoch=epoch,
+                first_step=first_step * parts,
+                steps=steps * parts,
+                seed=config.seed,
+                deterministic=config.deterministic,
+                context=context,
+            )
+        )
+        self.model.fit(
+            batches,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            steps_per_epoch=(steps - first_step) * parts,
+            callbacks=self.callbacks,
+            # The pipeline shuffles; Keras warns when it is asked to as well.
+            shuffle=False,
+            verbose=0,
+        )
+
+    def _row(self, held_out, probe):
+        """Return the metrics of the epoch that was trained last."""
+        training = dict(self.state.partial_logs)
+        training.pop("cross_entropy")  # The loss, or nearly.
+        last_batch = self.state.step * self.config.accumulation_steps - 1
+        row = {
+            "epoch": len(self.state.rows) + 1,
+            # That of the last step, not of the next.
+            "learning_rate": float(self.schedule(last_batch)),
+            **training,
+            **self._measure(held_out),
+            "inversion_error": probe.measure(),
+            "images_per_second": self.progress.images_per_second,
+        }
+        if not math.isfinite(row[f"{held_out}_loss"]):
+            raise DivergenceError(
+                f"The {held_out} loss became {row[f'{held_out}_loss']} after "
+                f"step {self.state.step}. Try a lower learning rate or a "
+                "longer warm-up."
+            )
+        return row
+
+    def _measure(self, held_out):
+        """Return loss and accuracy on held-out data, as columns."""
+        examples = getattr(self.dataset, held_out)
+        measured = evaluate_on(self.model, self.dataset, examples, self.config)
+        return {f"{held_out}_{name}": v for name, v in measured.items()}
+
+    def _finish_epoch(self, row):
+        """Write weights and metrics, of which one worker has to."""
+        name = "validation_accuracy"
+        best = name in row and all(
+            row[name] > earlier[name] for earlier in self.state.rows
+        )
+        self.state.rows.append(row)
+        self.state.partial_batches, self.state.partial_logs = 0, {}
+
+        def write():
+            self.directory.save_weights(self.model, best=best)
+            # In this order: metrics never tell of weights that are not there.
+            self.directory.write_metrics(self.state.rows)
+            self.scalars.write(_curves(row), self.state.step)
+            print(_line(row, self.length), flush=True)
+
+        on_chief(self.strategy, write)
+
+    def _save(self):
+        """Write a checkpoint, with the same statistics on all devices."""
+        average_statistics(self.model)
+        require_finite(self.model, self.state.step, self.checkpoints.last())
+        on_chief(
+            self.strategy,
+            lambda: self.checkpoints.save(self.model, self.state),
+        )
+
+    @contextlib.contextmanager
+    def _clear_range_errors(self):
+        """Tell of a value out of the exact range as of any divergence."""
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            if OUT_OF_RANGE not in str(error):
+                raise
+            bits = self.config.fraction_bits
+            raise DivergenceError(
+                "A value left the range in which lossless mode is exact, "
+                f"{exact_limit('float32', bits):g}, in step "
+                f"{self.state.step + 1}. The last good checkpoint is "
+                f"{self.checkpoints.last()}. Try a lower learning rate, a "
+                "longer warm-up, or fewer fraction bits. "
+                f"Received: fraction_bits={bits}"
+            ) from error
 
 
 def run_length(config: RunConfig, dataset: Dataset) -> Length:
@@ -187,65 +286,6 @@ def run_length(config: RunConfig, dataset: Dataset) -> Length:
     """
     available = steps_per_epoch(dataset, config.batch_size)
     return Length.of(config, available)
-
-
-def evaluate_on(
-    model: keras.Model, dataset: Dataset, examples: Examples, config: RunConfig
-) -> dict[str, float]:
-    """Measure loss and accuracy on all devices that a model is on.
-
-    Args:
-        model: A model that `compile_model` compiled.
-        dataset: The data.
-        examples: Its part to evaluate on.
-        config: The run's configuration.
-
-    Returns:
-        `"loss"`, the cross-entropy without label smoothing, `"accuracy"`,
-        and `"top_5_accuracy"` if there are many classes.
-    """
-    batches = model.distribute_strategy.distribute_datasets_from_function(
-        lambda context: evaluation_batches(
-            dataset, examples, config.batch_size, context=context
-        )
-    )
-    values = model.evaluate(
-        batches,
-        steps=-(-examples.count // config.batch_size),
-        verbose=0,
-        return_dict=True,
-    )
-    values["loss"] = values.pop("cross_entropy")
-    return values
-
-
-def _training_data(strategy, config, dataset, length, step):
-    """Return the batches from a step to the end of its epoch."""
-    epoch, first_step = divmod(step, length.steps_per_epoch)
-    # A step with accumulated gradients takes several batches, which the
-    # pipeline calls steps.
-    parts = config.accumulation_steps
-    return strategy.distribute_datasets_from_function(
-        lambda context: training_batches(
-            dataset,
-            config.augmentation,
-            config.batch_size // parts,
-            epoch=epoch,
-            first_step=first_step * parts,
-            steps=length.steps_of(epoch) * parts,
-            seed=config.seed,
-            deterministic=config.deterministic,
-            context=context,
-        )
-    )
-
-
-def _is_best(row, rows):
-    """Return whether a row has the best accuracy on validation data so far."""
-    name = "validation_accuracy"
-    if name not in row:
-        return False
-    return all(row[name] > earlier[name] for earlier in rows)
 
 
 def _curves(row):
@@ -261,21 +301,3 @@ def _line(row, length):
     parts.append(f"inversion_error {row['inversion_error']:.1e}")
     parts.append(f"{row['images_per_second']:,.0f} images/s")
     return "  ".join(parts)
-
-
-@contextlib.contextmanager
-def _clear_range_errors(config, supervisor):
-    """Tell of a value out of the exact range as of any other divergence."""
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        if OUT_OF_RANGE not in str(error):
-            raise
-        raise DivergenceError(
-            "A value left the range in which lossless mode is exact, "
-            f"{exact_limit('float32', config.fraction_bits):g}, in step "
-            f"{supervisor.state.step + 1}. The last good checkpoint is "
-            f"{supervisor.last_checkpoint()}. Try a lower learning rate, a "
-            "longer warm-up, or fewer fraction bits. "
-            f"Received: fraction_bits={config.fraction_bits}"
-        ) from error
