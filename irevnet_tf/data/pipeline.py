@@ -16,6 +16,7 @@ from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.data.decoding import random_resized_crop
+from irevnet_tf.data.examples import ArrayExamples
 from irevnet_tf.data.sharding import replica_batch_size
 
 
@@ -66,6 +67,7 @@ def training_batches(
         seed: int. The seed of the run, at least 0.
         deterministic: bool. Whether examples come in exactly the same order
             every time, for which fast examples sometimes wait for slow ones.
+            Those in memory do in any case: all of them are fast.
         context: Which input pipeline this is, and of how many, as
             `tf.distribute.Strategy.distribute_datasets_from_function` says.
             One for a single device if None.
@@ -135,7 +137,9 @@ def training_batches(
         # Keeps all batches, and makes their number unknown.
         .filter(lambda images, labels: True)
         .prefetch(tf.data.AUTOTUNE)
-        .with_options(_options(deterministic))
+        .with_options(
+            _options(deterministic or isinstance(dataset.train, ArrayExamples))
+        )
     )
 
 
