@@ -23,7 +23,7 @@ demo: .venv-demo/installed
 	    --run_dir=runs/demo $(DEMO_FLAGS)
 
 test: .venv/installed
-	.venv/bin/python -m pytest tests
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: .venv/installed
 	.venv/bin/ruff check .

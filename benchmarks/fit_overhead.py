@@ -101,7 +101,10 @@ def main(argv):
 
         def without_callbacks():
             plain.fit(
-                others[1], steps_per_epoch=length.steps_per_epoch, verbose=0
+                others[1],
+                steps_per_epoch=length.steps_per_epoch,
+                shuffle=False,
+                verbose=0,
             )
 
         functions = [lambda: loop(others[0]), without_callbacks, whole]
