@@ -260,10 +260,11 @@ def test_multi_worker_without_a_cluster_is_refused(tmp_path, monkeypatch):
     assert files(tmp_path) == []
 
 
-def test_epochs_and_steps_exclude_each_other(tmp_path):
-    flags_ = (f"--run_dir={tmp_path / 'run'}", "--epochs=3", "--steps=9")
-    with pytest.raises(app.UsageError, match="not both. Received: --steps=9"):
-        call(train, *flags_)
+def test_steps_count_where_a_recipe_gives_epochs():
+    with flagsaver.flagsaver():
+        flags.FLAGS(["program", "--run_dir=run", "--epochs=30", "--steps=9"])
+        config = config_from_flags()
+    assert (config.steps, config.warmup_epochs) == (9, 0)
 
 
 RECIPES = sorted(

@@ -51,11 +51,6 @@ def config_from_flags() -> RunConfig:
         field.name: flags.FLAGS[field.name].value
         for field in dataclasses.fields(RunConfig)
     }
-    if values["steps"] is not None and flags.FLAGS["epochs"].present:
-        raise app.UsageError(
-            "Expected --steps or --epochs, not both. Received: "
-            f"--steps={values['steps']} --epochs={values['epochs']}"
-        )
     if values["warmup_epochs"] is None:
         room = RunConfig.warmup_epochs
         if values["steps"] is not None:

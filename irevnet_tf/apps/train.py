@@ -280,6 +280,8 @@ def main(argv: list[str]) -> None:
         strategy = make_strategy(_STRATEGY.value)
     except ValueError as error:
         raise app.UsageError(str(error)) from error
+    if not is_chief(strategy):
+        print("The first worker reports", flush=True)
     with strategy.scope(), PeerWatch(strategy):
         if _EVAL_ONLY.value:
             evaluate_only(RUN_DIR.value, DATA_DIR.value)

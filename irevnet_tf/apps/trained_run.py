@@ -45,7 +45,7 @@ def load_trained_run(
     try:
         directory = RunDirectory.open(run_dir)
         weights = directory.trained_weights(best=best)
-        dataset = load_data(directory.config, data_dir)
+        dataset = load_data(directory.config, data_dir, download=False)
         model = build_model(directory.config, dataset, weights)
         epochs = run_length(directory.config, dataset).epochs
         finished = len(directory.read_metrics())

@@ -115,7 +115,7 @@ class Progress(keras.callbacks.Callback):
                 f"{self.images_per_second:,.0f} images/s",
                 f"{duration(seconds)} to go",
             ]
-        parts.append(f"{peak_memory() / 1e9:.2f} GB")
+        parts.append(f"memory {peak_memory() / 1e9:.2f} GB")
         return "  ".join(parts)
 
 

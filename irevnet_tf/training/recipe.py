@@ -22,13 +22,17 @@ CLASSES_FOR_TOP_5 = 100
 
 
 def load_data(
-    config: RunConfig, data_dir: str | os.PathLike | None = None
+    config: RunConfig,
+    data_dir: str | os.PathLike | None = None,
+    *,
+    download: bool = True,
 ) -> Dataset:
     """Load a run's data.
 
     Args:
         config: The run's configuration.
         data_dir: Directory of TFDS' data sets, None for the usual one.
+        download: Whether TFDS may prepare a set that is not there.
 
     Raises:
         ValueError: if there is no such data, or if it does not fit the
@@ -43,6 +47,7 @@ def load_data(
         train_split=config.train_split,
         test_split=config.test_split,
         validation_fraction=config.validation_fraction,
+        download=download,
     )
 
 

@@ -138,6 +138,12 @@ class _Training:
 
     def run(self):
         """Train to the end and return the last metrics."""
+        if self.is_chief and self.state.step:
+            print(
+                f"continues   after step {self.state.step:,} of "
+                f"{self.length.total_steps:,}, {self.checkpoints.last()}",
+                flush=True,
+            )
         held_out = "validation" if self.dataset.validation else "test"
         with (
             self.strategy.scope(),
