@@ -5,6 +5,7 @@ import pytest
 from matplotlib.image import imread
 
 from irevnet_tf.pictures import amplification
+from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import inversion_figure
 from irevnet_tf.pictures import write_picture
 
@@ -139,3 +140,38 @@ def test_images_that_do_not_match_are_refused():
         figure(images, reconstructions, captions=["one"])
     with pytest.raises(ValueError, match=r"len\(images\)=0"):
         figure(images[:0], reconstructions[:0])
+
+
+def rows(error):
+    return [
+        {
+            "epoch": float(epoch),
+            "learning_rate": 0.1 / epoch,
+            "accuracy": 1 - 0.5 / epoch,
+            "loss": 1 / epoch,
+            "test_accuracy": 1 - 0.6 / epoch,
+            "test_loss": 2 / epoch,
+            "inversion_error": error,
+            "images_per_second": 100.0,
+        }
+        for epoch in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-6])
+def test_curves_show_every_epoch(error, tmp_path):
+    figure = curves_figure(rows(error))
+    loss, accuracy, rate, inversion = figure.axes
+    for axis, count in ((loss, 2), (accuracy, 2), (rate, 1), (inversion, 1)):
+        assert len(axis.lines) == count
+        for line in axis.lines:
+            assert line.get_xdata().tolist() == [1, 2, 3]
+    assert loss.lines[1].get_ydata().tolist() == [2, 1, pytest.approx(2 / 3)]
+    said = [text.get_text() for text in inversion.texts]
+    assert said == ([] if error else ["0 in every epoch"])
+    write_picture(figure, tmp_path / "curves.png")
+
+
+def test_curves_without_an_epoch_are_refused():
+    with pytest.raises(ValueError, match=r"Received: rows=\[\]"):
+        curves_figure([])

@@ -96,6 +96,12 @@ def test_directory_that_cannot_be_made_is_refused(tmp_path):
         RunDirectory.create(tmp_path / "file" / "run", RunConfig())
 
 
+def test_directory_that_cannot_be_written_is_refused():
+    # Where not even root may make a directory.
+    with pytest.raises(ValueError, match="must be writable, but: "):
+        RunDirectory.create("/proc/run", RunConfig())
+
+
 def test_open_refuses_what_is_no_run_directory(tmp_path):
     with pytest.raises(ValueError, match="missing', which is no directory"):
         RunDirectory.open(tmp_path / "missing")

@@ -6,6 +6,7 @@ import time
 import keras
 import tensorflow as tf
 
+from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.tensorboard import Scalars
 
@@ -23,9 +24,9 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         length: The length of the run.
-        step: int. Optimizer steps that were done before.
+        state: Where the run stands, as a `Supervisor` that is called before
+            keeps it.
         batch_size: int. Images of an optimizer step.
-        accumulation_steps: int. Batches that an optimizer step takes.
         log_steps: int. See `RunOptions`.
         scalars: The `Scalars` that receive the points of the curves.
     """
@@ -33,23 +34,21 @@ class Progress(keras.callbacks.Callback):
     def __init__(
         self,
         length: Length,
-        step: int,
+        state: TrainingState,
         *,
         batch_size: int,
-        accumulation_steps: int,
         log_steps: int,
         scalars: Scalars,
     ):
         super().__init__()
         self.length = length
-        self.step = step
+        self.state = state
         self.batch_size = batch_size
-        self.accumulation_steps = accumulation_steps
         self.log_steps = log_steps
         self.scalars = scalars
         self.images_per_second = float("nan")
         self._terminal = sys.stdout.isatty()
-        self._batches = 0
+        self._step = state.step
         self._timed_steps = 0
         self._seconds = 0.0
         self._clock = None
@@ -57,15 +56,13 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._clock = None
-        self._batches = 0
         self._timed_steps = 0
         self._seconds = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        self._batches += 1
-        if self._batches % self.accumulation_steps:
-            return
-        self.step += 1
+        if self._step == self.state.step:
+            return  # A part of a step with accumulated gradients.
+        self._step = self.state.step
         now = time.monotonic()
         if self._clock is not None:
             self._timed_steps += 1
@@ -73,7 +70,7 @@ class Progress(keras.callbacks.Callback):
             images = self._timed_steps * self.batch_size
             self.images_per_second = images / max(self._seconds, 1e-9)
         self._clock = now
-        due = self.log_steps and self.step % self.log_steps == 0
+        due = self.log_steps and self._step % self.log_steps == 0
         if due:
             values = {name: float(value) for name, value in logs.items()}
             rate = float(self.model.optimizer.learning_rate)
@@ -83,7 +80,7 @@ class Progress(keras.callbacks.Callback):
                     "learning_rate": rate,
                     "images_per_second": self.images_per_second,
                 },
-                self.step,
+                self._step,
             )
         if self._terminal and now - self._shown >= SECONDS_BETWEEN_LINES:
             self._shown = now
@@ -97,8 +94,8 @@ class Progress(keras.callbacks.Callback):
             print("\r\x1b[K", end="")
 
     def _line(self, logs):
-        step_of_epoch = (self.step - 1) % self.length.steps_per_epoch + 1
-        epoch = (self.step - 1) // self.length.steps_per_epoch
+        step_of_epoch = (self._step - 1) % self.length.steps_per_epoch + 1
+        epoch = (self._step - 1) // self.length.steps_per_epoch
         parts = [
             f"epoch {epoch + 1}/{self.length.epochs}",
             f"step {step_of_epoch}/{self.length.steps_of(epoch)}",
@@ -109,7 +106,7 @@ class Progress(keras.callbacks.Callback):
             ),
         ]
         if self._timed_steps:
-            left = self.length.total_steps - self.step
+            left = self.length.total_steps - self._step
             seconds = left * self._seconds / self._timed_steps
             parts += [
                 f"{self.images_per_second:,.0f} images/s",

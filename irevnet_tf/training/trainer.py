@@ -122,9 +122,8 @@ class _Training:
         )
         self.progress = Progress(
             self.length,
-            self.state.step,
+            self.state,
             batch_size=self.config.batch_size,
-            accumulation_steps=self.config.accumulation_steps,
             log_steps=options.log_steps,
             scalars=self.scalars,
         )
