@@ -1,15 +1,21 @@
 """Deep invertible networks for Keras 3 and TensorFlow."""
 
 from irevnet_tf import layers
+from irevnet_tf.models.features import features
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
 from irevnet_tf.models.irevnet import IRevNet
+from irevnet_tf.models.predictions import decode_predictions
+from irevnet_tf.models.preprocessing import preprocess_input
+from irevnet_tf.models.preprocessing import undo_preprocess
 from irevnet_tf.models.variants import IRevNet28
 from irevnet_tf.models.variants import IRevNet56
 from irevnet_tf.models.variants import IRevNet163
 from irevnet_tf.models.variants import IRevNet300
 from irevnet_tf.models.variants import IRevNet301
+from irevnet_tf.pretrained.checkpoint import load_pytorch_checkpoint
 from irevnet_tf.pretrained.pytorch import convert_state_dict
+from irevnet_tf.pretrained.registry import list_weights
 
 __all__ = [
     "IRevNet",
@@ -19,7 +25,13 @@ __all__ = [
     "IRevNet300",
     "IRevNet301",
     "convert_state_dict",
+    "decode_predictions",
     "encoder",
+    "features",
     "invert",
     "layers",
+    "list_weights",
+    "load_pytorch_checkpoint",
+    "preprocess_input",
+    "undo_preprocess",
 ]

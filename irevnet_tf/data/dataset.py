@@ -8,8 +8,8 @@ import tensorflow as tf
 from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.data.examples import ArrayExamples
 from irevnet_tf.data.examples import FileExamples
-from irevnet_tf.data.normalization import Normalization
 from irevnet_tf.data.stream import StreamExamples
+from irevnet_tf.normalization import Normalization
 
 Examples = ArrayExamples | FileExamples | StreamExamples
 

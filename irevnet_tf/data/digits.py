@@ -6,7 +6,7 @@ from sklearn.model_selection import train_test_split
 
 from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.data.examples import ArrayExamples
-from irevnet_tf.data.normalization import Normalization
+from irevnet_tf.normalization import PREPROCESSING
 
 TEST_EXAMPLES = 360
 SPLIT_SEED = 0
@@ -37,7 +37,7 @@ def load() -> Dataset:
         name="digits",
         class_names=tuple(str(name) for name in digits.target_names),
         image_shape=images.shape[1:],
-        normalization=Normalization(maximum=16.0, mean=(0.0,), std=(1.0,)),
+        normalization=PREPROCESSING["digits"],
         train=ArrayExamples(train_images, train_labels),
         test=ArrayExamples(test_images, test_labels),
     )

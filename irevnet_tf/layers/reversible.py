@@ -78,7 +78,8 @@ class ReversibleSequence(StreamLayer):
     def build(self, input_shape):
         check_pair(input_shape, self)
         for block in self.blocks:
-            block.build(input_shape)
+            if not block.built:
+                block.build(input_shape)
             input_shape = block.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape):
@@ -196,6 +197,26 @@ class ReversibleSequence(StreamLayer):
                 if value is not None:
                     variable.assign(value)
         return outputs
+
+    def part(self, start, stop, name=None):
+        """Return a sequence of some of the blocks, which shares their weights.
+
+        Args:
+            start: int or None. The first block's position, as in a slice.
+            stop: int or None. The position behind the last block.
+            name: optional name of the new layer.
+
+        Raises:
+            ValueError: if there are no blocks between the two.
+        """
+        part = ReversibleSequence(
+            self.blocks[start:stop],
+            memory_saving=self.memory_saving,
+            name=name,
+            dtype=self.dtype_policy,
+        )
+        part._functions = self._functions
+        return part
 
     def get_config(self):
         return {

@@ -1,11 +1,10 @@
 """Checks of the builder's arguments, and what follows from them."""
 
-import os
-
 import keras
 import numpy as np
 
 from irevnet_tf.layers.stream import check_positive_int
+from irevnet_tf.pretrained.files import check_weights_path
 
 
 def padding_of_stage(index, incoming, stride, width):
@@ -87,19 +86,39 @@ def check_options(
             f"Received: pooling={pooling!r}"
         )
     check_positive_int("classes", classes)
-    if weights is not None and not isinstance(weights, str | os.PathLike):
+    check_weights_path(
+        weights,
+        "None (random initialization) or the path of an existing file that "
+        "ends in .weights.h5; names of weights belong to the named networks",
+    )
+
+
+def check_image_shape(input_shape):
+    if (
+        not isinstance(input_shape, tuple | list)
+        or len(input_shape) != 3
+        or input_shape[-1] is None
+    ):
         raise ValueError(
-            "`weights` must be None (random initialization) or the path of a "
-            f"weights file. Received: weights={weights!r}"
+            "`input_shape` must be (height, width, channels) with a known "
+            f"number of channels. Received: input_shape={input_shape}"
         )
 
 
-def check_activation(activation):
+def check_activation(activation, weights, include_top):
     try:
-        return keras.activations.get(activation)
+        function = keras.activations.get(activation)
     except ValueError as error:
         raise ValueError(
             "`classifier_activation` must be None, a callable or the name of "
             "a Keras activation. Received: "
             f"classifier_activation={activation!r}"
         ) from error
+    trained = (keras.activations.linear, keras.activations.softmax)
+    if weights is not None and include_top and function not in trained:
+        raise ValueError(
+            "`classifier_activation` must be None or 'softmax' if `weights` "
+            "are loaded into the classifier. Received: "
+            f"classifier_activation={activation!r}"
+        )
+    return function

@@ -18,6 +18,7 @@ from irevnet_tf.layers.residual import EPSILON
 from irevnet_tf.layers.residual import default_initializer
 from irevnet_tf.layers.stream import stream_dtype
 from irevnet_tf.models.arguments import check_activation
+from irevnet_tf.models.arguments import check_image_shape
 from irevnet_tf.models.arguments import check_options
 from irevnet_tf.models.arguments import check_stages
 from irevnet_tf.models.arguments import padding_of_stage
@@ -103,7 +104,7 @@ def IRevNet(
             the last BatchNorm and ReLU, pooled over the image, 2D.
         classes: positive integer, the number of classes.
         classifier_activation: activation of the top layer, a name or callable;
-            None returns logits.
+            None returns logits. With `weights` it must be `"softmax"` or None.
         name: name of the model.
 
     Returns:
@@ -130,7 +131,9 @@ def IRevNet(
     """
     blocks, strides, channels = check_stages(blocks, strides, channels)
     check_options(initial_downsampling, dropout_rate, pooling, classes, weights)
-    classifier_activation = check_activation(classifier_activation)
+    classifier_activation = check_activation(
+        classifier_activation, weights, include_top
+    )
     divisor = initial_downsampling * math.prod(strides)
 
     image = _image_input(input_shape, input_tensor)
@@ -228,11 +231,7 @@ def _image_input(input_shape, input_tensor):
     if input_tensor is None:
         if input_shape is None:
             input_shape = (None, None, 3)
-        if len(input_shape) != 3 or input_shape[-1] is None:
-            raise ValueError(
-                "`input_shape` must be (height, width, channels) with a known "
-                f"number of channels. Received: input_shape={input_shape}"
-            )
+        check_image_shape(input_shape)
         return keras.Input(input_shape, dtype=stream_dtype(), name="image")
     if not keras.utils.is_keras_tensor(input_tensor):
         raise ValueError(

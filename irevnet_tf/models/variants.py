@@ -4,8 +4,14 @@ import math
 
 import keras
 
+from irevnet_tf.models.arguments import check_image_shape
 from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.irevnet import IRevNet
+from irevnet_tf.pretrained.files import check_weights_path
+from irevnet_tf.pretrained.registry import expected_weights
+from irevnet_tf.pretrained.registry import find_record
+from irevnet_tf.pretrained.registry import verified_file
+from irevnet_tf.pretrained.registry import weights_records
 
 # The two ImageNet networks of the paper are 56 and 300; the authors' published
 # code has 3x3 kernels only: 163 for CIFAR and 301 for ImageNet. `input_size`
@@ -75,18 +81,21 @@ DOCSTRING = """Build the {name} architecture, {description}.
 
     Args:
         include_top: whether to end in the classifier. Defaults to `True`.
-        weights: `None` for random initialization (default), or the path of a
-            `.weights.h5` file.
+        weights: `None` for random initialization (default), {names}or the path
+            of a `.weights.h5` file.
         input_tensor: optional Keras tensor to take as the image.
         input_shape: optional `(height, width, channels)`. Height and width
             must be divisible by {divisor}, or None. Defaults to
             `({input_size}, {input_size}, 3)` with the classifier and to
-            `(None, None, 3)` without; the weights fit any.
+            `(None, None, 3)` without; to the training images' size and
+            channels with the weights of a name. Those demand these channels,
+            and this size too if there is the classifier.
         pooling: without the classifier: `None` returns the invertible
             representation (4D), `"avg"` and `"max"` pooled features (2D).
         classes: number of classes. Defaults to `{classes}`.
         classifier_activation: activation of the top layer; `None` returns
-            logits. Defaults to `"softmax"`.
+            logits. Defaults to `"softmax"`. With `weights` it must be one of
+            these two.
         name: name of the model.
         dropout_rate: float in [0, 1). Defaults to `{dropout_rate}`.
         memory_saving: whether training rebuilds activations instead of
@@ -100,7 +109,12 @@ DOCSTRING = """Build the {name} architecture, {description}.
         A Keras Functional model, see `irevnet_tf.IRevNet`.
 
     Raises:
-        ValueError: as `irevnet_tf.IRevNet`.
+        ValueError: as `irevnet_tf.IRevNet`; if the weights of this name are
+            for other classes or images, are not on this machine, or do not
+            have the SHA-256 on record.
+
+    Note: images go through `irevnet_tf.preprocess_input(x, mode)` first, with
+    the name of the weights as the mode.
 
     Reference:
         https://arxiv.org/abs/1802.07088
@@ -130,6 +144,14 @@ def _constructor(variant):
         lossless=False,
         fraction_bits=DEFAULT_FRACTION_BITS,
     ) -> keras.Model:
+        record = find_record(variant, weights)
+        if record is not None:
+            input_shape = _pretrained_shape(
+                record, include_top, input_tensor, input_shape, classes
+            )
+            weights = verified_file(record)
+        else:
+            check_weights_path(weights, expected_weights(variant))
         if input_shape is None and input_tensor is None and include_top:
             input_shape = (input_size, input_size, 3)
         return IRevNet(
@@ -154,9 +176,54 @@ def _constructor(variant):
         name=variant,
         divisor=divisor,
         fraction_bits=DEFAULT_FRACTION_BITS,
+        names="".join(
+            f'`"{record.name}"`, '
+            for record in weights_records()
+            if record.model == variant
+        ),
         **VARIANTS[variant],
     )
     return constructor
+
+
+def _pretrained_shape(record, include_top, input_tensor, input_shape, classes):
+    """Return the `input_shape` to build for the weights of a name.
+
+    Raises:
+        ValueError: if the weights are not for these images or classes.
+    """
+    weights = f"weights={record.name!r}"
+    if include_top and classes != record.classes:
+        raise ValueError(
+            f"With {weights} and the classifier, `classes` must be "
+            f"{record.classes}. Received: classes={classes}"
+        )
+    if input_tensor is not None:
+        channels = input_tensor.shape[-1]
+    elif input_shape is None:
+        height, width, channels = record.input_shape
+        return record.input_shape if include_top else (None, None, channels)
+    else:
+        check_image_shape(input_shape)
+        channels = input_shape[-1]
+    if channels != record.input_shape[-1]:
+        raise ValueError(
+            f"With {weights}, images must have {record.input_shape[-1]} "
+            f"channel(s). Received: input_shape={input_shape}, "
+            f"input_tensor={input_tensor}"
+        )
+    if (
+        include_top
+        and input_tensor is None
+        and tuple(input_shape) != record.input_shape
+    ):
+        raise ValueError(
+            f"With {weights} and the classifier, `input_shape` must be "
+            f"{record.input_shape}, for which its accuracy is known. For "
+            "other sizes, load the file by its path. "
+            f"Received: input_shape={input_shape}"
+        )
+    return input_shape
 
 
 IRevNet28 = _constructor("IRevNet28")

@@ -1,14 +1,39 @@
 """Reading weights files, with errors that say what is wrong."""
 
 import os
-import pathlib
 import warnings
 
 import h5py
 import keras
 
+SUFFIX = ".weights.h5"
+
 # The layers with weights behind the invertible representation.
 HEAD = ("head_norm", "predictions")
+
+
+def check_weights_path(weights, expected: str) -> None:
+    """Raise ValueError unless `weights` is None or names a weights file.
+
+    Args:
+        weights: what the user gave.
+        expected: what it may be, for the message.
+    """
+    if weights is None:
+        return
+    is_path = isinstance(weights, str | os.PathLike)
+    if (
+        not is_path
+        or not os.fspath(weights).endswith(SUFFIX)
+        or not os.path.isfile(weights)
+    ):
+        reason = ""
+        if is_path and os.fspath(weights).endswith(SUFFIX):
+            reason = ", which is no existing file"
+        raise ValueError(
+            f"`weights` must be {expected}. "
+            f"Received: weights={weights!r}{reason}"
+        )
 
 
 def load_weights_file(model: keras.Model, path: str | os.PathLike) -> None:
@@ -17,23 +42,13 @@ def load_weights_file(model: keras.Model, path: str | os.PathLike) -> None:
     Args:
         model: built model. If it has no classifier, that of the file is left
             out.
-        path: of a file that `model.save_weights` wrote.
+        path: of an existing file that `model.save_weights` wrote.
 
     Raises:
-        ValueError: if the file does not exist, has another suffix, cannot be
-            read, or belongs to another architecture.
+        ValueError: if the file cannot be read, or belongs to another
+            architecture.
     """
-    path = pathlib.Path(path)
-    received = f"Received: weights={str(path)!r}"
-    if not path.name.endswith(".weights.h5"):
-        raise ValueError(
-            "`weights` must be None (random initialization) or the path of a "
-            f"file that ends in .weights.h5. {received}"
-        )
-    if not path.is_file():
-        raise ValueError(
-            f"`weights` must be the path of an existing file. {received}"
-        )
+    received = f"Received: weights={os.fspath(path)!r}"
     mismatch = (
         "The weights file must be of the same architecture as the model "
         f"{model.name!r}, with as many classes, and complete. {received}"

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,29 +21,38 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def apply(self, images: tf.Tensor | np.ndarray) -> tf.Tensor:
+    def apply(self, images):
         """Normalise raw images.
 
         Args:
-            images: (..., channels), any dtype, values 0 to `maximum`.
+            images: array, tensor or Keras tensor (..., channels), any dtype,
+                values 0 to `maximum`.
 
         Returns:
             float32 tensor of the same shape.
         """
-        images = tf.cast(images, "float32")
-        return (images / self.maximum - self.mean) / self.std
+        images = keras.ops.cast(images, "float32")
+        return (images / self.maximum - self._mean) / self._std
 
-    def undo(self, images: tf.Tensor | np.ndarray) -> tf.Tensor:
+    def undo(self, images):
         """Return the raw values of normalised images, the inverse of `apply`.
 
         Args:
-            images: float (..., channels).
+            images: float array, tensor or Keras tensor (..., channels).
 
         Returns:
             float32 tensor of the same shape. Nothing is clipped or rounded.
         """
-        images = tf.cast(images, "float32")
-        return (images * self.std + self.mean) * self.maximum
+        images = keras.ops.cast(images, "float32")
+        return (images * self._std + self._mean) * self.maximum
+
+    @property
+    def _mean(self):
+        return np.array(self.mean, "float32")
+
+    @property
+    def _std(self):
+        return np.array(self.std, "float32")
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -66,6 +75,14 @@ NORMALIZATIONS = {
     "imagenet": Normalization(
         255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     ),
+}
+
+# How the networks' data sets are scaled, by the names of their weights too.
+PREPROCESSING = {
+    **NORMALIZATIONS,
+    "fashion_mnist": NORMALIZATIONS["unit"],
+    # scikit-learn's digits have 17 shades of gray.
+    "digits": Normalization(16.0, (0.0,), (1.0,)),
 }
 
 

@@ -1,0 +1,165 @@
+"""Put the weights of a finished training run into weights/.
+
+    python -m irevnet_tf.apps.publish --run_dir=runs/digits \
+        --recipe=recipes/digits.flags --hardware="2 cores of an AMD EPYC"
+
+in a checkout copies the run's last weights and its curves, measures them on
+the test data in both modes, and writes their entry in registry.json. The run
+must be finished and must be the recipe's, so that the recorded command repeats
+it.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import pathlib
+import shutil
+
+from absl import app
+from absl import flags
+
+from irevnet_tf.apps.config_flags import config_from_flags
+from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.invert import draw_inversions
+from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.run_flags import RUN_DIR
+from irevnet_tf.apps.trained_run import TrainedRun
+from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.atomic import replacing
+from irevnet_tf.data import evaluation_batches
+from irevnet_tf.evaluation import Evaluation
+from irevnet_tf.evaluation import evaluate
+from irevnet_tf.pretrained.record import WeightsRecord
+from irevnet_tf.pretrained.registry import REGISTRY_FILE
+from irevnet_tf.pretrained.registry import file_sha256
+from irevnet_tf.pretrained.registry import weights_directory
+from irevnet_tf.training import RunConfig
+from irevnet_tf.training import build_model
+from irevnet_tf.training import count_parameters
+from irevnet_tf.training import run_length
+
+flags.declare_key_flag(RUN_DIR)
+flags.declare_key_flag(DATA_DIR)
+RECIPE = flags.DEFINE_string(
+    "recipe", None, "The run's flag file, in recipes/.", required=True
+)
+HARDWARE = flags.DEFINE_string(
+    "hardware", None, "What the run was trained on.", required=True
+)
+
+FOLDER = weights_directory()
+PICTURED = 10
+PACKAGES = ("keras", "numpy", "tensorflow")
+
+
+def require_publishable(trained: TrainedRun, recipe: RunConfig) -> None:
+    """Raise app.UsageError unless the run is all of the recipe."""
+    config = trained.directory.config
+    if config != recipe:
+        raise app.UsageError(
+            f"--run_dir must be a run of {RECIPE.value}. "
+            f"Received: {config} instead of {recipe}"
+        )
+    epochs = run_length(config, trained.dataset).epochs
+    finished = len(trained.directory.read_metrics())
+    if finished < epochs:
+        raise app.UsageError(
+            f"--run_dir must be a finished run of {epochs} epochs. "
+            f"Received: {finished} epochs"
+        )
+
+
+def measure(trained: TrainedRun, *, lossless: bool) -> Evaluation:
+    """Evaluate the last weights on the test data in one of the modes."""
+    config = dataclasses.replace(trained.directory.config, lossless=lossless)
+    weights = trained.directory.trained_weights()
+    model = build_model(config, trained.dataset, weights)
+    batches = evaluation_batches(
+        trained.dataset, trained.dataset.test, config.batch_size
+    )
+    return evaluate(model, batches)
+
+
+def training_hours(trained: TrainedRun) -> float:
+    """Return how long the training steps took, without evaluations."""
+    seconds = sum(
+        trained.dataset.train.count / row["images_per_second"]
+        for row in trained.directory.read_metrics()
+    )
+    return round(seconds / 3600, 2)
+
+
+def make_record(trained: TrainedRun) -> WeightsRecord:
+    """Measure the run and describe it."""
+    config = trained.directory.config
+    results = {mode: measure(trained, lossless=mode) for mode in (True, False)}
+    stem = f"{config.model.lower()}_{config.dataset}"
+    path = FOLDER / f"{stem}.weights.h5"
+    with replacing(path) as temporary:
+        shutil.copyfile(trained.directory.trained_weights(), temporary)
+    recipe = pathlib.Path(RECIPE.value)
+    own = results[config.lossless]
+    return WeightsRecord(
+        model=config.model,
+        name=config.dataset,
+        description=f"{config.model} trained on {config.dataset}.",
+        file=path.name,
+        sha256=file_sha256(path),
+        source="trained by this package",
+        licence="Apache-2.0",
+        dataset=config.dataset,
+        parameters=count_parameters(trained.model),
+        input_shape=tuple(trained.dataset.image_shape),
+        preprocessing=config.dataset,
+        classes=len(trained.dataset.class_names),
+        class_names=config.dataset,
+        lossless=config.lossless,
+        fraction_bits=config.fraction_bits if config.lossless else None,
+        command=f"irevnet-train --flagfile=recipes/{recipe.name} "
+        f"--run_dir=runs/{recipe.stem}",
+        seed=config.seed,
+        hardware=HARDWARE.value,
+        hours=training_hours(trained),
+        accuracy=own.accuracy,
+        accuracy_by="this package, weights after the last epoch",
+        inversion_error=own.inversion_error_mean,
+        inversion_error_ordinary=results[False].inversion_error_mean,
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+    )
+
+
+def draw(trained: TrainedRun, stem: str) -> None:
+    """Draw the curves and some reconstructions for the model card."""
+    with replacing(FOLDER / f"{stem}_curves.png") as temporary:
+        shutil.copyfile(trained.directory.curves_path, temporary)
+    draw_inversions(trained, FOLDER / f"{stem}_inversion.png", PICTURED)
+
+
+def write_registry(record: WeightsRecord) -> None:
+    """Put the record in the place of that of the same weights."""
+    path = FOLDER / REGISTRY_FILE
+    records = json.loads(path.read_text(encoding="utf-8"))
+    key = (record.model, record.name)
+    kept = [r for r in records if (r["model"], r["name"]) != key]
+    records = sorted(
+        [*kept, record.to_dict()], key=lambda r: (r["model"], r["name"])
+    )
+    with replacing(path) as temporary:
+        text = json.dumps(records, indent=2) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)
+    flags.FLAGS(["publish", f"--flagfile={RECIPE.value}"], known_only=True)
+    require_publishable(trained, config_from_flags())
+    record = make_record(trained)
+    draw(trained, record.file.removesuffix(".weights.h5"))
+    write_registry(record)
+    print(json.dumps(record.to_dict(), indent=2))
+
+
+if __name__ == "__main__":
+    launch(main)

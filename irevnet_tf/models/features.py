@@ -1,0 +1,100 @@
+"""A model's representations on the way, by name."""
+
+import keras
+
+from irevnet_tf.layers import ChannelMerge
+from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.models.chain import block_points
+from irevnet_tf.models.chain import invertible_part
+from irevnet_tf.models.chain import layer_points
+from irevnet_tf.models.chain import point_name
+
+
+def features(model, points=None) -> keras.Model:
+    """Return a model that computes representations at several points.
+
+    Each of them holds the whole image: `irevnet_tf.invert(model, name)` is
+    the way back. One call of the result runs the network once.
+
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(weights="fashion_mnist")
+    >>> found = irevnet_tf.features(model, ["stage1", "stage3_block2"])(x)
+    >>> x_again = irevnet_tf.invert(model, "stage1")(found["stage1"])
+
+    Args:
+        model: i-RevNet, or any model that `irevnet_tf.encoder` takes.
+        points: optional list of points: the number of a stage, from 1; the
+            name of a stage, `"stage2"`, of a block, `"stage2_block1"`, or of
+            another layer of the invertible part, such as `"stem"`. Defaults
+            to all stages.
+
+    Returns:
+        A Functional model that shares the weights. For images
+        `(batch, height, width, channels)` it returns a dict from the names,
+        in the order of `points`, to representations
+        `(batch, height / d, width / d, channels')`: what
+        `irevnet_tf.encoder(model, name)` returns, the two streams behind the
+        block or the stage one after the other. With `memory_saving`, training
+        keeps these and no others.
+
+    Raises:
+        ValueError: if `model` is no i-RevNet or has no such point, or if
+            `points` is empty or names one twice.
+    """
+    model, body = invertible_part(model)
+    if points is None:
+        points = [x.name for x in body if isinstance(x, ReversibleSequence)]
+    if isinstance(points, str) or not points:
+        raise ValueError(
+            "`points` must be a non-empty list of points in the model. "
+            f"Received: points={points!r}"
+        )
+    names = [point_name(body, point) for point in points]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "`points` must be different points in the model. "
+            f"Received: points={points!r}"
+        )
+    found = {}
+    x = body[0].input
+    for index, layer in enumerate(body):
+        if isinstance(layer, ReversibleSequence):
+            cuts = {
+                count: name
+                for name, (place, count) in block_points(body).items()
+                if place == index and name in names
+            }
+            x = _run_in_parts(layer, x, cuts, found)
+        else:
+            x = layer(x)
+        for name, place in layer_points(body).items():
+            if place == index and name in names:
+                found[name] = x
+    return keras.Model(
+        model.input,
+        {name: found[name] for name in names},
+        name=f"{model.name}_features",
+    )
+
+
+def _run_in_parts(sequence, streams, cuts, found):
+    """Run a sequence, and put what is wanted on the way into `found`.
+
+    Args:
+        sequence: `ReversibleSequence`.
+        streams: pair of Keras tensors.
+        cuts: {number of blocks: name} of the wanted representations.
+        found: dict to which {name: representation} is added.
+    """
+    start = 0
+    for stop, name in sorted(cuts.items()):
+        streams = sequence.part(start, stop, name=name)(streams)
+        found[name] = ChannelMerge(name=f"{name}_merge")(streams)
+        start = stop
+    if start == 0:
+        return sequence(streams)
+    if start < len(sequence.blocks):
+        rest = sequence.part(start, None, name=f"{sequence.name}_rest")
+        streams = rest(streams)
+    return streams

@@ -1,0 +1,61 @@
+"""From a classifier's output to the names of classes."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from irevnet_tf.layers.stream import check_positive_int
+
+_NAMES = pathlib.Path(__file__).with_name("class_names.json")
+
+
+def decode_predictions(preds, top=5, mode="imagenet"):
+    """Name the classes that a network finds most probable.
+
+    Args:
+        preds: array or tensor (batch, classes): probabilities, or logits.
+        top: positive integer, how many classes to name for each image. At
+            most all are.
+        mode: string. The data set whose classes they are: "imagenet",
+            "cifar10", "fashion_mnist" or "digits".
+
+    Returns:
+        A list for each image, in the order of falling `preds`, of tuples
+        (id, name, value). The id is the WordNet id for ImageNet and the
+        number of the class, as a string, for the others.
+
+    Raises:
+        ValueError: if there is no such mode, or if `preds` has another shape
+            than (batch, classes of that set).
+
+    Reference:
+        ImageNet's classes are in the order of ILSVRC 2012, with the first of
+        WordNet's words for each, as in `keras.applications`.
+    """
+    classes = _class_names()
+    if mode not in classes:
+        raise ValueError(
+            f"`mode` must be one of {', '.join(map(repr, classes))}. "
+            f"Received: mode={mode!r}"
+        )
+    names = classes[mode]
+    preds = np.asarray(preds)
+    if preds.ndim != 2 or preds.shape[1] != len(names):
+        sizes = ", ".join(f"{key!r} {len(n)}" for key, n in classes.items())
+        raise ValueError(
+            f"`preds` must have the shape (batch, {len(names)}) in mode "
+            f"{mode!r}; the modes' numbers of classes are: {sizes}. "
+            f"Received: preds.shape={preds.shape}"
+        )
+    top = check_positive_int("top", top)
+    order = np.argsort(-preds, axis=1, kind="stable")[:, :top]
+    return [
+        [(*names[index], float(row[index])) for index in indices]
+        for row, indices in zip(preds, order, strict=True)
+    ]
+
+
+def _class_names():
+    """Return {mode: list of (id, name)}."""
+    return json.loads(_NAMES.read_text(encoding="utf-8"))

@@ -1,0 +1,230 @@
+"""The pretrained weights, by name."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+
+from irevnet_tf.atomic import replacing
+from irevnet_tf.pretrained.files import SUFFIX
+from irevnet_tf.pretrained.record import WeightsRecord
+
+REGISTRY_FILE = "registry.json"
+
+
+def weights_directory() -> pathlib.Path:
+    """Return the folder of the registry and of the weights in the package."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    # In a checkout the folder lies beside the package, in a wheel inside.
+    folders = [package / "weights", package.parent / "weights"]
+    return next(
+        (path for path in folders if (path / REGISTRY_FILE).is_file()),
+        folders[0],
+    )
+
+
+@functools.cache
+def weights_records() -> tuple[WeightsRecord, ...]:
+    """Return the records of all weights that have a name."""
+    text = (weights_directory() / REGISTRY_FILE).read_text(encoding="utf-8")
+    return tuple(map(WeightsRecord.from_dict, json.loads(text)))
+
+
+def list_weights() -> list[WeightsRecord]:
+    """Print the pretrained weights, one line each, and return their records.
+
+    Each record has the file's SHA-256, source, licence, and the command that
+    makes it; see `irevnet_tf.pretrained.record.WeightsRecord`.
+
+    Returns:
+        The records, in the order of the lines.
+    """
+    rows = [
+        (
+            "constructor",
+            "weights",
+            "input",
+            "classes",
+            "parameters",
+            "accuracy",
+            "inversion error",
+            "file",
+        )
+    ]
+    for record in weights_records():
+        if record.sha256 is not None:
+            place = "in the package"
+        elif converted_file(record).is_file():
+            place = str(converted_file(record))
+        else:
+            place = f"made by {record.command}"
+        rows.append(
+            (
+                record.model,
+                record.name,
+                "x".join(map(str, record.input_shape)),
+                str(record.classes),
+                f"{record.parameters:,}",
+                _number(record.accuracy, ".2%"),
+                _number(record.inversion_error, ".1e"),
+                place,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = map(str.ljust, row, widths)
+        print("  ".join(cells).rstrip())
+    return list(weights_records())
+
+
+def find_record(model: str, name: object) -> WeightsRecord | None:
+    """Find the weights of this name.
+
+    Args:
+        model: Name of the constructor.
+        name: What the user gave as `weights`.
+
+    Returns:
+        The record, or None if `name` is not the name of any weights.
+
+    Raises:
+        ValueError: if it is the name of weights for other networks only.
+    """
+    records = [r for r in weights_records() if r.name == name]
+    for record in records:
+        if record.model == model:
+            return record
+    if records:
+        raise ValueError(
+            f"There are no weights {name!r} for {model}, but for "
+            f"{', '.join(r.model for r in records)}. The `weights` of {model} "
+            f"must be {expected_weights(model)}. Received: weights={name!r}"
+        )
+    return None
+
+
+def expected_weights(model: str) -> str:
+    """Return what `weights` of a constructor may be, in words."""
+    names = [repr(r.name) for r in weights_records() if r.model == model]
+    return (
+        "None (random initialization), "
+        + "".join(f"{name}, " for name in names)
+        + f"or the path of a file that ends in {SUFFIX}"
+    )
+
+
+def verified_file(record: WeightsRecord) -> pathlib.Path:
+    """Return the path of a record's weights, which are what they should be.
+
+    Args:
+        record: Of the registry.
+
+    Raises:
+        ValueError: if the file is not there, with the commands that make it,
+            or if its SHA-256 is not the recorded one, with both.
+    """
+    if record.sha256 is not None:
+        path = weights_directory() / record.file
+        if not path.is_file():
+            raise ValueError(
+                f"The installed package must hold {record.file}. "
+                f"Received: no file {path}"
+            )
+    else:
+        path = converted_file(record)
+        record = _converted_record(record, path)
+    found = file_sha256(path)
+    if found != record.sha256:
+        raise ValueError(
+            f"The weights file must have the SHA-256 {record.sha256}: it was "
+            f"changed, exchanged or cut off. Received: {path} with the "
+            f"SHA-256 {found}"
+        )
+    return path
+
+
+def cache_directory() -> pathlib.Path:
+    """Return the folder in which Keras keeps downloaded weights.
+
+    It is `$KERAS_HOME/models`, or `~/.keras/models` if that is not set, or in
+    a temporary folder if neither can be made, as in `keras.utils.get_file`.
+    """
+    home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
+    home = pathlib.Path(home)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        home = pathlib.Path(tempfile.gettempdir()) / ".keras"
+    return home / "models"
+
+
+def converted_file(record: WeightsRecord) -> pathlib.Path:
+    """Return where the converted weights of a record are looked for."""
+    return cache_directory() / record.file
+
+
+def write_converted_record(
+    path: pathlib.Path, record: WeightsRecord, **changes
+) -> str:
+    """Write what is known of a converted file beside it.
+
+    Args:
+        path: The weights file. Its record is the file of the same name that
+            ends in `.json` instead of `.weights.h5`.
+        record: The registry's record of these weights.
+        **changes: What this file's record says in other words, such as
+            `command`.
+
+    Returns:
+        The file's SHA-256.
+    """
+    digest = file_sha256(path)
+    record = dataclasses.replace(record, sha256=digest, **changes)
+    with replacing(_record_path(path)) as temporary:
+        text = json.dumps(record.to_dict(), indent=2) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+    return digest
+
+
+def file_sha256(path: pathlib.Path) -> str:
+    """Return a file's SHA-256 as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _converted_record(record, path):
+    beside = _record_path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"The weights {record.name!r} of {record.model} are not shipped. "
+            "These two commands make them:\n"
+            '  pip install "irevnet_tf[convert]"\n'
+            f"  {record.command}\n"
+            f"Received: weights={record.name!r}, but no file {path}"
+        )
+    try:
+        text = beside.read_text(encoding="utf-8")
+        found = WeightsRecord.from_dict(json.loads(text))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"Beside {path} must be the record that irevnet-convert wrote. "
+            "Convert again, or give the path of the weights. "
+            f"Received: {beside}: {error}"
+        ) from error
+    if (found.model, found.name) != (record.model, record.name):
+        raise ValueError(
+            f"{beside} must be the record of the weights {record.name!r} of "
+            f"{record.model}. Received: {found}"
+        )
+    return found
+
+
+def _record_path(path):
+    return path.with_name(path.name.removesuffix(SUFFIX) + ".json")
+
+
+def _number(value, form):
+    return "-" if value is None else format(value, form)
