@@ -7,12 +7,14 @@ import numpy as np
 
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.pretrained.pytorchcv import authors_names
 
 # PyTorch's counter of batches, which only its cumulative average uses.
 _UNUSED = "num_batches_tracked"
 # What torch.nn.DataParallel puts in front of every name.
 _PARALLEL_PREFIX = "module."
 _HEAD = ("bn1.", "linear.")
+_BLOCK = "stack."
 
 
 def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
@@ -21,9 +23,11 @@ def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
     Nothing is loaded unless every parameter finds its place.
 
     Args:
-        state_dict: mapping from the names of the authors' network (with or
-            without the `module.` of DataParallel) to tensors or arrays.
-            Without a classifier in `model`, its entries are left out.
+        state_dict: mapping from the names of the authors' network or of
+            pytorchcv's (with or without the `module.` of DataParallel) to
+            tensors or arrays. Without a classifier in `model`, its entries
+            are left out. Where no block's BatchNorm has a weight or bias, as
+            in the authors' networks with `affineBN=False`, these are 1 and 0.
         model: i-RevNet of the same configuration, as built by
             `irevnet_tf.IRevNet` or a variant.
 
@@ -32,12 +36,46 @@ def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
         (height, width, in, out), the linear layer as (in, out).
 
     Raises:
-        ValueError: if an entry is missing, left over, or of the wrong shape.
-            The message names it.
+        ValueError: if an entry is missing, left over, of the wrong shape, no
+            array of numbers, or not finite. The message names it, as the
+            authors do.
 
     Reference:
         Names as in https://github.com/jhjacobsen/pytorch-i-revnet,
         models/iRevNet.py.
+    """
+    entries = authors_entries(state_dict)
+    targets = _variables_by_name(model)
+    if "linear.weight" not in targets:
+        entries = {
+            name: value
+            for name, value in entries.items()
+            if name in targets or not name.startswith(_HEAD)
+        }
+    entries = _with_fixed_norms(entries, targets)
+    _check_names(entries, targets)
+    converted = {
+        id(variable): _converted(name, entries[name], variable)
+        for name, variable in targets.items()
+    }
+    arrays = [converted[id(variable)] for variable in model.weights]
+    model.set_weights(arrays)
+    return arrays
+
+
+def authors_entries(state_dict) -> dict[str, np.ndarray]:
+    """Return the parameters in a state dict, under the authors' names.
+
+    Args:
+        state_dict: as for `convert_state_dict`.
+
+    Returns:
+        Arrays in PyTorch's layout, without `module.` and without the counters
+        of batches.
+
+    Raises:
+        ValueError: if `state_dict` is no mapping from names to arrays of
+            numbers, or has a parameter twice, under two names.
     """
     if not isinstance(state_dict, collections.abc.Mapping) or isinstance(
         state_dict.get("state_dict"), collections.abc.Mapping
@@ -47,35 +85,111 @@ def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
             "of a checkpoint, pass checkpoint['state_dict']. Received: "
             f"state_dict of type {type(state_dict).__name__}"
         )
-    entries = {
-        name.removeprefix(_PARALLEL_PREFIX): np.asarray(value)
-        for name, value in state_dict.items()
+    arrays = {
+        name: to_array(name, value)
+        for name, value in without_prefix(state_dict).items()
         if not name.endswith(_UNUSED)
     }
-    targets = _variables_by_name(model)
-    if "linear.weight" not in targets:
-        entries = {
-            name: value
-            for name, value in entries.items()
-            if name in targets or not name.startswith(_HEAD)
-        }
-    _check_names(entries, targets)
+    names = authors_names(arrays)
+    if len(set(names.values())) != len(names):
+        raise ValueError(
+            "`state_dict` must have the authors' names or pytorchcv's, not "
+            f"both for one parameter. Received: {len(names)} names for "
+            f"{len(set(names.values()))} parameters"
+        )
+    return {names[name]: array for name, array in arrays.items()}
 
-    converted = {}
+
+def without_prefix(state_dict) -> dict:
+    """Return a mapping without the `module.` in front of its names.
+
+    Raises:
+        ValueError: if a name occurs both with and without it.
+    """
+    result = {
+        str(name).removeprefix(_PARALLEL_PREFIX): value
+        for name, value in state_dict.items()
+    }
+    if len(result) != len(state_dict):
+        twice = [
+            name for name in result if _PARALLEL_PREFIX + name in state_dict
+        ]
+        raise ValueError(
+            "`state_dict` must have each entry once, with or without "
+            f"{_PARALLEL_PREFIX!r} in front. Received: twice {twice[:3]}"
+        )
+    return result
+
+
+def to_array(name: str, value) -> np.ndarray:
+    """Return a tensor of any device, or an array, as an array of numbers.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    try:
+        if hasattr(value, "detach"):  # A tensor; PyTorch is not needed to tell.
+            value = value.detach().cpu()
+            if value.is_floating_point() and value.element_size() < 4:
+                value = value.float()  # NumPy has no bfloat16.
+            value = value.numpy()
+        array = np.asarray(value)
+        if array.dtype.name == "bfloat16":  # From a package beside NumPy.
+            array = array.astype(np.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            "Each entry of `state_dict` must be a dense tensor or an array. "
+            f"Received: {name} of type {type(value).__name__}: {error}"
+        ) from error
+    if array.dtype.kind not in "fiu":
+        raise ValueError(
+            "Each entry of `state_dict` must be a tensor or an array of real "
+            f"numbers. Received: {name} of type {type(value).__name__} with "
+            f"dtype {array.dtype}"
+        )
+    return array
+
+
+def _with_fixed_norms(entries, targets):
+    """Add what BatchNorms of `affineBN=False` do not learn: 1 and 0.
+
+    Only if all of them are without: a single one is damage.
+    """
+    fixed = {}
     for name, variable in targets.items():
-        value = entries[name]
-        array = _to_keras_layout(value)
-        if array.shape != tuple(variable.shape):
-            raise ValueError(
-                "Each entry of `state_dict` must fit its variable: "
-                f"{variable.path} needs {tuple(variable.shape)}. Received: "
-                f"{name} with shape {value.shape}, in Keras' layout "
-                f"{array.shape}"
-            )
-        converted[id(variable)] = array
-    arrays = [converted[id(variable)] for variable in model.weights]
-    model.set_weights(arrays)
-    return arrays
+        parent, _, kind = name.rpartition(".")
+        if name.startswith(_BLOCK) and f"{parent}.running_mean" in targets:
+            if kind in ("weight", "bias"):
+                fill = np.ones if kind == "weight" else np.zeros
+                fixed[name] = fill(variable.shape, np.float32)
+    if any(name in entries for name in fixed):
+        return entries
+    return {**entries, **fixed}
+
+
+def _converted(name, value, variable):
+    """Return `value` in the layout and dtype of its variable."""
+    array = _to_keras_layout(value)
+    if array.shape != tuple(variable.shape):
+        raise ValueError(
+            "Each entry of `state_dict` must fit its variable: "
+            f"{variable.path} needs {tuple(variable.shape)}. Received: "
+            f"{name} with shape {value.shape}, in Keras' layout {array.shape}"
+        )
+    with np.errstate(over="ignore"):
+        array = array.astype(variable.dtype)
+    bad = np.sum(~np.isfinite(array))
+    if bad:
+        raise ValueError(
+            f"Each entry of `state_dict` must be finite in {variable.dtype}. "
+            f"Received: {name} with {bad} of {array.size} values that are not"
+        )
+    if name.endswith("running_var") and np.any(array < 0):
+        raise ValueError(
+            "A running variance must not be negative. "
+            f"Received: {name} with a minimum of {np.min(array)}"
+        )
+    return array
 
 
 def _variables_by_name(model):
