@@ -1,0 +1,48 @@
+"""Prints the peak memory, in MB, of a process that fine-tunes, as JSON.
+
+python peak_memory_nested.py MEMORY_SAVING NESTING...
+
+First that of a network with few blocks, then, one after the other, of deep
+ones, each nested in another way. The first peak to rise tells which one it is.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+import keras
+import nesting
+import numpy as np
+
+import irevnet_tf
+
+
+def peak_after_training(depth, memory_saving, how):
+    """Train the second stage of a network, the first one frozen."""
+    base = irevnet_tf.IRevNet(
+        (1, depth),
+        (1, 1),
+        (32, 32),
+        initial_downsampling=1,
+        input_shape=(32, 32, 3),
+        include_top=False,
+        pooling="avg",
+        memory_saving=memory_saving,
+    )
+    base.get_layer("stage1").trainable = False
+    model = nesting.nest(base, how)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    for _ in range(2):
+        model.train_on_batch(np.zeros((96, 32, 32, 3)), np.zeros(96))
+    # Not ru_maxrss, which starts at the size of the parent process.
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
+
+
+memory_saving, ways = bool(int(sys.argv[1])), sys.argv[2:]
+keras.utils.set_random_seed(0)
+peaks = [peak_after_training(1, memory_saving, ways[0])]
+peaks += [peak_after_training(9, memory_saving, how) for how in ways]
+print(json.dumps(peaks))
