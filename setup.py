@@ -37,6 +37,9 @@ setup(
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
+        # Only to convert PyTorch checkpoints. 2.6 is the first version that
+        # lets numbers of NumPy through its safe loading.
+        "convert": ["torch>=2.6", "pytorchcv>=0.0.74"],
         "test": ["build", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.9"],
     },
     entry_points={
@@ -44,6 +47,7 @@ setup(
             "irevnet-train=irevnet_tf.apps.train:run",
             "irevnet-evaluate=irevnet_tf.apps.evaluate:run",
             "irevnet-invert=irevnet_tf.apps.invert:run",
+            "irevnet-convert=irevnet_tf.apps.convert:run",
             "irevnet-prepare-fashion-mnist="
             "irevnet_tf.apps.prepare_fashion_mnist:run",
         ],
