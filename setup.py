@@ -16,7 +16,16 @@ setup(
     author="The irevnet_tf authors",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    packages=find_packages(include=["irevnet_tf", "irevnet_tf.*"]),
+    packages=[
+        *find_packages(include=["irevnet_tf", "irevnet_tf.*"]),
+        "irevnet_tf.weights",
+    ],
+    # The small weights and their registry are data of the package.
+    package_dir={"irevnet_tf.weights": "weights"},
+    package_data={
+        "irevnet_tf.models": ["class_names.json"],
+        "irevnet_tf.weights": ["registry.json", "*.weights.h5"],
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

@@ -20,9 +20,15 @@ def test_public_names():
         "IRevNet300",
         "IRevNet301",
         "convert_state_dict",
+        "decode_predictions",
         "encoder",
+        "features",
         "invert",
         "layers",
+        "list_weights",
+        "load_pytorch_checkpoint",
+        "preprocess_input",
+        "undo_preprocess",
     ]
     assert data.__all__ == [
         "NORMALIZATIONS",

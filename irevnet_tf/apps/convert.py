@@ -131,7 +131,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_float(
         "tolerance",
         1e-4,
-        "By how much logits may differ.",
+        "By how much logits may differ; of those beyond 1, which part of the "
+        "largest.",
         lower_bound=0.0,
         flag_values=values,
     )
@@ -175,9 +176,11 @@ def convert(request: Request) -> pathlib.Path:
     say("Running both networks")
     proof = prove(model, state_dict, architecture, size)
     print_rows(proof_rows(model, proof))
-    if not proof.logits <= request.tolerance:
+    # Floats are relative: logits of 1000 cannot agree to 1e-4.
+    allowed = request.tolerance * max(1.0, proof.largest_logit)
+    if not proof.logits <= allowed:
         raise app.UsageError(
-            f"The logits must differ by at most {request.tolerance:g}; nothing "
+            f"The logits must differ by at most {allowed:g}; nothing "
             f"was written. Received: a difference of {proof.logits:g}, logits "
             f"of up to {proof.largest_logit:g}"
         )

@@ -3,8 +3,8 @@
     python -m irevnet_tf.apps.publish --run_dir=runs/digits \
         --recipe=recipes/digits.flags --hardware="2 cores of an AMD EPYC"
 
-in a checkout copies the run's last weights and its curves, measures them on
-the test data in both modes, and writes their entry in registry.json. The run
+in a checkout copies the run's last weights, measures them on the test data in
+both modes, draws its curves, and writes the entry in registry.json. The run
 must be finished and must be the recipe's, so that the recorded command repeats
 it.
 """
@@ -30,6 +30,8 @@ from irevnet_tf.atomic import replacing
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import evaluate
+from irevnet_tf.pictures import curves_figure
+from irevnet_tf.pictures import write_picture
 from irevnet_tf.pretrained.record import WeightsRecord
 from irevnet_tf.pretrained.registry import REGISTRY_FILE
 from irevnet_tf.pretrained.registry import file_sha256
@@ -131,8 +133,8 @@ def make_record(trained: TrainedRun) -> WeightsRecord:
 
 def draw(trained: TrainedRun, stem: str) -> None:
     """Draw the curves and some reconstructions for the model card."""
-    with replacing(FOLDER / f"{stem}_curves.png") as temporary:
-        shutil.copyfile(trained.directory.curves_path, temporary)
+    curves = curves_figure(trained.directory.read_metrics())
+    write_picture(curves, FOLDER / f"{stem}_curves.png")
     draw_inversions(trained, FOLDER / f"{stem}_inversion.png", PICTURED)
 
 

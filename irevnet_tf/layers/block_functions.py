@@ -117,6 +117,25 @@ class BlockFunctions:
         return output, changed
 
 
+class FunctionCache:
+    """The traced functions of a sequence, one set per kind of block.
+
+    A plain object, so that Keras and SavedModel do not track the functions as
+    parts of the layer.
+    """
+
+    def __init__(self):
+        self._of_kind = {}
+
+    def for_block(self, block):
+        if is_synchronized(block):
+            return BlockFunctions(block, traced=False)
+        kind = kind_of(block)
+        if kind not in self._of_kind:
+            self._of_kind[kind] = BlockFunctions(block)
+        return self._of_kind[kind]
+
+
 def _traced(method):
     """Return `method` as a traced function that stays a call in the graph.
 

@@ -3,9 +3,7 @@
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.block_functions import BlockFunctions
-from irevnet_tf.layers.block_functions import is_synchronized
-from irevnet_tf.layers.block_functions import kind_of
+from irevnet_tf.layers.block_functions import FunctionCache
 from irevnet_tf.layers.coupling import AdditiveCoupling
 from irevnet_tf.layers.fixed_point import RangeCheck
 from irevnet_tf.layers.stream import StreamLayer
@@ -73,7 +71,7 @@ class ReversibleSequence(StreamLayer):
         # call; exact inverses need the same kernels in both.
         self.supports_jit = self.fraction_bits is None
         self.memory_saving = memory_saving
-        self._functions = _FunctionCache()
+        self._functions = FunctionCache()
 
     def build(self, input_shape):
         check_pair(input_shape, self)
@@ -235,25 +233,6 @@ class ReversibleSequence(StreamLayer):
             for block in config["blocks"]
         ]
         return cls(**{**config, "blocks": blocks})
-
-
-class _FunctionCache:
-    """The traced functions of a sequence, one set per kind of block.
-
-    A plain object, so that Keras and SavedModel do not track the functions as
-    parts of the layer.
-    """
-
-    def __init__(self):
-        self._of_kind = {}
-
-    def for_block(self, block):
-        if is_synchronized(block):
-            return BlockFunctions(block, traced=False)
-        kind = kind_of(block)
-        if kind not in self._of_kind:
-            self._of_kind[kind] = BlockFunctions(block)
-        return self._of_kind[kind]
 
 
 def _common_fraction_bits(blocks):
