@@ -46,9 +46,9 @@ setup(
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
-        # Only to convert PyTorch checkpoints. 2.6 is the first version that
-        # lets numbers of NumPy through its safe loading.
-        "convert": ["torch>=2.6", "pytorchcv>=0.0.74"],
+        # Only to convert PyTorch checkpoints. Before 2.10, its safe loading
+        # was not (CVE-2026-24747).
+        "convert": ["torch>=2.10", "pytorchcv>=0.0.74"],
         "test": ["build", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.9"],
     },
     entry_points={

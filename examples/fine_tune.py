@@ -19,6 +19,8 @@ from absl import app
 from absl import flags
 
 import irevnet_tf
+from irevnet_tf.atomic import replacing
+from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.data import load_dataset
 
 NAMES = ("fashion_mnist", "digits")
@@ -140,6 +142,8 @@ def inversion_error(model, images):
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    if OUTPUT.value:
+        require_replaceable(OUTPUT.value)  # Before the work, not after it.
     keras.utils.set_random_seed(0)
     dataset = load_dataset(TARGET.value, data_dir=DATA_DIR.value)
     train = load_part(dataset, "train", TRAIN_EXAMPLES.value)
@@ -163,10 +167,12 @@ def main(argv):
     )
     for name, value in rows:
         print(f"{name:26}{value:>8}")
-    if OUTPUT.value and OUTPUT.value.endswith(".keras"):
-        model.save(OUTPUT.value)
-    elif OUTPUT.value:
-        model.save_weights(OUTPUT.value)
+    if OUTPUT.value:
+        save = model.save
+        if OUTPUT.value.endswith(".weights.h5"):
+            save = model.save_weights
+        with replacing(OUTPUT.value) as temporary:
+            save(temporary)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_some_norms_without_weights_are_damage():
     state = configured_state_dict("plain norms")
     model = infer_architecture(state).build()
     state["stack.1.bottleneck_block.0.weight"] = np.ones(24, "float32")
-    with pytest.raises(ValueError, match="22 missing|21 missing"):
+    with pytest.raises(ValueError, match=r"\d\d missing"):
         irevnet_tf.convert_state_dict(state, model)
     state = configured_state_dict("plain norms")
     for name in ("bn1.weight", "bn1.bias"):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import irevnet_tf
+from irevnet_tf import layers
 
 FAMILIES = [*cases.FAMILIES]
 MODES = pytest.mark.parametrize("lossless", [False, True])
@@ -80,7 +81,8 @@ def test_all_stages_if_no_point_is_named():
 
 def test_points_by_number_and_in_any_order():
     model = cases.build("bijective")
-    found = irevnet_tf.features(model, [2, "stage1_block1", "stem", 1])
+    points = [np.int64(2), "stage1_block1", "stem", 1]
+    found = irevnet_tf.features(model, points)
     assert list(found.output) == ["stage2", "stage1_block1", "stem", "stage1"]
 
 
@@ -121,9 +123,9 @@ def test_training_on_the_way_is_training(lossless):
             for name, x in extractor.output.items()
         ]
         trainer = keras.Model(extractor.input, outputs)
-        layers = [x for x in trainer.layers if x.name.startswith("head_")]
-        heads = heads or [layer.get_weights() for layer in layers]
-        for layer, values in zip(layers, heads, strict=True):
+        dense = [x for x in trainer.layers if x.name.startswith("head_")]
+        heads = heads or [layer.get_weights() for layer in dense]
+        for layer, values in zip(dense, heads, strict=True):
             layer.set_weights(values)
         trainer.compile("sgd", [cases.LOSS] * 2)
         trainer.fit(images, [labels] * 2, batch_size=8, verbose=0)
@@ -132,6 +134,56 @@ def test_training_on_the_way_is_training(lossless):
     error = cases.relative_error(weights[0], weights[1])
     # The order in which a head's gradient joins the stream's is not fixed.
     assert error < 1e-4
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ["stage1_block1", "stage1", "stage2"],
+        ["stage1_block2", "stage2_block2", "stem"],
+        ["stem", "stage1_block3", "stage2_block1"],
+        ["stem"],
+    ],
+    ids=str,
+)
+def test_models_with_points_are_followed_to_their_end(points):
+    model = cases.build("injective")
+    images = cases.digits(2)[0]
+    extractor = irevnet_tf.features(model, points)
+    heads = [
+        keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))
+        for x in extractor.output.values()
+    ]
+    extended = keras.Model(extractor.input, heads)
+    last = max(points, key=all_points("injective").index)
+    expected = irevnet_tf.encoder(model, last)(images)
+    for built in (extractor, extended):
+        z = irevnet_tf.encoder(built)(images)
+        # Psi alone is an end only where nothing else follows it.
+        np.testing.assert_allclose(z, expected, atol=1e-6)
+        restored = irevnet_tf.invert(built)(z)
+        assert cases.relative_error(restored, images) < 1e-6
+
+
+def test_networks_of_ones_own_have_points():
+    def sequence(name):
+        couplings = [
+            layers.AdditiveCoupling(keras.layers.Conv2D(2, 1, name=name))
+            for _ in range(2)
+        ]
+        return layers.ReversibleSequence(couplings, name=name)
+
+    image = keras.Input((8, 8, 4))
+    streams = layers.ChannelSplit(name="split")(image)
+    streams = sequence("second")(sequence("first")(streams))
+    model = keras.Model(image, layers.ChannelMerge(name="merge")(streams))
+    assert list(irevnet_tf.features(model).output) == ["second"]
+    x = tf.random.stateless_normal((2, 8, 8, 4), (1, 2))
+    points = ["first_block1", "first_block2", "second_block1", "second"]
+    found = irevnet_tf.features(model, points)(x)
+    for point in points:
+        restored = irevnet_tf.invert(model, point)(found[point])
+        np.testing.assert_allclose(restored, x, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +196,22 @@ def test_training_on_the_way_is_training(lossless):
         (["stage1_block3"], "one of .'stem'.*'stage1_block3'"),
         ([0], "number of a stage, from 1.*0"),
         ([None], "Received: None"),
+        ([["stage1"]], "Received: .'stage1'."),
+        ([True], "Received: True"),
+        (1, "non-empty list.*points=1"),
     ],
 )
 def test_points_that_are_none(points, message):
     model = cases.build("bijective")
     with pytest.raises(ValueError, match=message):
         irevnet_tf.features(model, points)
+
+
+def test_encoder_without_blocks_has_no_stages():
+    stem = irevnet_tf.encoder(cases.build("bijective"), "stem")
+    with pytest.raises(ValueError, match="one of .'stem'.. Received: 'stage1'"):
+        irevnet_tf.encoder(stem, 1)
+    assert list(irevnet_tf.features(stem).output) == ["stem"]
 
 
 def test_model_that_is_no_irevnet():

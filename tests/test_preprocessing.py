@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf.data import load_dataset
-from irevnet_tf.normalization import PREPROCESSING
+from irevnet_tf.pixel_normalization import PREPROCESSING
 
 MODES = list(PREPROCESSING)
 
@@ -83,6 +83,10 @@ def test_digits_are_scaled_as_their_data_set():
 def test_refused_input(function):
     with pytest.raises(ValueError, match="`mode` must be one of 'unit'.*caffe"):
         function(np.zeros((1, 2, 2, 3)), "caffe")
+    with pytest.raises(ValueError, match="`mode` must be one of 'unit'"):
+        function(np.zeros((1, 2, 2, 3)), ["imagenet"])
+    with pytest.raises(ValueError, match="real numbers. Received: x.dtype=<U"):
+        function("picture.png", "unit")
     with pytest.raises(ValueError, match=r"3 channels.*\(1, 2, 2, 1\)"):
         function(np.zeros((1, 2, 2, 1)), "imagenet")
     with pytest.raises(ValueError, match=r"3 channels.*\(1, 3, 2, 2\)"):
@@ -124,6 +128,14 @@ def test_imagenet_classes_are_in_the_order_of_tfds():
     assert all(row[0][1].strip() for row in decoded)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool", "float16"])
+def test_predictions_of_any_type(dtype):
+    preds = np.zeros((1, 10), dtype)
+    preds[0, 9] = 100
+    (decoded,) = irevnet_tf.decode_predictions(preds, top=1, mode="digits")
+    assert decoded == [("9", "9", float(preds[0, 9]))]
+
+
 def test_top_is_at_most_all():
     (decoded,) = irevnet_tf.decode_predictions(
         np.eye(10)[:1], top=50, mode="digits"
@@ -140,6 +152,8 @@ def test_top_is_at_most_all():
             {"preds": np.eye(10), "mode": "mnist"},
             "`mode` must be one of",
         ),
+        ({"preds": np.eye(10), "mode": ["digits"]}, "`mode` must be one of"),
+        ({"preds": np.full((1, 1000), np.nan)}, "Received: 1000 values"),
         ({"preds": np.eye(1000), "top": 0}, "`top` must be a positive.*top=0"),
     ],
 )

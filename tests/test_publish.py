@@ -48,7 +48,7 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
-def call(run_dir, recipe):
+def call(run_dir, recipe, *arguments):
     with flagsaver.flagsaver():
         rest = flags.FLAGS(
             [
@@ -56,6 +56,7 @@ def call(run_dir, recipe):
                 f"--run_dir={run_dir}",
                 f"--recipe={recipe}",
                 "--hardware=an abacus",
+                *arguments,
             ]
         )
         publish.main(rest)
@@ -100,6 +101,40 @@ def test_run_of_another_recipe_is_refused(finished_run, folder):
     with pytest.raises(app.UsageError, match="must be a run of .*seed=3"):
         call(finished_run, recipe)
     assert [p.name for p in folder.iterdir()] == [registry.REGISTRY_FILE]
+
+
+def test_flags_beside_the_recipe_do_not_count(finished_run, folder):
+    recipe = folder.parent / "other.flags"
+    recipe.write_text(RECIPE.replace("--seed=3", ""))
+    with pytest.raises(app.UsageError, match="must be a run of .*seed=3"):
+        call(finished_run, recipe, "--seed=3")
+
+
+@pytest.mark.parametrize("content", [None, "--sede=3"])
+def test_recipe_that_is_none(finished_run, folder, content):
+    recipe = folder.parent / "other.flags"
+    if content is not None:
+        recipe.write_text(content)
+    with pytest.raises(app.UsageError, match="--recipe must be a flag file"):
+        call(finished_run, recipe)
+
+
+def test_data_without_a_mode_are_refused(finished_run, folder, monkeypatch):
+    monkeypatch.delitem(publish.PREPROCESSING, "digits")
+    with pytest.raises(app.UsageError, match="`preprocess_input` has.*digits"):
+        call(finished_run, folder.parent / "tiny.flags")
+
+
+def test_failure_leaves_the_old_weights(finished_run, folder, monkeypatch):
+    def fail(trained, path, count):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(publish, "draw_inversions", fail)
+    before = (folder / registry.REGISTRY_FILE).read_bytes()
+    with pytest.raises(OSError, match="disk full"):
+        call(finished_run, folder.parent / "tiny.flags")
+    assert (folder / registry.REGISTRY_FILE).read_bytes() == before
+    assert not list(folder.glob("*.weights.h5"))
 
 
 def test_unfinished_run_is_refused(finished_run, folder, tmp_path):

@@ -4,22 +4,25 @@
     irevnet-convert --pytorchcv
 
 The network is recognised by the shapes in the checkpoint. Both networks, in
-PyTorch and here, then run on the same random images. If their logits differ
-by more than --tolerance, nothing is written.
+PyTorch and here, then run on the same random images. If their logits or
+features differ by more than --tolerance, nothing is written.
 
 It needs PyTorch: pip install "irevnet_tf[convert]".
 """
 
 import contextlib
 import dataclasses
-import hashlib
+import math
 import pathlib
 
-import keras
 import numpy as np
 from absl import app
 from absl import flags
 
+from irevnet_tf.apps.conversion_flags import WEIGHTS_NAME
+from irevnet_tf.apps.conversion_flags import Request
+from irevnet_tf.apps.conversion_flags import define_flags
+from irevnet_tf.apps.conversion_flags import published_models
 from irevnet_tf.apps.conversion_report import constructor_call
 from irevnet_tf.apps.conversion_report import description
 from irevnet_tf.apps.conversion_report import print_rows
@@ -30,8 +33,6 @@ from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
-from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pretrained.architecture import INITIAL_DOWNSAMPLINGS
 from irevnet_tf.pretrained.architecture import infer_architecture
 from irevnet_tf.pretrained.checkpoint import import_torch
 from irevnet_tf.pretrained.checkpoint import read_checkpoint
@@ -43,99 +44,14 @@ from irevnet_tf.pretrained.pytorchcv import fetch_checkpoint
 from irevnet_tf.pretrained.record import WeightsRecord
 from irevnet_tf.pretrained.registry import SUFFIX
 from irevnet_tf.pretrained.registry import converted_file
+from irevnet_tf.pretrained.registry import converted_record_file
 from irevnet_tf.pretrained.registry import file_sha256
 from irevnet_tf.pretrained.registry import weights_records
 from irevnet_tf.pretrained.registry import write_converted_record
 
-# What is converted has this name where it is of the published architecture.
-WEIGHTS_NAME = "imagenet"
 # Top-1 accuracy on ImageNet, as pytorchcv 0.0.74 states it of this file. They
 # are not the authors' weights, but that project's own.
 PYTORCHCV_ACCURACY = {"irevnet301-0752-d378865f.pth": 0.7569}
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """The flags, by their names."""
-
-    checkpoint: str | None
-    pytorchcv: bool
-    output: str | None
-    model: str | None
-    image_channels: int
-    initial_downsampling: int | None
-    image_size: int | None
-    tolerance: float
-
-    @classmethod
-    def from_flags(cls, values: flags.FlagValues) -> "Request":
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: values[name].value for name in names})
-
-
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Define the flags.
-
-    Not on import: other applications have flags of the same names.
-    """
-    flags.DEFINE_string(
-        "checkpoint",
-        None,
-        "The .pth.tar or .pth file: a checkpoint of the authors' code, or a "
-        "state dict of theirs or of pytorchcv's network.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "pytorchcv",
-        False,
-        "Instead of --checkpoint: fetch irevnet301 through pytorchcv's model "
-        "store, which needs a network.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "output",
-        None,
-        f"The {SUFFIX} file to write. For {_published()} with its classes: "
-        "where the constructor looks for it, if not given.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "model",
-        None,
-        sorted(VARIANTS),
-        "Which network it must be; any if not given.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "image_channels",
-        3,
-        "Channels of the images that the network takes.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "initial_downsampling",
-        None,
-        list(map(str, INITIAL_DOWNSAMPLINGS)),
-        "The psi at the entrance, 1 for none. Only needed where the first "
-        "stage has stride 1, and it is not the usual one.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "image_size",
-        None,
-        "Height and width of the images to compare the networks on.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "tolerance",
-        1e-4,
-        "By how much logits may differ; of those beyond 1, which part of the "
-        "largest.",
-        lower_bound=0.0,
-        flag_values=values,
-    )
 
 
 def convert(request: Request) -> pathlib.Path:
@@ -176,26 +92,18 @@ def convert(request: Request) -> pathlib.Path:
     say("Running both networks")
     proof = prove(model, state_dict, architecture, size)
     print_rows(proof_rows(model, proof))
-    # Floats are relative: logits of 1000 cannot agree to 1e-4.
-    allowed = request.tolerance * max(1.0, proof.largest_logit)
-    if not proof.logits <= allowed:
-        raise app.UsageError(
-            f"The logits must differ by at most {allowed:g}; nothing "
-            f"was written. Received: a difference of {proof.logits:g}, logits "
-            f"of up to {proof.largest_logit:g}"
-        )
+    _check_proof(proof, request.tolerance)
     with _usage_errors():
-        _write(model, arrays, output)
-        if record:
-            origin = _origin(request, checkpoint)
-            write_converted_record(output, record, **origin)
+        digest = _write(
+            model, arrays, output, record, _origin(request, checkpoint)
+        )
     call = constructor_call(architecture, str(output), size)
     if record and output == converted_file(record):
         call = f'irevnet_tf.{record.model}(weights="{record.name}")'
     print_rows(
         {
             "written to": output,
-            "SHA-256": file_sha256(output),
+            "SHA-256": digest,
             "to use it": call,
         }
     )
@@ -220,6 +128,10 @@ def _check_output(path):
             f"--output must be a file that ends in {SUFFIX}. "
             f"Received: --output={path}"
         )
+    _check_writable(path)
+
+
+def _check_writable(path):
     try:
         require_replaceable(path)
     except OSError as error:
@@ -245,11 +157,12 @@ def _output(request, record):
     if record is None:
         raise app.UsageError(
             "--output is needed for a network that has no place of its own; "
-            f"only {_published()} with its classes has one. "
+            f"only {published_models()} with its classes has one. "
             "Received: --output=None"
         )
     path = converted_file(record)
-    _check_output(path)
+    for written in (path, converted_record_file(record)):
+        _check_writable(written)
     return path
 
 
@@ -265,35 +178,55 @@ def _record(architecture) -> WeightsRecord | None:
     return None
 
 
-def _published():
-    return " or ".join(
-        record.model
-        for record in weights_records()
-        if record.name == WEIGHTS_NAME
-    )
+def _check_proof(proof, tolerance):
+    """Refuse a converted network that answers otherwise than its original."""
+    for name, difference, largest in (
+        ("logits", proof.logits, proof.largest_logit),
+        ("features", proof.features, proof.largest_feature),
+    ):
+        # Floats are relative: values of 1000 cannot agree to 1e-4.
+        allowed = tolerance * max(1.0, largest)
+        if not (math.isfinite(largest) and difference <= allowed):
+            raise app.UsageError(
+                f"The {name} must be finite and differ by at most "
+                f"{allowed:g}; nothing was written. Received: a difference of "
+                f"{difference:g}, {name} of up to {largest:g}"
+            )
 
 
-def _write(model: keras.Model, arrays: list[np.ndarray], path: pathlib.Path):
-    """Write the weights, and read them again before they get their name."""
+def _write(model, arrays, path, record, origin):
+    """Write the weights and read them again; only then they get their name.
+
+    Returns:
+        The file's SHA-256.
+    """
     with replacing(path) as temporary:
         model.save_weights(temporary)
+        model.set_weights([np.zeros_like(array) for array in arrays])
         load_weights_file(model, temporary)
         for array, read in zip(arrays, model.get_weights(), strict=True):
             if not np.array_equal(array, read):
                 raise OSError(f"{path} does not hold what was written to it.")
+        digest = file_sha256(temporary)
+        if record and path == converted_file(record):
+            write_converted_record(
+                dataclasses.replace(record, sha256=digest, **origin)
+            )
+    return digest
 
 
 def _origin(request, checkpoint):
     """Return what the record of the converted file says of its origin."""
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     source, flag = "a checkpoint", f"--checkpoint={checkpoint.name}"
-    accuracy = None
+    licence, accuracy = "that of the checkpoint", None
     if request.pytorchcv:
-        source, flag = "pytorchcv's model store", "--pytorchcv"
+        source, flag, licence = "pytorchcv's model store", "--pytorchcv", "MIT"
         accuracy = PYTORCHCV_ACCURACY.get(checkpoint.name)
+    digest = file_sha256(checkpoint)
     return {
         "description": f"Converted from {source}.",
         "source": f"{source}: {checkpoint.name}, SHA-256 {digest}",
+        "licence": licence,
         "command": f"irevnet-convert {flag}",
         "accuracy": accuracy,
         "accuracy_by": accuracy and "pytorchcv",

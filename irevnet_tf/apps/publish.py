@@ -30,8 +30,11 @@ from irevnet_tf.atomic import replacing
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import evaluate
+from irevnet_tf.models.predictions import class_names
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
+from irevnet_tf.pixel_normalization import PREPROCESSING
+from irevnet_tf.pretrained.files import SUFFIX
 from irevnet_tf.pretrained.record import WeightsRecord
 from irevnet_tf.pretrained.registry import REGISTRY_FILE
 from irevnet_tf.pretrained.registry import file_sha256
@@ -55,20 +58,53 @@ PICTURED = 10
 PACKAGES = ("keras", "numpy", "tensorflow")
 
 
+def read_recipe(path: str) -> RunConfig:
+    """Return the configuration that irevnet-train makes of a flag file.
+
+    Raises:
+        app.UsageError: if there is no such file, or if it is no recipe.
+    """
+    for field in dataclasses.fields(RunConfig):
+        flags.FLAGS[field.name].unparse()  # The recipe is all that counts.
+    try:
+        flags.FLAGS(["publish", f"--flagfile={path}"])
+        return config_from_flags()
+    except flags.Error as error:
+        raise app.UsageError(
+            f"--recipe must be a flag file of irevnet-train, but: {error}. "
+            f"Received: --recipe={path}"
+        ) from error
+
+
 def require_publishable(trained: TrainedRun, recipe: RunConfig) -> None:
-    """Raise app.UsageError unless the run is all of the recipe."""
-    config = trained.directory.config
+    """Raise app.UsageError unless the run is all of the recipe.
+
+    And unless users can scale their images and name the classes as the run
+    did.
+    """
+    config, dataset = trained.directory.config, trained.dataset
     if config != recipe:
         raise app.UsageError(
             f"--run_dir must be a run of {RECIPE.value}. "
             f"Received: {config} instead of {recipe}"
         )
-    epochs = run_length(config, trained.dataset).epochs
+    epochs = run_length(config, dataset).epochs
     finished = len(trained.directory.read_metrics())
     if finished < epochs:
         raise app.UsageError(
             f"--run_dir must be a finished run of {epochs} epochs. "
             f"Received: {finished} epochs"
+        )
+    if dataset.normalization != PREPROCESSING.get(config.dataset):
+        raise app.UsageError(
+            "--run_dir must be a run on a data set that `preprocess_input` "
+            f"has, scaled as there. Received: {config.dataset}, scaled by "
+            f"{dataset.normalization}"
+        )
+    if list(dataset.class_names) != class_names(config.dataset):
+        raise app.UsageError(
+            "--run_dir must be a run on a data set that `decode_predictions` "
+            f"has, with these classes. Received: {dataset.class_names}"
         )
 
 
@@ -85,8 +121,10 @@ def measure(trained: TrainedRun, *, lossless: bool) -> Evaluation:
 
 def training_hours(trained: TrainedRun) -> float:
     """Return how long the training steps took, without evaluations."""
+    config = trained.directory.config
+    steps = run_length(config, trained.dataset).steps_per_epoch
     seconds = sum(
-        trained.dataset.train.count / row["images_per_second"]
+        steps * config.batch_size / row["images_per_second"]
         for row in trained.directory.read_metrics()
     )
     return round(seconds / 3600, 2)
@@ -96,18 +134,14 @@ def make_record(trained: TrainedRun) -> WeightsRecord:
     """Measure the run and describe it."""
     config = trained.directory.config
     results = {mode: measure(trained, lossless=mode) for mode in (True, False)}
-    stem = f"{config.model.lower()}_{config.dataset}"
-    path = FOLDER / f"{stem}.weights.h5"
-    with replacing(path) as temporary:
-        shutil.copyfile(trained.directory.trained_weights(), temporary)
     recipe = pathlib.Path(RECIPE.value)
     own = results[config.lossless]
     return WeightsRecord(
         model=config.model,
         name=config.dataset,
         description=f"{config.model} trained on {config.dataset}.",
-        file=path.name,
-        sha256=file_sha256(path),
+        file=f"{config.model.lower()}_{config.dataset}{SUFFIX}",
+        sha256=file_sha256(trained.directory.trained_weights()),
         source="trained by this package",
         licence="Apache-2.0",
         dataset=config.dataset,
@@ -138,8 +172,8 @@ def draw(trained: TrainedRun, stem: str) -> None:
     draw_inversions(trained, FOLDER / f"{stem}_inversion.png", PICTURED)
 
 
-def write_registry(record: WeightsRecord) -> None:
-    """Put the record in the place of that of the same weights."""
+def install(trained: TrainedRun, record: WeightsRecord) -> None:
+    """Copy the weights, and put the record in the place of the old one."""
     path = FOLDER / REGISTRY_FILE
     records = json.loads(path.read_text(encoding="utf-8"))
     key = (record.model, record.name)
@@ -147,19 +181,23 @@ def write_registry(record: WeightsRecord) -> None:
     records = sorted(
         [*kept, record.to_dict()], key=lambda r: (r["model"], r["name"])
     )
-    with replacing(path) as temporary:
-        text = json.dumps(records, indent=2) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+    text = json.dumps(records, indent=2) + "\n"
+    with (
+        replacing(path) as registry,
+        replacing(FOLDER / record.file) as weights,
+    ):
+        registry.write_text(text, encoding="utf-8")
+        shutil.copyfile(trained.directory.trained_weights(), weights)
 
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
+    recipe = read_recipe(RECIPE.value)
     trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)
-    flags.FLAGS(["publish", f"--flagfile={RECIPE.value}"], known_only=True)
-    require_publishable(trained, config_from_flags())
+    require_publishable(trained, recipe)
     record = make_record(trained)
-    draw(trained, record.file.removesuffix(".weights.h5"))
-    write_registry(record)
+    draw(trained, record.file.removesuffix(SUFFIX))
+    install(trained, record)
     print(json.dumps(record.to_dict(), indent=2))
 
 

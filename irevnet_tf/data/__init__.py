@@ -6,8 +6,8 @@ from irevnet_tf.data.pipeline import evaluation_batches
 from irevnet_tf.data.pipeline import steps_per_epoch
 from irevnet_tf.data.pipeline import training_batches
 from irevnet_tf.data.registry import load_dataset
-from irevnet_tf.normalization import NORMALIZATIONS
-from irevnet_tf.normalization import Normalization
+from irevnet_tf.pixel_normalization import NORMALIZATIONS
+from irevnet_tf.pixel_normalization import Normalization
 
 __all__ = [
     "NORMALIZATIONS",

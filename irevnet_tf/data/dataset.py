@@ -9,7 +9,7 @@ from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.data.examples import ArrayExamples
 from irevnet_tf.data.examples import FileExamples
 from irevnet_tf.data.stream import StreamExamples
-from irevnet_tf.normalization import Normalization
+from irevnet_tf.pixel_normalization import Normalization
 
 Examples = ArrayExamples | FileExamples | StreamExamples
 

@@ -98,10 +98,19 @@ def check_image_shape(input_shape):
         not isinstance(input_shape, tuple | list)
         or len(input_shape) != 3
         or input_shape[-1] is None
+        or not all(side is None or side >= 1 for side in input_shape)
     ):
         raise ValueError(
-            "`input_shape` must be (height, width, channels) with a known "
-            f"number of channels. Received: input_shape={input_shape}"
+            "`input_shape` must be (height, width, channels), positive, with "
+            f"a known number of channels. Received: input_shape={input_shape}"
+        )
+
+
+def check_input_tensor(input_tensor):
+    if not keras.utils.is_keras_tensor(input_tensor):
+        raise ValueError(
+            "`input_tensor` must be a Keras tensor, such as keras.Input "
+            f"returns. Received: input_tensor of type {type(input_tensor)}"
         )
 
 

@@ -1,5 +1,8 @@
 """The chain of invertible layers in a model, and the points along it."""
 
+import numbers
+import operator
+
 import keras
 
 from irevnet_tf.layers import ChannelMerge
@@ -57,16 +60,21 @@ def point_name(body, point) -> str:
     Raises:
         ValueError: if there is no such point.
     """
-    is_number = isinstance(point, int) and not isinstance(point, bool)
-    name = f"stage{point}" if is_number else point
+    is_number = isinstance(point, numbers.Integral)
+    if is_number and not isinstance(point, bool):
+        point = f"stage{point}"
     layers, blocks = layer_points(body), block_points(body)
-    if name not in layers and name not in blocks:
-        raise ValueError(
-            "The point in the model must be the number of a stage, from 1, or "
-            f"one of {list(layers)}, or a block from {next(iter(blocks))!r} "
-            f"to {next(reversed(blocks))!r}. Received: {point!r}"
+    if isinstance(point, str) and (point in layers or point in blocks):
+        return point
+    expected = f"the number of a stage, from 1, or one of {list(layers)}"
+    if blocks:
+        expected += (
+            f", or a block from {next(iter(blocks))!r} to "
+            f"{next(reversed(blocks))!r}"
         )
-    return name
+    raise ValueError(
+        f"The point in the model must be {expected}. Received: {point!r}"
+    )
 
 
 def layer_points(body) -> dict[str, int]:
@@ -80,19 +88,18 @@ def layer_points(body) -> dict[str, int]:
         if not keras.utils.is_keras_tensor(layer.output):
             continue
         points[layer.name] = index
-        before = body[index - 1]
-        if isinstance(before, ReversibleSequence):
-            points[before.name] = index
+        if index and isinstance(body[index - 1], ReversibleSequence):
+            points[body[index - 1].name] = index
     return points
 
 
 def block_points(body) -> dict[str, tuple[int, int]]:
     """Return {name: (index of the sequence in `body`, number of blocks)}."""
     return {
-        f"{layer.name}_{block.name}": (index, count)
+        f"{layer.name}_block{count}": (index, count)
         for index, layer in enumerate(body)
         if isinstance(layer, ReversibleSequence)
-        for count, block in enumerate(layer.blocks, start=1)
+        for count in range(1, len(layer.blocks) + 1)
     }
 
 
@@ -134,14 +141,21 @@ def _find_chain(model):
 
 def _invertible_chain(model):
     """Return the model's first stream layers that end in one tensor."""
-    chain = []
-    for layer in model.layers:
-        if not isinstance(layer, StreamLayer) or isinstance(layer, Inverse):
-            continue
-        if chain and not _follows(layer, chain[-1]):
+    rest = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, StreamLayer) and not isinstance(layer, Inverse)
+    ]
+    chain = rest[:1]
+    while chain:
+        following = [layer for layer in rest if _follows(layer, chain[-1])]
+        # Where the streams go on, a merge is a look at them from aside.
+        following.sort(key=lambda layer: isinstance(layer, ChannelMerge))
+        if not following:
             break
-        chain.append(layer)
-    if chain and chain[-1].output is model.output:
+        chain.append(following[0])
+    outputs = keras.tree.flatten(model.output)
+    if chain and any(chain[-1].output is output for output in outputs):
         return chain  # Such as the encoder that ends behind psi.
     while chain and not isinstance(chain[-1], ChannelMerge):
         chain.pop()
@@ -151,4 +165,6 @@ def _invertible_chain(model):
 def _follows(layer, previous):
     inputs = keras.tree.flatten(layer.input)
     outputs = keras.tree.flatten(previous.output)
-    return all(x is y for x, y in zip(inputs, outputs, strict=False))
+    return len(inputs) == len(outputs) and all(
+        map(operator.is_, inputs, outputs)
+    )

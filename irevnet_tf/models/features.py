@@ -35,17 +35,46 @@ def features(model, points=None) -> keras.Model:
         in the order of `points`, to representations
         `(batch, height / d, width / d, channels')`: what
         `irevnet_tf.encoder(model, name)` returns, the two streams behind the
-        block or the stage one after the other. With `memory_saving`, training
-        keeps these and no others.
+        block or the stage one after the other.
 
     Raises:
         ValueError: if `model` is no i-RevNet or has no such point, or if
             `points` is empty or names one twice.
     """
     model, body = invertible_part(model)
+    names = _names(body, points)
+    blocks, layers = block_points(body), layer_points(body)
+    found = {}
+    x, is_own_graph = body[0].input, True
+    for index, layer in enumerate(body):
+        cuts = {
+            count: name
+            for name, (place, count) in blocks.items()
+            if place == index and name in names
+        }
+        if cuts:
+            x, is_own_graph = _run_in_parts(layer, x, cuts, found), False
+        elif is_own_graph:
+            x = layer.output
+        else:
+            x = _copy(layer)(x)
+        for name, place in layers.items():
+            if place == index and name in names:
+                found[name] = x
+    return keras.Model(
+        model.input,
+        {name: found[name] for name in names},
+        name=f"{model.name}_features",
+    )
+
+
+def _names(body, points):
+    """Return the names of the points that the user asked for."""
     if points is None:
-        points = [x.name for x in body if isinstance(x, ReversibleSequence)]
-    if isinstance(points, str) or not points:
+        layers = layer_points(body)
+        stages = [x.name for x in body if isinstance(x, ReversibleSequence)]
+        return [name for name in stages if name in layers] or [body[-1].name]
+    if not isinstance(points, list | tuple) or not points:
         raise ValueError(
             "`points` must be a non-empty list of points in the model. "
             f"Received: points={points!r}"
@@ -56,26 +85,18 @@ def features(model, points=None) -> keras.Model:
             "`points` must be different points in the model. "
             f"Received: points={points!r}"
         )
-    found = {}
-    x = body[0].input
-    for index, layer in enumerate(body):
-        if isinstance(layer, ReversibleSequence):
-            cuts = {
-                count: name
-                for name, (place, count) in block_points(body).items()
-                if place == index and name in names
-            }
-            x = _run_in_parts(layer, x, cuts, found)
-        else:
-            x = layer(x)
-        for name, place in layer_points(body).items():
-            if place == index and name in names:
-                found[name] = x
-    return keras.Model(
-        model.input,
-        {name: found[name] for name in names},
-        name=f"{model.name}_features",
-    )
+    return names
+
+
+def _copy(layer):
+    """Return a layer that shares its weights and belongs to no graph.
+
+    A layer that is used twice has two inputs and outputs, of which Keras tells
+    the first: the chain of layers in the new model could not be followed.
+    """
+    if isinstance(layer, ReversibleSequence):
+        return layer.part(None, None, name=layer.name)
+    return type(layer).from_config(layer.get_config())
 
 
 def _run_in_parts(sequence, streams, cuts, found):
@@ -92,8 +113,6 @@ def _run_in_parts(sequence, streams, cuts, found):
         streams = sequence.part(start, stop, name=name)(streams)
         found[name] = ChannelMerge(name=f"{name}_merge")(streams)
         start = stop
-    if start == 0:
-        return sequence(streams)
     if start < len(sequence.blocks):
         rest = sequence.part(start, None, name=f"{sequence.name}_rest")
         streams = rest(streams)

@@ -19,6 +19,7 @@ from irevnet_tf.layers.residual import default_initializer
 from irevnet_tf.layers.stream import stream_dtype
 from irevnet_tf.models.arguments import check_activation
 from irevnet_tf.models.arguments import check_image_shape
+from irevnet_tf.models.arguments import check_input_tensor
 from irevnet_tf.models.arguments import check_options
 from irevnet_tf.models.arguments import check_stages
 from irevnet_tf.models.arguments import padding_of_stage
@@ -233,11 +234,7 @@ def _image_input(input_shape, input_tensor):
             input_shape = (None, None, 3)
         check_image_shape(input_shape)
         return keras.Input(input_shape, dtype=stream_dtype(), name="image")
-    if not keras.utils.is_keras_tensor(input_tensor):
-        raise ValueError(
-            "`input_tensor` must be a Keras tensor, such as keras.Input "
-            f"returns. Received: input_tensor={input_tensor}"
-        )
+    check_input_tensor(input_tensor)
     if input_shape is not None and tuple(input_shape) != input_tensor.shape[1:]:
         raise ValueError(
             "`input_shape` must be that of `input_tensor` if both are given. "

@@ -27,26 +27,31 @@ def decode_predictions(preds, top=5, mode="imagenet"):
 
     Raises:
         ValueError: if there is no such mode, or if `preds` has another shape
-            than (batch, classes of that set).
+            than (batch, classes of that set) or holds NaN.
 
     Reference:
         ImageNet's classes are in the order of ILSVRC 2012, with the first of
         WordNet's words for each, as in `keras.applications`.
     """
-    classes = _class_names()
-    if mode not in classes:
+    classes = _classes()
+    if not isinstance(mode, str) or mode not in classes:
         raise ValueError(
             f"`mode` must be one of {', '.join(map(repr, classes))}. "
             f"Received: mode={mode!r}"
         )
     names = classes[mode]
-    preds = np.asarray(preds)
+    preds = np.asarray(preds, "float64")
     if preds.ndim != 2 or preds.shape[1] != len(names):
         sizes = ", ".join(f"{key!r} {len(n)}" for key, n in classes.items())
         raise ValueError(
             f"`preds` must have the shape (batch, {len(names)}) in mode "
             f"{mode!r}; the modes' numbers of classes are: {sizes}. "
             f"Received: preds.shape={preds.shape}"
+        )
+    if np.any(np.isnan(preds)):
+        raise ValueError(
+            "`preds` must be numbers. Received: "
+            f"{np.sum(np.isnan(preds))} values that are NaN"
         )
     top = check_positive_int("top", top)
     order = np.argsort(-preds, axis=1, kind="stable")[:, :top]
@@ -56,6 +61,12 @@ def decode_predictions(preds, top=5, mode="imagenet"):
     ]
 
 
-def _class_names():
+def class_names(mode: str) -> list[str] | None:
+    """Return the names of the classes, in order, if there is such a mode."""
+    classes = _classes().get(mode)
+    return classes and [name for _, name in classes]
+
+
+def _classes():
     """Return {mode: list of (id, name)}."""
     return json.loads(_NAMES.read_text(encoding="utf-8"))

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from irevnet_tf.normalization import PREPROCESSING
-from irevnet_tf.normalization import Normalization
+from irevnet_tf.pixel_normalization import PREPROCESSING
+from irevnet_tf.pixel_normalization import Normalization
 
 
 def preprocess_input(x, mode):
@@ -26,8 +26,9 @@ def preprocess_input(x, mode):
         tensor.
 
     Raises:
-        ValueError: if there is no such mode, or if it is for images with
-            another number of channels.
+        ValueError: if there is no such mode, if `x` does not hold real
+            numbers, or has other than 3 channels in one of the modes that
+            treat each of three differently.
     """
     return _mapped(x, mode, Normalization.apply)
 
@@ -53,7 +54,7 @@ def undo_preprocess(x, mode):
 
 def _mapped(x, mode, function):
     """Return what the method of `mode`'s normalization makes of `x`."""
-    if mode not in PREPROCESSING:
+    if not isinstance(mode, str) or mode not in PREPROCESSING:
         raise ValueError(
             f"`mode` must be one of {', '.join(map(repr, PREPROCESSING))}. "
             f"Received: mode={mode!r}"
@@ -62,6 +63,10 @@ def _mapped(x, mode, function):
     is_tensor = keras.utils.is_keras_tensor(x) or keras.ops.is_tensor(x)
     if not is_tensor:
         x = np.asarray(x)
+        if x.dtype.kind not in "buif":
+            raise ValueError(
+                f"`x` must hold real numbers. Received: x.dtype={x.dtype}"
+            )
     shape = tuple(x.shape)
     channels = len(normalization.mean)
     if channels > 1 and (not shape or shape[-1] not in (None, channels)):

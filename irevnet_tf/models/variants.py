@@ -5,13 +5,13 @@ import math
 import keras
 
 from irevnet_tf.models.arguments import check_image_shape
+from irevnet_tf.models.arguments import check_input_tensor
 from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.irevnet import IRevNet
 from irevnet_tf.pretrained.files import check_weights_path
 from irevnet_tf.pretrained.registry import expected_weights
 from irevnet_tf.pretrained.registry import find_record
 from irevnet_tf.pretrained.registry import verified_file
-from irevnet_tf.pretrained.registry import weights_records
 
 # The two ImageNet networks of the paper are 56 and 300; the authors' published
 # code has 3x3 kernels only: 163 for CIFAR and 301 for ImageNet. `input_size`
@@ -81,15 +81,16 @@ DOCSTRING = """Build the {name} architecture, {description}.
 
     Args:
         include_top: whether to end in the classifier. Defaults to `True`.
-        weights: `None` for random initialization (default), {names}or the path
-            of a `.weights.h5` file.
+        weights: `None` for random initialization (default), a name that
+            `irevnet_tf.list_weights()` has for this network, or the path of a
+            `.weights.h5` file.
         input_tensor: optional Keras tensor to take as the image.
         input_shape: optional `(height, width, channels)`. Height and width
             must be divisible by {divisor}, or None. Defaults to
             `({input_size}, {input_size}, 3)` with the classifier and to
             `(None, None, 3)` without; to the training images' size and
             channels with the weights of a name. Those demand these channels,
-            and this size too if there is the classifier.
+            and with the classifier an `input_shape` must be of this size too.
         pooling: without the classifier: `None` returns the invertible
             representation (4D), `"avg"` and `"max"` pooled features (2D).
         classes: number of classes. Defaults to `{classes}`.
@@ -176,11 +177,6 @@ def _constructor(variant):
         name=variant,
         divisor=divisor,
         fraction_bits=DEFAULT_FRACTION_BITS,
-        names="".join(
-            f'`"{record.name}"`, '
-            for record in weights_records()
-            if record.model == variant
-        ),
         **VARIANTS[variant],
     )
     return constructor
@@ -199,6 +195,7 @@ def _pretrained_shape(record, include_top, input_tensor, input_shape, classes):
             f"{record.classes}. Received: classes={classes}"
         )
     if input_tensor is not None:
+        check_input_tensor(input_tensor)
         channels = input_tensor.shape[-1]
     elif input_shape is None:
         height, width, channels = record.input_shape

@@ -2,24 +2,19 @@
 
 import dataclasses
 import math
-import re
-from collections.abc import Mapping
 
 import keras
-import numpy as np
 
 from irevnet_tf.layers.stream import check_positive_int
 from irevnet_tf.models import variants
 from irevnet_tf.models.irevnet import IRevNet
 from irevnet_tf.pretrained.pytorch import authors_entries
+from irevnet_tf.pretrained.residual_shapes import entry_shape
+from irevnet_tf.pretrained.residual_shapes import read_residuals
 
 INITIAL_DOWNSAMPLINGS = (1, 2, 4)
-# Where the authors' Sequential has its three convolutions.
-CONVOLUTIONS = (2, 5, 9)
-CONVOLUTIONS_OF_FIRST_BLOCK = (0, 3, 7)
 USUAL_BOTTLENECK_RATIO = 4
 
-_BLOCK_NAME = re.compile(r"stack\.(\d+)\.bottleneck_block\.\d+\.\w+")
 # The arguments of IRevNet that tell one variant from another.
 _RECOGNISED_BY = ("blocks", "strides", "channels", "kernel_sizes")
 
@@ -119,7 +114,7 @@ def infer_architecture(
             f"Received: initial_downsampling={initial_downsampling}"
         )
     entries = authors_entries(state_dict)
-    residuals = _residuals(entries)
+    residuals = read_residuals(entries)
     stages = _stages(residuals)
     found = {
         "blocks": tuple(depth for depth, _, _ in stages),
@@ -143,84 +138,6 @@ def infer_architecture(
         image_channels=image_channels,
         assumed=initial_downsampling is None and found["strides"][0] == 1,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Residual:
-    """What the three convolutions of a block tell."""
-
-    name: str
-    inputs: int
-    width: int
-    outputs: int
-    kernel_sizes: tuple[int, ...]
-
-    @property
-    def stride(self):
-        return 1 if self.inputs == self.outputs else 2
-
-
-def _residuals(entries: Mapping[str, np.ndarray]):
-    numbers = {int(m[1]) for m in map(_BLOCK_NAME.fullmatch, entries) if m}
-    if not numbers:
-        raise ValueError(
-            "`state_dict` must be that of an i-RevNet, with entries like "
-            "stack.0.bottleneck_block.0.weight of the authors' network or "
-            "features.stage1.unit1.bottleneck.conv1.weight of pytorchcv's. "
-            f"Received: {len(entries)} entries, {list(entries)[:3]}"
-        )
-    return [
-        _residual(entries, number, positions=CONVOLUTIONS)
-        if number
-        else _residual(entries, 0, positions=CONVOLUTIONS_OF_FIRST_BLOCK)
-        for number in range(max(numbers) + 1)
-    ]
-
-
-def _residual(entries, number, positions):
-    prefix = f"stack.{number}.bottleneck_block"
-    names = [f"{prefix}.{position}.weight" for position in positions]
-    shapes = [_shape(entries, name, 4) for name in names]
-    for name, (*_, height, width) in zip(names, shapes, strict=True):
-        if height != width or height % 2 == 0:
-            raise ValueError(
-                "Kernels must be square with an odd side. "
-                f"Received: {name} with {height} x {width}"
-            )
-    first, second, third = shapes
-    result = _Residual(
-        prefix,
-        inputs=first[1],
-        width=first[0],
-        outputs=third[0],
-        kernel_sizes=tuple(shape[-1] for shape in shapes),
-    )
-    if (
-        {second[0], second[1], third[1]} != {result.width}
-        or result.outputs not in (result.inputs, 4 * result.inputs)
-        or not 0 < result.width <= result.outputs
-    ):
-        raise ValueError(
-            "The convolutions of a block must fit each other, and the last "
-            "have as many output channels as the first has inputs, or four "
-            f"times as many. Received: {prefix} with the shapes {shapes}"
-        )
-    return result
-
-
-def _shape(entries, name, rank):
-    if name not in entries:
-        raise ValueError(
-            "`state_dict` must be complete and hold the classifier. "
-            f"Received: {len(entries)} entries without {name}"
-        )
-    shape = entries[name].shape
-    if len(shape) != rank or 0 in shape:
-        raise ValueError(
-            f"{name} must have {rank} axes and not be empty. "
-            f"Received: shape {shape}"
-        )
-    return shape
 
 
 def _stages(residuals):
@@ -279,7 +196,7 @@ def _bottleneck_ratio(residuals):
 
 
 def _classes(entries, channels):
-    classes, inputs = _shape(entries, "linear.weight", 2)
+    classes, inputs = entry_shape(entries, "linear.weight", 2)
     if inputs != channels:
         raise ValueError(
             "The classifier must take both streams of the last block, "

@@ -22,8 +22,11 @@ _STATE_DICT = "state_dict"
 _DATA = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild\w+|"
     r"torch\.nn\.parameter\.Parameter|torch\.(cuda\.)?\w+(Storage|Tensor)|"
-    r"torch\.\w*(Size|device|float|half|int|long)\w*|_codecs\.encode"
+    r"torch\.\w*(Size|device|float|half|int|long)\w*|_codecs\.encode|"
+    r"numpy\.(_core|core)\.multiarray\.scalar|numpy\.dtype|numpy\.dtypes\.\w+"
 )
+# Files that corrupt memory under weights_only: CVE-2026-24747.
+_SAFE_TORCH = (2, 10)
 # A file of PyTorch < 1.6 is a few pickles and then the numbers.
 _MAX_PICKLES = 8
 
@@ -84,7 +87,7 @@ def import_torch() -> types.ModuleType:
     """Return the module `torch`.
 
     Raises:
-        ImportError: if PyTorch is not installed, with the remedy.
+        ImportError: if PyTorch is not installed or too old, with the remedy.
     """
     try:
         import torch
@@ -93,6 +96,13 @@ def import_torch() -> types.ModuleType:
             "PyTorch is needed to read its checkpoints: "
             'pip install "irevnet_tf[convert]"'
         ) from error
+    version = tuple(map(int, torch.__version__.split(".")[:2]))
+    if version < _SAFE_TORCH:
+        raise ImportError(
+            "PyTorch 2.10 or newer is needed, since older ones do not read "
+            'checkpoints safely: pip install "irevnet_tf[convert]". '
+            f"Received: torch.__version__={torch.__version__}"
+        )
     return torch
 
 
@@ -150,7 +160,7 @@ def _numpy_numbers():
         (scalar, "numpy.core.multiarray.scalar"),  # NumPy 1.
         (scalar, "numpy._core.multiarray.scalar"),
         np.dtype,
-        *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8")),
+        *(type(np.dtype(kind)) for kind in ("?", "f2", "f4", "f8", "i4", "i8")),
     ]
 
 

@@ -160,8 +160,9 @@ def _reference(state_dict, architecture):
                 "pytorchcv's own network, version "
                 + importlib.metadata.version(_PYTORCHCV_DISTRIBUTION),
             )
-        except ImportError:
-            pass  # It is optional.
+        except (ImportError, RuntimeError):
+            # It is optional, and holds no kernels but 3x3, for instance.
+            pass
     from irevnet_tf.pretrained.pytorch_network import PyTorchNetwork
 
     entries = authors_entries(state_dict)

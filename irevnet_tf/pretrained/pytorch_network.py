@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from irevnet_tf.pretrained.architecture import CONVOLUTIONS
-from irevnet_tf.pretrained.architecture import CONVOLUTIONS_OF_FIRST_BLOCK
 from irevnet_tf.pretrained.architecture import Architecture
+from irevnet_tf.pretrained.residual_shapes import CONVOLUTIONS
+from irevnet_tf.pretrained.residual_shapes import CONVOLUTIONS_OF_FIRST_BLOCK
 
 
 @dataclasses.dataclass(frozen=True)

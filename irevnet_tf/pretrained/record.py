@@ -37,7 +37,8 @@ class WeightsRecord:
         inversion_error: Mean relative inversion error over the test images in
             the mode of the training, or None if it was not measured.
         inversion_error_ordinary: The same in ordinary mode, float32.
-        packages: Versions that trained them, {name: version}.
+        packages: Versions with which `accuracy` was measured, {name:
+            version}.
     """
 
     model: str

@@ -1,12 +1,10 @@
 """The pretrained weights, by name."""
 
-import dataclasses
 import functools
 import hashlib
 import json
 import os
 import pathlib
-import tempfile
 
 from irevnet_tf.atomic import replacing
 from irevnet_tf.pretrained.files import SUFFIX
@@ -37,7 +35,8 @@ def list_weights() -> list[WeightsRecord]:
     """Print the pretrained weights, one line each, and return their records.
 
     Each record has the file's SHA-256, source, licence, and the command that
-    makes it; see `irevnet_tf.pretrained.record.WeightsRecord`.
+    makes it; see `irevnet_tf.pretrained.record.WeightsRecord`. Of a converted
+    file, it is the record that irevnet-convert wrote.
 
     Returns:
         The records, in the order of the lines.
@@ -54,13 +53,13 @@ def list_weights() -> list[WeightsRecord]:
             "file",
         )
     ]
-    for record in weights_records():
-        if record.sha256 is not None:
+    records = [_as_installed(record) for record in weights_records()]
+    for record, known in zip(records, weights_records(), strict=True):
+        place = f"made by {record.command}"
+        if known.sha256 is not None:
             place = "in the package"
-        elif converted_file(record).is_file():
+        elif record is not known:
             place = str(converted_file(record))
-        else:
-            place = f"made by {record.command}"
         rows.append(
             (
                 record.model,
@@ -77,7 +76,15 @@ def list_weights() -> list[WeightsRecord]:
     for row in rows:
         cells = map(str.ljust, row, widths)
         print("  ".join(cells).rstrip())
-    return list(weights_records())
+    return records
+
+
+def _as_installed(record):
+    """Return the record of the converted file, if there is one."""
+    try:
+        return record if record.sha256 else _converted_record(record)
+    except ValueError:
+        return record
 
 
 def find_record(model: str, name: object) -> WeightsRecord | None:
@@ -93,6 +100,8 @@ def find_record(model: str, name: object) -> WeightsRecord | None:
     Raises:
         ValueError: if it is the name of weights for other networks only.
     """
+    if not isinstance(name, str):
+        return None
     records = [r for r in weights_records() if r.name == name]
     for record in records:
         if record.model == model:
@@ -124,7 +133,9 @@ def verified_file(record: WeightsRecord) -> pathlib.Path:
 
     Raises:
         ValueError: if the file is not there, with the commands that make it,
-            or if its SHA-256 is not the recorded one, with both.
+            or if its SHA-256 is not the recorded one, with both. That of a
+            converted file is in the record beside it, and tells of damage, not
+            of who made it.
     """
     if record.sha256 is not None:
         path = weights_directory() / record.file
@@ -135,7 +146,7 @@ def verified_file(record: WeightsRecord) -> pathlib.Path:
             )
     else:
         path = converted_file(record)
-        record = _converted_record(record, path)
+        record = _converted_record(record)
     found = file_sha256(path)
     if found != record.sha256:
         raise ValueError(
@@ -149,16 +160,12 @@ def verified_file(record: WeightsRecord) -> pathlib.Path:
 def cache_directory() -> pathlib.Path:
     """Return the folder in which Keras keeps downloaded weights.
 
-    It is `$KERAS_HOME/models`, or `~/.keras/models` if that is not set, or in
-    a temporary folder if neither can be made, as in `keras.utils.get_file`.
+    It is `$KERAS_HOME/models`, or `~/.keras/models` if that is not set. Unlike
+    `keras.utils.get_file`, nothing is looked for in the temporary folder that
+    Keras uses where it cannot write: others could put files there.
     """
-    home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
-    home = pathlib.Path(home)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        home = pathlib.Path(tempfile.gettempdir()) / ".keras"
-    return home / "models"
+    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    return pathlib.Path(home).expanduser() / "models"
 
 
 def converted_file(record: WeightsRecord) -> pathlib.Path:
@@ -166,27 +173,22 @@ def converted_file(record: WeightsRecord) -> pathlib.Path:
     return cache_directory() / record.file
 
 
-def write_converted_record(
-    path: pathlib.Path, record: WeightsRecord, **changes
-) -> str:
-    """Write what is known of a converted file beside it.
+def converted_record_file(record: WeightsRecord) -> pathlib.Path:
+    """Return where the record of the converted weights is looked for."""
+    name = record.file.removesuffix(SUFFIX) + ".json"
+    return cache_directory() / name
+
+
+def write_converted_record(record: WeightsRecord) -> None:
+    """Write what is known of the file at `converted_file(record)`.
 
     Args:
-        path: The weights file. Its record is the file of the same name that
-            ends in `.json` instead of `.weights.h5`.
-        record: The registry's record of these weights.
-        **changes: What this file's record says in other words, such as
-            `command`.
-
-    Returns:
-        The file's SHA-256.
+        record: The registry's record, with this file's `sha256` and whatever
+            else it says of it in other words.
     """
-    digest = file_sha256(path)
-    record = dataclasses.replace(record, sha256=digest, **changes)
-    with replacing(_record_path(path)) as temporary:
+    with replacing(converted_record_file(record)) as temporary:
         text = json.dumps(record.to_dict(), indent=2) + "\n"
         temporary.write_text(text, encoding="utf-8")
-    return digest
 
 
 def file_sha256(path: pathlib.Path) -> str:
@@ -195,8 +197,8 @@ def file_sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _converted_record(record, path):
-    beside = _record_path(path)
+def _converted_record(record):
+    path, beside = converted_file(record), converted_record_file(record)
     if not path.is_file():
         raise ValueError(
             f"The weights {record.name!r} of {record.model} are not shipped. "
@@ -220,10 +222,6 @@ def _converted_record(record, path):
             f"{record.model}. Received: {found}"
         )
     return found
-
-
-def _record_path(path):
-    return path.with_name(path.name.removesuffix(SUFFIX) + ".json")
 
 
 def _number(value, form):

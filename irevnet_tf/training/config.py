@@ -10,7 +10,7 @@ from irevnet_tf.data.augmentation import Augmentation
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.normalization import NORMALIZATIONS
+from irevnet_tf.pixel_normalization import NORMALIZATIONS
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "step", "constant")

@@ -102,11 +102,40 @@ def test_answers_that_are_not_finite_are_no_proof(tmp_path):
     checkpoint = tmp_path / "model.pth.tar"
     flag = save("bijective", checkpoint)
     content = torch.load(checkpoint, weights_only=True)
-    content["linear.weight"] *= 1e38
+    content["linear.weight"].fill_(3e38)
     torch.save(content, checkpoint)
-    with pytest.raises(app.UsageError, match="a difference of"):
+    with pytest.raises(app.UsageError, match="logits must be finite"):
         run_app(flag, f"--output={tmp_path / 'model.weights.h5'}")
     assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_features_are_compared_where_logits_cannot_tell(tmp_path, monkeypatch):
+    """A wrong kernel behind a classifier that hardly looks."""
+    checkpoint = tmp_path / "model.pth"
+    flag = save("bijective", checkpoint)
+    content = torch.load(checkpoint, weights_only=True)
+    content["linear.weight"] *= 1e-6
+    torch.save(content, checkpoint)
+
+    def mirrored(state_dict, model):
+        name = "stack.1.bottleneck_block.5.weight"
+        wrong = {**state_dict, name: state_dict[name][..., ::-1]}
+        return irevnet_tf.convert_state_dict(wrong, model)
+
+    monkeypatch.setattr(convert, "convert_state_dict", mirrored)
+    with pytest.raises(app.UsageError, match="The features must be finite and"):
+        run_app(flag, f"--output={tmp_path / 'model.weights.h5'}")
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_files_beside_the_output_are_left_alone(tmp_path):
+    other = tmp_path / "model.json"
+    other.write_text("mine")
+    run_app(
+        f"--checkpoint={CHECKPOINT}",
+        f"--output={tmp_path / 'model.weights.h5'}",
+    )
+    assert other.read_text() == "mine"
 
 
 def test_a_network_without_a_place_needs_an_output(tmp_path, monkeypatch):
@@ -141,8 +170,9 @@ def test_published_network_gets_its_place_and_record(
     content = json.loads(written.read_text())
     assert content["sha256"] == printed(capsys)["SHA-256"]
     assert content["command"] == "irevnet-convert --checkpoint=model.pth"
-    # Nobody has measured this file.
+    # Nobody has measured this file, or licensed it here.
     assert content["accuracy"] is None
+    assert content["licence"] == "that of the checkpoint"
 
 
 def test_command_line(tmp_path):
