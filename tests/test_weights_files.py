@@ -83,6 +83,17 @@ def test_dropout_rate_is_no_part_of_the_architecture(tmp_path, rates):
     np.testing.assert_array_equal(other(images), model(images))
 
 
+def test_numbers_that_are_not_finite(tmp_path):
+    path = tmp_path / "model.weights.h5"
+    model = cases.build("bijective")
+    model.get_layer("stage1").blocks[0].weights[0].assign(
+        model.get_layer("stage1").blocks[0].weights[0] * np.nan
+    )
+    model.save_weights(path)
+    with pytest.raises(ValueError, match="of finite numbers. Received"):
+        cases.build("bijective", weights=path)
+
+
 def test_optimizer_state_is_left_out(tmp_path):
     path = tmp_path / "model.weights.h5"
     model = cases.compile(cases.build("bijective"))

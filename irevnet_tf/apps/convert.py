@@ -49,6 +49,9 @@ from irevnet_tf.pretrained.registry import file_sha256
 from irevnet_tf.pretrained.registry import weights_records
 from irevnet_tf.pretrained.registry import write_converted_record
 
+# The largest error of a pixel, of images with standard deviation 1, that a
+# network in floats has; 1e-5 and less are usual.
+USUAL_INVERSION_ERROR = 1e-2
 # Top-1 accuracy on ImageNet, as pytorchcv 0.0.74 states it of this file. They
 # are not the authors' weights, but that project's own.
 PYTORCHCV_ACCURACY = {"irevnet301-0752-d378865f.pth": 0.7569}
@@ -93,6 +96,11 @@ def convert(request: Request) -> pathlib.Path:
     proof = prove(model, state_dict, architecture, size)
     print_rows(proof_rows(model, proof))
     _check_proof(proof, request.tolerance)
+    if not proof.keras_error <= USUAL_INVERSION_ERROR:
+        say(
+            "WARNING: the two networks agree, but neither gives its images "
+            "back. These are hardly the weights of a trained network."
+        )
     with _usage_errors():
         digest = _write(
             model, arrays, output, record, _origin(request, checkpoint)
@@ -218,15 +226,18 @@ def _write(model, arrays, path, record, origin):
 def _origin(request, checkpoint):
     """Return what the record of the converted file says of its origin."""
     source, flag = "a checkpoint", f"--checkpoint={checkpoint.name}"
-    licence, accuracy = "that of the checkpoint", None
+    licence, dataset = "that of the checkpoint", "that of the checkpoint"
+    accuracy = None
     if request.pytorchcv:
-        source, flag, licence = "pytorchcv's model store", "--pytorchcv", "MIT"
+        source, flag = "pytorchcv's model store", "--pytorchcv"
+        licence, dataset = "MIT", "imagenet2012"
         accuracy = PYTORCHCV_ACCURACY.get(checkpoint.name)
     digest = file_sha256(checkpoint)
     return {
         "description": f"Converted from {source}.",
         "source": f"{source}: {checkpoint.name}, SHA-256 {digest}",
         "licence": licence,
+        "dataset": dataset,
         "command": f"irevnet-convert {flag}",
         "accuracy": accuracy,
         "accuracy_by": accuracy and "pytorchcv",

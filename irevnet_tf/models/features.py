@@ -76,7 +76,8 @@ def _names(body, points):
         return [name for name in stages if name in layers] or [body[-1].name]
     if not isinstance(points, list | tuple) or not points:
         raise ValueError(
-            "`points` must be a non-empty list of points in the model. "
+            "`points` must be a non-empty list of points in the model, such "
+            "as ['stage1']. "
             f"Received: points={points!r}"
         )
     names = [point_name(body, point) for point in points]

@@ -43,8 +43,9 @@ def undo_preprocess(x, mode):
 
     Returns:
         float32 values of the same shape: an array for an array, otherwise a
-        tensor. They are neither rounded nor clipped. Those of 8-bit images
-        become what they were by `np.round`.
+        tensor. They are neither rounded nor clipped: 8-bit images become what
+        they were by `np.rint`, and not by a conversion to integers, which
+        cuts off.
 
     Raises:
         ValueError: as `preprocess_input`.

@@ -5,6 +5,7 @@ import warnings
 
 import h5py
 import keras
+import numpy as np
 
 SUFFIX = ".weights.h5"
 
@@ -51,7 +52,8 @@ def load_weights_file(model: keras.Model, path: str | os.PathLike) -> None:
     received = f"Received: weights={os.fspath(path)!r}"
     mismatch = (
         "The weights file must be of the same architecture as the model "
-        f"{model.name!r}, with as many classes, and complete. {received}"
+        f"{model.name!r}, with as many classes, complete, and of finite "
+        f"numbers. {received}"
     )
     try:
         if _count_arrays(path, model) != len(model.weights):
@@ -60,6 +62,11 @@ def load_weights_file(model: keras.Model, path: str | os.PathLike) -> None:
             # Of parts that a file lacks; the error below tells of them.
             warnings.simplefilter("ignore", UserWarning)
             model.load_weights(path)
+        for variable in model.weights:
+            if not np.all(np.isfinite(variable)):
+                raise ValueError(
+                    f"The weights of {variable.path} are not all finite."
+                )
     except OSError as error:
         raise ValueError(
             "The weights file cannot be read: it is truncated or damaged. "

@@ -141,7 +141,7 @@ def verified_file(record: WeightsRecord) -> pathlib.Path:
         path = weights_directory() / record.file
         if not path.is_file():
             raise ValueError(
-                f"The installed package must hold {record.file}. "
+                f"The package must hold {record.file}: install it again. "
                 f"Received: no file {path}"
             )
     else:
