@@ -76,6 +76,19 @@ def test_accuracy_on_record_is_that_of_the_weights(lossless):
         assert result.inversion_error_max < 5e-6
 
 
+@pytest.mark.parametrize("lossless", [True, False])
+def test_weights_classify_and_return_clothes(lossless):
+    """The first 100 test images, of which 95 were classified correctly."""
+    data = np.load(ROOT / "tests/data/fashion_mnist/test_images_100.npz")
+    model = irevnet_tf.IRevNet28(weights="fashion_mnist", lossless=lossless)
+    x = irevnet_tf.preprocess_input(data["images"], "fashion_mnist")
+    hits = model.predict(x, verbose=0).argmax(-1) == data["labels"]
+    assert abs(int(hits.sum()) - 95) <= 1
+    restored = irevnet_tf.invert(model)(irevnet_tf.encoder(model)(x)).numpy()
+    raw = np.rint(irevnet_tf.undo_preprocess(restored, "fashion_mnist"))
+    np.testing.assert_array_equal(raw, data["images"])
+
+
 def read_idx(path):
     content = gzip.decompress(path.read_bytes())
     rank = content[3]

@@ -21,6 +21,7 @@ from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.atomic import require_replaceable
+from irevnet_tf.evaluation import on_grid
 from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.pictures import FORMATS
 from irevnet_tf.pictures import inversion_figure
@@ -107,6 +108,8 @@ def _figure(
 ) -> Figure:
     """Draw test images and their reconstructions."""
     dataset = trained.dataset
+    # What a lossless network rounds them to, as in its inversion error.
+    images = on_grid(trained.model, images)
     return inversion_figure(
         images,
         reconstruct(trained.model, images),
