@@ -9,7 +9,8 @@
 
 PYTHON ?= python3
 DEMO_FLAGS ?=
-SOURCES := $(shell find irevnet_tf -name "*.py")
+SOURCES := $(shell find irevnet_tf weights -name "*.py" -o -name "*.json" \
+    -o -name "*.h5")
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 

@@ -88,8 +88,9 @@ def check_options(
     check_positive_int("classes", classes)
     check_weights_path(
         weights,
-        "None (random initialization) or the path of an existing file that "
-        "ends in .weights.h5; names of weights belong to the named networks",
+        "None (random initialization) or, since names of weights belong to "
+        "the named networks, the path of an existing file that ends in "
+        ".weights.h5",
     )
 
 

@@ -154,8 +154,10 @@ def _invertible_chain(model):
         if not following:
             break
         chain.append(following[0])
+    if not chain:
+        return chain
     outputs = keras.tree.flatten(model.output)
-    if chain and any(chain[-1].output is output for output in outputs):
+    if any(chain[-1].output is output for output in outputs):
         return chain  # Such as the encoder that ends behind psi.
     while chain and not isinstance(chain[-1], ChannelMerge):
         chain.pop()
