@@ -45,17 +45,18 @@ def folder(tmp_path, monkeypatch):
     shutil.copy(source, folder)
     (tmp_path / "tiny.flags").write_text(RECIPE)
     monkeypatch.setattr(publish, "FOLDER", folder)
-    return folder
+    yield folder
+    registry.weights_records.cache_clear()
 
 
-def call(run_dir, recipe, *arguments):
+def call(run_dir, recipe, *arguments, hardware="an abacus"):
     with flagsaver.flagsaver():
         rest = flags.FLAGS(
             [
                 "publish",
                 f"--run_dir={run_dir}",
                 f"--recipe={recipe}",
-                "--hardware=an abacus",
+                f"--hardware={hardware}",
                 *arguments,
             ]
         )
@@ -85,10 +86,7 @@ def test_run_becomes_weights(finished_run, folder, monkeypatch):
 
     monkeypatch.setattr(registry, "weights_directory", lambda: folder)
     registry.weights_records.cache_clear()
-    try:
-        model = irevnet_tf.IRevNet28(weights="digits")
-    finally:
-        registry.weights_records.cache_clear()
+    model = irevnet_tf.IRevNet28(weights="digits")
     weights = finished_run / "model.weights.h5"
     expected = irevnet_tf.IRevNet28(input_shape=(8, 8, 1), weights=weights)
     for a, b in zip(model.weights, expected.weights, strict=True):
@@ -101,6 +99,11 @@ def test_run_of_another_recipe_is_refused(finished_run, folder):
     with pytest.raises(app.UsageError, match="must be a run of .*seed=3"):
         call(finished_run, recipe)
     assert [p.name for p in folder.iterdir()] == [registry.REGISTRY_FILE]
+
+
+def test_hardware_must_be_named(finished_run, folder):
+    with pytest.raises(app.UsageError, match="are needed. Received"):
+        call(finished_run, folder.parent / "tiny.flags", hardware="")
 
 
 def test_flags_beside_the_recipe_do_not_count(finished_run, folder):
@@ -120,7 +123,7 @@ def test_recipe_that_is_none(finished_run, folder, content):
 
 
 def test_data_without_a_mode_are_refused(finished_run, folder, monkeypatch):
-    monkeypatch.delitem(publish.PREPROCESSING, "digits")
+    monkeypatch.setattr(publish, "PREPROCESSING", {})
     with pytest.raises(app.UsageError, match="`preprocess_input` has.*digits"):
         call(finished_run, folder.parent / "tiny.flags")
 

@@ -46,12 +46,12 @@ from irevnet_tf.training import run_length
 
 flags.declare_key_flag(RUN_DIR)
 flags.declare_key_flag(DATA_DIR)
+# Both are needed. Not by absl, which would ask for them in other applications
+# of the same process, too.
 RECIPE = flags.DEFINE_string(
-    "recipe", None, "The run's flag file, in recipes/.", required=True
+    "recipe", None, "The run's flag file, in recipes/."
 )
-HARDWARE = flags.DEFINE_string(
-    "hardware", None, "What the run was trained on.", required=True
-)
+HARDWARE = flags.DEFINE_string("hardware", None, "What the run was trained on.")
 
 FOLDER = weights_directory()
 PICTURED = 10
@@ -192,6 +192,11 @@ def install(trained: TrainedRun, record: WeightsRecord) -> None:
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
+    if not RECIPE.value or not HARDWARE.value:
+        raise app.UsageError(
+            "--recipe and --hardware are needed. Received: "
+            f"--recipe={RECIPE.value}, --hardware={HARDWARE.value}"
+        )
     recipe = read_recipe(RECIPE.value)
     trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)
     require_publishable(trained, recipe)
