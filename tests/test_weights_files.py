@@ -21,9 +21,7 @@ def test_weights_of_this_architecture_are_loaded(weights_file):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(
-        ValueError, match="existing file that.*none"
-    ):
+    with pytest.raises(ValueError, match="existing file that.*none"):
         cases.build("bijective", weights=tmp_path / "none.weights.h5")
 
 
