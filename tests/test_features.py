@@ -228,5 +228,8 @@ def test_parts_of_a_sequence_share_weights():
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(a, b)
     assert len(first.weights) + len(second.weights) == len(sequence.weights)
+    for memory_saving in (True, False):
+        sequence.memory_saving = memory_saving
+        assert sequence.part(0, 1).memory_saving is memory_saving
     with pytest.raises(ValueError, match="non-empty list"):
         sequence.part(2, 2)
