@@ -4,6 +4,9 @@ import json
 import pathlib
 
 import numpy as np
+import pytest
+
+import irevnet_tf
 
 DATA = pathlib.Path(__file__).with_name("data") / "parity"
 
@@ -143,3 +146,12 @@ def pytorchcv_state_dict(state, blocks):
             name = f"output.{rest[0]}"
         result[name] = array
     return result
+
+
+def assert_refused(state, model, message):
+    """Check that a state dict is not loaded, not even in part."""
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        irevnet_tf.convert_state_dict(state, model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -16,6 +16,7 @@ from irevnet_tf.pretrained.pytorch import authors_entries
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+# It imports PyTorch itself, so it can only be imported behind that line.
 from irevnet_tf.pretrained.pytorch_network import PyTorchNetwork  # noqa: E402
 
 
