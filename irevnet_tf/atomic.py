@@ -32,7 +32,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         yield temporary
         _flush_file(temporary)
         os.replace(temporary, path)
-        _flush_directory(path.parent)
+        flush_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -58,12 +58,16 @@ def require_replaceable(path: str | os.PathLike) -> None:
         pass
 
 
-def _flush_file(path: pathlib.Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def flush_tree(directory: pathlib.Path) -> None:
+    """Put a directory and all that is in it onto the disk."""
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            _flush_file(pathlib.Path(folder, name))
+        flush_directory(pathlib.Path(folder))
 
 
-def _flush_directory(path: pathlib.Path) -> None:
+def flush_directory(path: pathlib.Path) -> None:
+    """Put the names in a directory onto the disk."""
     if not hasattr(os, "O_DIRECTORY"):
         return  # Windows opens no directories.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -71,3 +75,8 @@ def _flush_directory(path: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _flush_file(path: pathlib.Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -103,6 +103,21 @@ def block_points(body) -> dict[str, tuple[int, int]]:
     }
 
 
+def copy_layer(layer):
+    """Return a layer that shares its weights and belongs to no graph.
+
+    A layer that is used twice has two inputs and outputs, of which Keras tells
+    the first: the chain of layers in the new model could not be followed.
+
+    Args:
+        layer: `ReversibleSequence`, or another stream layer, none of which
+            has weights.
+    """
+    if isinstance(layer, ReversibleSequence):
+        return layer.part(None, None, name=layer.name)
+    return type(layer).from_config(layer.get_config())
+
+
 def _check_grid(body):
     """Raise ValueError if layers on a grid are not all on the same one.
 

@@ -5,6 +5,7 @@ import keras
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.models.chain import block_points
+from irevnet_tf.models.chain import copy_layer
 from irevnet_tf.models.chain import invertible_part
 from irevnet_tf.models.chain import layer_points
 from irevnet_tf.models.chain import point_name
@@ -57,7 +58,7 @@ def features(model, points=None) -> keras.Model:
         elif is_own_graph:
             x = layer.output
         else:
-            x = _copy(layer)(x)
+            x = copy_layer(layer)(x)
         for name, place in layers.items():
             if place == index and name in names:
                 found[name] = x
@@ -87,17 +88,6 @@ def _names(body, points):
             f"Received: points={points!r}"
         )
     return names
-
-
-def _copy(layer):
-    """Return a layer that shares its weights and belongs to no graph.
-
-    A layer that is used twice has two inputs and outputs, of which Keras tells
-    the first: the chain of layers in the new model could not be followed.
-    """
-    if isinstance(layer, ReversibleSequence):
-        return layer.part(None, None, name=layer.name)
-    return type(layer).from_config(layer.get_config())
 
 
 def _run_in_parts(sequence, streams, cuts, found):

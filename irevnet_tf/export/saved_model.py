@@ -1,0 +1,206 @@
+"""One SavedModel with both directions of a network."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from irevnet_tf.export.arguments import check_class_names
+from irevnet_tf.export.arguments import check_image_bytes
+from irevnet_tf.export.arguments import check_image_shape
+from irevnet_tf.export.arguments import check_normalization
+from irevnet_tf.export.arguments import check_output
+from irevnet_tf.export.endpoints import bytes_function
+from irevnet_tf.export.endpoints import forward_function
+from irevnet_tf.export.endpoints import inverse_function
+from irevnet_tf.export.endpoints import reconstruct_function
+from irevnet_tf.export.inference import inference_copy
+from irevnet_tf.export.model_card import write_model_card
+from irevnet_tf.export.sample import round_trip
+from irevnet_tf.export.sample import sample_images
+from irevnet_tf.export.versions import write_version
+from irevnet_tf.export.warmup import import_serving_api
+from irevnet_tf.export.warmup import serving_api_is_installed
+from irevnet_tf.export.warmup import write_warmup_requests
+from irevnet_tf.models.inversion import encoder
+from irevnet_tf.pixel_normalization import Normalization
+
+
+def export_saved_model(
+    model: keras.Model,
+    directory: str | os.PathLike,
+    *,
+    preprocessing: str | Normalization = "unit",
+    image_size: int | tuple[int, int] | str | None = None,
+    class_names: str | Sequence[str] | None = None,
+    from_logits: bool | None = None,
+    image_bytes: bool = False,
+    reconstruct_from: str | int | None = None,
+    warmup: bool | None = None,
+) -> pathlib.Path:
+    """Export a network to be served: images to classes and features, and back.
+
+    The SavedModel has one copy of the weights and these signatures, all for
+    batches of any size:
+
+    - `forward`, which is `serving_default` too: `images`, float32 (batch,
+      height, width, channels), raw values from 0 to 255, to `probabilities`
+      (batch, classes), `classes`, strings (batch,), the most probable ones, if
+      they have names, and `features` (batch, h, w, c), the invertible
+      representation;
+    - `inverse`: `features` to `images`, raw values, float32, neither rounded
+      nor clipped;
+    - `forward_bytes`, with `image_bytes`: `image_bytes`, strings (batch,), the
+      contents of JPEG or PNG files of any size, to what `forward` returns;
+    - `reconstruct`, with `reconstruct_from`: `images` to `images`, through the
+      network up to that point and back.
+
+    A model without a classifier returns `features` alone, or its output as
+    `outputs`. BatchNorms are exported as what they come to in inference, and
+    the results are the model's, to the last bit. What is exported is the model
+    of this moment.
+
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(weights="fashion_mnist", lossless=True)
+    >>> irevnet_tf.export_saved_model(
+    ...     model, "models/clothes", class_names="fashion_mnist"
+    ... )
+    PosixPath('models/clothes/1')
+
+    Args:
+        model: i-RevNet, or a Functional or Sequential model that extends or
+            holds one.
+        directory: of all versions of this model, as TensorFlow Serving polls
+            it. The version is the number above the highest one in it. It
+            appears when it is complete: it is written under another name,
+            which is removed if anything fails.
+        preprocessing: what raw images go through, and its inverse what comes
+            back: a mode of `irevnet_tf.preprocess_input`, for images from 0
+            to 255 in every mode, or an
+            `irevnet_tf.pixel_normalization.Normalization`. Defaults to
+            "unit", values from 0 to 1.
+        image_size: None for the size that the model was built for; "dynamic"
+            for all sizes, one in a batch; an integer, or (height, width).
+        class_names: a name for every class, or a mode of
+            `irevnet_tf.decode_predictions`. None: no `classes`.
+        from_logits: whether the model returns logits. None: it does if its
+            last layer has no activation.
+        image_bytes: whether to add `forward_bytes`. Needs a fixed size and
+            images with 1 or 3 channels. Of larger files the centre is shown,
+            as in testing.
+        reconstruct_from: a point for `reconstruct`, as `end` of
+            `irevnet_tf.encoder`. None: no such signature.
+        warmup: whether to add requests that TensorFlow Serving replays as it
+            loads the model. Needs tensorflow-serving-api. None: if that is
+            installed.
+
+    Returns:
+        The path of the version, `directory/N`. It holds the SavedModel and a
+        `model_card.json`.
+
+    Raises:
+        ValueError: if `model` is no such model, or an argument does not fit
+            it.
+        ImportError: with `warmup=True`, if tensorflow-serving-api is not
+            installed.
+        OSError: if the directory cannot be written to or the disk is full.
+    """
+    image_shape = check_image_shape(model, image_size)
+    check_image_bytes(image_bytes, image_shape)
+    normalization = check_normalization(preprocessing, image_shape[-1])
+    output, from_logits = check_output(model, from_logits)
+    class_names = check_class_names(class_names, model, output)
+    if warmup is None:
+        warmup = serving_api_is_installed()
+    elif warmup:
+        import_serving_api()
+    copy = inference_copy(model, image_shape)
+    functions = {
+        "forward": forward_function(
+            copy, normalization, output, from_logits, class_names
+        ),
+        "inverse": inverse_function(copy, normalization),
+    }
+    if reconstruct_from is not None:
+        functions["reconstruct"] = reconstruct_function(
+            copy, normalization, reconstruct_from
+        )
+
+    def write(temporary):
+        archive = keras.export.ExportArchive()
+        images = tf.TensorSpec((None, *image_shape), "float32", "images")
+        inputs = {
+            "forward": images,
+            "inverse": _features_spec(copy),
+            "reconstruct": images,
+        }
+        traced = {}
+        for name, function in functions.items():
+            traced[name] = archive.add_endpoint(name, function, [inputs[name]])
+        if image_bytes:
+            traced["forward_bytes"] = archive.add_endpoint(
+                "forward_bytes",
+                bytes_function(traced["forward"], image_shape),
+                [tf.TensorSpec((None,), tf.string, "image_bytes")],
+            )
+        _write_out(archive, temporary)
+        loaded = tf.saved_model.load(str(temporary))
+        sample = sample_images(copy)
+        features, error = _round_trip(loaded, sample)
+        requests = 0
+        if warmup and features is not None:
+            requests = write_warmup_requests(
+                temporary,
+                pathlib.Path(directory).name,
+                loaded.signatures,
+                sample,
+                features,
+            )
+        write_model_card(
+            temporary,
+            copy,
+            parameters=model.count_params(),
+            signatures=loaded.signatures,
+            preprocessing=preprocessing,
+            normalization=normalization,
+            class_names=class_names,
+            reconstruct_from=reconstruct_from,
+            inversion_error=error,
+            warmup_requests=requests,
+        )
+
+    return write_version(directory, write)
+
+
+def _write_out(archive, directory):
+    try:
+        archive.write_out(str(directory), verbose=False)
+    except tf.errors.OpError as error:
+        # Of the disk: all else was tried when the functions were traced.
+        raise OSError(
+            f"The SavedModel cannot be written to {directory.parent}: "
+            f"{error.message}"
+        ) from error
+
+
+def _round_trip(loaded, images):
+    """Return features and inversion error, or a pair of None for neither."""
+    try:
+        return round_trip(loaded, images)
+    except tf.errors.InvalidArgumentError as error:
+        logging.warning(
+            "The exported network cannot take a plain sample image, so that "
+            "its inverse was not tried and no warm-up requests are written: "
+            "%s",
+            error.message,
+        )
+        return None, None
+
+
+def _features_spec(model):
+    features = encoder(model).output
+    return tf.TensorSpec(features.shape, features.dtype, "features")
