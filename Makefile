@@ -1,6 +1,7 @@
 # Everything here needs only Python 3.11 or newer, with its venv module.
 #
-#   make demo   train, evaluate and invert a small network on real digits
+#   make demo   train, evaluate, invert, export and serve a small network on
+#               real digits
 #   make test   run the tests
 #   make lint   check style and formatting
 #   make clean  remove the environments and everything that was built
@@ -44,7 +45,7 @@ clean:
 .venv-demo/dependencies: setup.py
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python -m pip install --quiet --upgrade pip
-	.venv-demo/bin/python -m pip install --quiet .
+	.venv-demo/bin/python -m pip install --quiet ".[serving]"
 	touch $@
 
 # The package itself again whenever a source changed. A build directory of an

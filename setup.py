@@ -49,7 +49,25 @@ setup(
         # Only to convert PyTorch checkpoints. Before 2.10, its safe loading
         # was not (CVE-2026-24747).
         "convert": ["torch>=2.10", "pytorchcv>=0.0.74"],
-        "test": ["build", "pytest>=8.0", "pytest-xdist>=3.5", "ruff>=0.9"],
+        # To run exported files elsewhere than in TensorFlow; the first also
+        # to make them.
+        "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],
+        "litert": ["ai-edge-litert>=2.0"],
+        # For clients of TensorFlow Serving, and for warm-up requests. Its
+        # protos follow TensorFlow's version.
+        "serving": [
+            "grpcio>=1.60",
+            "requests>=2.32",
+            "tensorflow-serving-api>=2.21,<2.22",
+        ],
+        "test": [
+            "build",
+            "pytest>=8.0",
+            "pytest-xdist>=3.5",
+            # What REST clients need.
+            "requests>=2.32",
+            "ruff>=0.9",
+        ],
     },
     entry_points={
         "console_scripts": [
@@ -57,6 +75,7 @@ setup(
             "irevnet-evaluate=irevnet_tf.apps.evaluate:run",
             "irevnet-invert=irevnet_tf.apps.invert:run",
             "irevnet-convert=irevnet_tf.apps.convert:run",
+            "irevnet-export=irevnet_tf.apps.export:run",
             "irevnet-prepare-fashion-mnist="
             "irevnet_tf.apps.prepare_fashion_mnist:run",
         ],

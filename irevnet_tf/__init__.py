@@ -1,6 +1,7 @@
 """Deep invertible networks for Keras 3 and TensorFlow."""
 
 from irevnet_tf import layers
+from irevnet_tf.export.saved_model import export_saved_model
 from irevnet_tf.models.features import features
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
@@ -27,6 +28,7 @@ __all__ = [
     "convert_state_dict",
     "decode_predictions",
     "encoder",
+    "export_saved_model",
     "features",
     "invert",
     "layers",

@@ -82,7 +82,13 @@ def test_demo_introduces_the_run_and_sums_up(finished_demo):
     assert "Test accuracy after the last epoch: " in output
     assert "\ninversion error, largest  " in output
     assert "\nparameters                952,586\n" in output
-    assert output.endswith(f"{finished_demo.path / 'inversion.png'}\n")
+    assert f"{finished_demo.path / 'inversion.png'}\n" in output
+    assert f"{finished_demo.path / 'saved_model' / '1'}\n" in output
+    # Exported, loaded again, and asked over HTTP.
+    assert output.endswith(
+        "360 of 360 images classified as in Keras, "
+        "0 of 23,040 pixels lost on the way back\n"
+    )
 
 
 def test_run_directory_is_complete(run_dir):
@@ -94,6 +100,7 @@ def test_run_directory_is_complete(run_dir):
         "inversion.png",
         "metrics.csv",
         "model.weights.h5",
+        "saved_model",
         "tensorboard",
     ]
     assert RunDirectory.open(run_dir).config == RunConfig(

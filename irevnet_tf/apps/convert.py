@@ -25,12 +25,12 @@ from irevnet_tf.apps.conversion_flags import define_flags
 from irevnet_tf.apps.conversion_flags import published_models
 from irevnet_tf.apps.conversion_report import constructor_call
 from irevnet_tf.apps.conversion_report import description
-from irevnet_tf.apps.conversion_report import print_rows
 from irevnet_tf.apps.conversion_report import proof_rows
 from irevnet_tf.apps.conversion_report import recognised_rows
-from irevnet_tf.apps.conversion_report import say
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.report import print_rows
+from irevnet_tf.apps.report import say
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.pretrained.architecture import infer_architecture

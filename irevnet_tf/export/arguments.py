@@ -102,7 +102,7 @@ def check_output(
     Raises:
         ValueError: if `from_logits` is given for what is no classifier.
     """
-    is_flat = len(model.output.shape) == 2
+    is_flat = len(model.outputs[0].shape) == 2
     if from_logits is not None:
         if not is_flat:
             raise ValueError(

@@ -34,8 +34,7 @@ def inference_copy(model, image_shape) -> keras.Model:
         ValueError: if `model` is no such model, computes something on images
             before its invertible part, or cannot take images of this shape.
     """
-    base, body = invertible_part(model)
-    _check(model, base, body)
+    base, body = check_model(model)
     image = keras.Input(image_shape, dtype=base.input.dtype, name="images")
     try:
         output = _run(model, image, base, {id(layer) for layer in body})
@@ -47,7 +46,13 @@ def inference_copy(model, image_shape) -> keras.Model:
     return keras.Model(image, output, name=model.name)
 
 
-def _check(model, base, body):
+def check_model(model) -> tuple[keras.Model, list]:
+    """Return the Functional i-RevNet in `model`, and its invertible layers.
+
+    Raises:
+        ValueError: as `inference_copy`, for any shape of images.
+    """
+    base, body = invertible_part(model)
     for kind in ("inputs", "outputs"):
         if len(getattr(model, kind)) != 1:
             raise ValueError(
@@ -63,6 +68,7 @@ def _check(model, base, body):
             f"Received: model={model.name} with layers "
             f"{[layer.name for layer in base.layers][:4]}"
         )
+    return base, body
 
 
 def _run(model, x, base, body):

@@ -17,6 +17,7 @@ from irevnet_tf.export.endpoints import bytes_function
 from irevnet_tf.export.endpoints import forward_function
 from irevnet_tf.export.endpoints import inverse_function
 from irevnet_tf.export.endpoints import reconstruct_function
+from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import inference_copy
 from irevnet_tf.export.model_card import write_model_card
 from irevnet_tf.export.sample import round_trip
@@ -59,9 +60,9 @@ def export_saved_model(
       network up to that point and back.
 
     A model without a classifier returns `features` alone, or its output as
-    `outputs`. BatchNorms are exported as what they come to in inference, and
-    the results are the model's, to the last bit. What is exported is the model
-    of this moment.
+    `outputs`. BatchNorms are exported as what they come to in inference; for
+    the same preprocessed images, the results are those of `predict`, to the
+    last bit. What is exported is the model of this moment.
 
     Example:
 
@@ -109,6 +110,7 @@ def export_saved_model(
             installed.
         OSError: if the directory cannot be written to or the disk is full.
     """
+    check_model(model)
     image_shape = check_image_shape(model, image_size)
     check_image_bytes(image_bytes, image_shape)
     normalization = check_normalization(preprocessing, image_shape[-1])

@@ -1,0 +1,213 @@
+"""Export a network as a SavedModel: images to classes and features, and back.
+
+    irevnet-export --run_dir=runs/digits --output=models/digits
+    irevnet-export --model=IRevNet28 --weights=fashion_mnist \\
+        --output=models/clothes --image_bytes
+    irevnet-export --keras_file=tuned.keras --preprocessing=unit \\
+        --output=models/tuned
+
+The model's directory gets a new version, complete or not at all, which
+TensorFlow Serving takes up. With --onnx and --litert the same signatures are
+written for these runtimes, too.
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+
+import keras
+from absl import app
+from absl import flags
+
+import irevnet_tf
+from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.export_flags import Request
+from irevnet_tf.apps.export_flags import define_flags
+from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.report import print_rows
+from irevnet_tf.apps.report import say
+from irevnet_tf.apps.trained_run import BEST
+from irevnet_tf.apps.trained_run import TrainedRun
+from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.export import export_saved_model
+from irevnet_tf.export.litert_file import export_litert
+from irevnet_tf.export.model_card import CARD_FILE
+from irevnet_tf.export.onnx_files import export_onnx
+from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.pretrained.registry import find_record
+
+flags.declare_key_flag(BEST)
+flags.declare_key_flag(DATA_DIR)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """A network, and how its images come and its classes are called."""
+
+    model: keras.Model
+    preprocessing: str | Normalization | None
+    class_names: str | tuple[str, ...] | None
+
+
+def export_run(trained: TrainedRun, directory: pathlib.Path) -> pathlib.Path:
+    """Export the network of a training run, and return the version's path."""
+    return export_saved_model(
+        trained.model,
+        directory,
+        preprocessing=trained.dataset.normalization,
+        class_names=trained.dataset.class_names,
+    )
+
+
+def export(request: Request) -> pathlib.Path:
+    """Export what the flags say, and print what it became.
+
+    Args:
+        request: What to export.
+
+    Returns:
+        The path of the version.
+
+    Raises:
+        app.UsageError: if anything is not as it should be.
+    """
+    if request.output is None:
+        raise app.UsageError(
+            "--output must be a directory. Received: --output=None"
+        )
+    with _usage_errors():
+        source = _load(request)
+    preprocessing = request.preprocessing or source.preprocessing
+    if preprocessing is None:
+        raise app.UsageError(
+            "--preprocessing is needed where nothing tells how images were "
+            "scaled in training. Received: --preprocessing=None"
+        )
+    with _usage_errors():
+        say("Exporting")
+        version = export_saved_model(
+            source.model,
+            request.output,
+            preprocessing=preprocessing,
+            image_size=_image_size(request.image_size),
+            class_names=_class_names(request.class_names) or source.class_names,
+            image_bytes=request.image_bytes,
+            reconstruct_from=request.reconstruct_from,
+            warmup=request.warmup,
+        )
+        print_rows(rows(version))
+        if request.onnx is not None:
+            say("Converting to ONNX")
+            files = export_onnx(version, request.onnx)
+            print_rows({"ONNX": ", ".join(map(str, files.values()))})
+        if request.litert is not None:
+            say("Converting for LiteRT")
+            print_rows({"LiteRT": export_litert(version, request.litert)})
+    return version
+
+
+def rows(version: pathlib.Path) -> dict[str, object]:
+    """Return what a person wants to know of an export, from its card."""
+    card = json.loads((version / CARD_FILE).read_text(encoding="utf-8"))
+    found = {
+        "exported to": version,
+        "signatures": ", ".join(card["signatures"]),
+    }
+    for name in ("forward", "inverse"):
+        for kind, tensors in card["signatures"][name].items():
+            found[f"{name}, {kind}"] = ", ".join(
+                f"{tensor} {_shape(spec)}" for tensor, spec in tensors.items()
+            )
+    error = card["inversion"]["largest_pixel_difference"]
+    found["sample image, off by"] = (
+        "not tried" if error is None else f"{error:.1e} of 255"
+    )
+    found["warm-up requests"] = card["warmup_requests"]
+    return found
+
+
+def _shape(spec):
+    sides = ["?" if side is None else str(side) for side in spec["shape"]]
+    return f"{spec['dtype']} {'x'.join(sides)}"
+
+
+def _load(request):
+    sources = {
+        "--run_dir": request.run_dir,
+        "--keras_file": request.keras_file,
+        "--model": request.model,
+    }
+    given = [flag for flag, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise ValueError(
+            "Exactly one of --run_dir, --keras_file and --model is needed. "
+            f"Received: {', '.join(given) or 'none of them'}"
+        )
+    if request.run_dir is not None:
+        trained = load_trained_run(
+            request.run_dir, DATA_DIR.value, best=BEST.value
+        )
+        dataset = trained.dataset
+        return Source(trained.model, dataset.normalization, dataset.class_names)
+    if request.keras_file is not None:
+        model = keras.saving.load_model(request.keras_file, compile=False)
+        return Source(model, None, None)
+    return _load_weights(request)
+
+
+def _load_weights(request):
+    if request.weights is None:
+        raise ValueError(
+            "--model needs --weights: the name of its weights, or a file. "
+            "Received: --weights=None"
+        )
+    record = find_record(request.model, request.weights)
+    lossless = request.lossless
+    if lossless is None:
+        lossless = record is not None and record.lossless
+    arguments = {"weights": request.weights, "lossless": lossless}
+    if request.classes is not None:
+        arguments["classes"] = request.classes
+    model = getattr(irevnet_tf, request.model)(**arguments)
+    if record is None:
+        return Source(model, None, None)
+    return Source(model, record.preprocessing, record.class_names)
+
+
+def _image_size(text):
+    """Return what the flag means to `export_saved_model`."""
+    sides = (text or "").split(",")
+    if not all(side.isdecimal() for side in sides):
+        return text
+    height, *rest = map(int, sides)
+    return (height, *rest) if rest else height
+
+
+def _class_names(text):
+    names = tuple((text or "").split(","))
+    return names if len(names) > 1 else text
+
+
+@contextlib.contextmanager
+def _usage_errors():
+    """Show a user what is wrong with the input, rather than a traceback."""
+    try:
+        yield
+    except (ImportError, OSError, ValueError) as error:
+        raise app.UsageError(str(error)) from error
+
+
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    export(Request.from_flags(flags.FLAGS))
+
+
+def run() -> None:
+    define_flags()
+    launch(main)
+
+
+if __name__ == "__main__":
+    run()

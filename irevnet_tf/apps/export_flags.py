@@ -1,0 +1,146 @@
+"""The flags of irevnet-export."""
+
+import dataclasses
+
+from absl import flags
+
+from irevnet_tf.export.arguments import DYNAMIC
+from irevnet_tf.models.variants import VARIANTS
+from irevnet_tf.pixel_normalization import PREPROCESSING
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The flags, by their names."""
+
+    run_dir: str | None
+    keras_file: str | None
+    model: str | None
+    weights: str | None
+    classes: int | None
+    lossless: bool | None
+    output: str | None
+    preprocessing: str | None
+    class_names: str | None
+    image_size: str | None
+    image_bytes: bool
+    reconstruct_from: str | None
+    warmup: bool | None
+    onnx: str | None
+    litert: str | None
+
+    @classmethod
+    def from_flags(cls, values: flags.FlagValues) -> "Request":
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: values[name].value for name in names})
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the flags.
+
+    Not on import: other applications have flags of the same names.
+    """
+    _define_sources(values)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "The model's directory, to which the next version is added.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "preprocessing",
+        None,
+        list(PREPROCESSING),
+        "What raw images go through; what the run or the weights of a name "
+        "were trained with if not given, and otherwise needed.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "class_names",
+        None,
+        "The classes' names, separated by commas, or the name of a data set "
+        "of irevnet_tf.decode_predictions. Those of the run or of the weights "
+        "of a name if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "image_size",
+        None,
+        f"Height and width of the images, as 224 or 224,320, or {DYNAMIC} for "
+        "all sizes; the model's own if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "image_bytes",
+        False,
+        "Add the signature forward_bytes, for JPEG and PNG files.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "reconstruct_from",
+        None,
+        "Add the signature reconstruct: to this point, such as stage2, and "
+        "back.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "warmup",
+        None,
+        "Add warm-up requests for TensorFlow Serving; if not given, where "
+        "tensorflow-serving-api is installed.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "onnx",
+        None,
+        "A directory for ONNX files of the same signatures, too.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "litert",
+        None,
+        "A .tflite file with the same signatures, for LiteRT, too.",
+        flag_values=values,
+    )
+
+
+def _define_sources(values):
+    flags.DEFINE_string(
+        "run_dir",
+        None,
+        "Export the network of a training run.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "keras_file",
+        None,
+        "Export a model that was saved as a .keras file.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "model",
+        None,
+        sorted(VARIANTS),
+        "Export this network, with --weights.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "weights",
+        None,
+        "With --model: the name of its weights, or a .weights.h5 file.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "classes",
+        None,
+        "With --weights of a file: the number of classes, if not the usual.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "lossless",
+        None,
+        "With --model: whether the inverse is to be exact to the last bit; as "
+        "in training if not given, no for a file.",
+        flag_values=values,
+    )
