@@ -22,6 +22,7 @@ def test_public_names():
         "convert_state_dict",
         "decode_predictions",
         "encoder",
+        "export_saved_model",
         "features",
         "invert",
         "layers",

@@ -142,21 +142,6 @@ def test_weights_file_round_trip(family, images, trained, tmp_path):
 
 
 @each_family
-def test_saved_model_of_both_directions(family, images, trained, tmp_path):
-    model = trained(family)
-    encoder, decoder = irevnet_tf.encoder(model), irevnet_tf.invert(model)
-    archive = keras.export.ExportArchive()
-    for name, part in (("forward", encoder), ("inverse", decoder)):
-        spec = tf.TensorSpec((None, *part.input_shape[1:]), name=name)
-        archive.add_endpoint(name, part, input_signature=[spec])
-    archive.write_out(tmp_path / "saved", verbose=False)
-    loaded = tf.saved_model.load(tmp_path / "saved")
-    z = loaded.forward(images)
-    np.testing.assert_allclose(z, encoder(images), atol=1e-5)
-    assert cases.relative_error(loaded.inverse(z), images) < ROUNDING
-
-
-@each_family
 def test_fit_evaluate_and_predict(family):
     model = cases.compile(cases.build(family))
     x, y = cases.digits(32)
