@@ -9,7 +9,8 @@ import pytest
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
-def test_code_in_readme():
+def test_code_in_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
     names = {}
     exec("".join(blocks), names)
@@ -27,6 +28,8 @@ def test_code_in_readme():
     noise = np.random.default_rng(0).random((2, 32, 32, 3), "float32")
     restored = names["own_inverse"](names["own"](noise))
     np.testing.assert_allclose(restored, noise, atol=1e-4)
+    assert names["digit_names"] == list("01234567")
+    np.testing.assert_array_equal(names["pixels_again"], names["pixels"])
     assert names["tuned"](names["images"]).shape == (8, 10)
 
 
@@ -39,6 +42,7 @@ ROOT = README.parent
         *(README, ROOT / "CONTRIBUTING.md"),
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / "benchmarks").glob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
         *(ROOT / "weights").glob("*.md"),
     ],
     ids=lambda path: path.name,

@@ -1,0 +1,134 @@
+"""Requests to TensorFlow Serving over gRPC."""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.serving.errors import GRPC_ERRORS
+from irevnet_tf.serving.errors import INSTALL_HINT
+from irevnet_tf.serving.errors import ServingError
+from irevnet_tf.serving.target import Target
+
+try:
+    import grpc
+    from tensorflow_serving.apis import predict_pb2
+    from tensorflow_serving.apis import prediction_service_pb2_grpc
+except ImportError as error:
+    raise ImportError(
+        "grpcio and tensorflow-serving-api are needed for grpc addresses: "
+        f"{INSTALL_HINT}"
+    ) from error
+
+UNLIMITED = -1
+
+# gRPC does not send a message again that is larger than its buffer, by
+# default 256 kB.
+RETRY_BUFFER_BYTES = 2**31 - 1
+
+RETRY_POLICY = {
+    "initialBackoff": "0.1s",
+    "maxBackoff": "0.8s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+}
+
+
+class GrpcTransport:
+    """Sends the requests of a `Client` over gRPC.
+
+    Args:
+        target: a `Target` whose scheme is grpc or grpcs.
+    """
+
+    def __init__(self, target: Target):
+        self._target = target
+        options = _channel_options(target.retries)
+        if target.scheme == "grpcs":
+            credentials = grpc.ssl_channel_credentials()
+            self._channel = grpc.secure_channel(
+                target.location, credentials, options
+            )
+        else:
+            self._channel = grpc.insecure_channel(target.location, options)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(
+            self._channel
+        )
+
+    def predict(
+        self,
+        signature: str,
+        name: str,
+        value: np.ndarray | list[bytes],
+        wanted: tuple[str, ...],
+    ) -> dict[str, np.ndarray]:
+        """Send one request.
+
+        Args:
+            signature: the signature's name.
+            name: the name of its only input.
+            value: a float32 array, or a list of bytes.
+            wanted: the outputs to ask for.
+
+        Returns:
+            Arrays by the names of the outputs.
+
+        Raises:
+            ServingError: or one of its subclasses.
+        """
+        target = self._target
+        request = predict_pb2.PredictRequest(output_filter=wanted)
+        request.model_spec.name = target.model
+        request.model_spec.signature_name = signature
+        if target.version is not None:
+            request.model_spec.version.value = target.version
+        if target.label is not None:
+            request.model_spec.version_label = target.label
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        try:
+            reply = self._stub.Predict(request, timeout=target.timeout)
+        except grpc.RpcError as error:
+            code = error.code().name
+            kind = GRPC_ERRORS.get(code, ServingError)
+            raise kind(
+                f"{code} from {target.location}: {error.details()}"
+            ) from error
+        return {
+            name: _to_array(name, tensor)
+            for name, tensor in reply.outputs.items()
+        }
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._channel.close()
+
+
+def _channel_options(retries):
+    options = [
+        # By default 4 MB, which is 7 images of 224 x 224.
+        ("grpc.max_send_message_length", UNLIMITED),
+        ("grpc.max_receive_message_length", UNLIMITED),
+        # A server that comes back is found again at once, not after gRPC's
+        # default of 1 to 120 s; and other clients' failures are theirs.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    if not retries:
+        return [*options, ("grpc.enable_retries", 0)]
+    policy = {"maxAttempts": retries + 1, **RETRY_POLICY}
+    config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
+    return [
+        *options,
+        ("grpc.service_config", json.dumps(config)),
+        ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER_BYTES),
+    ]
+
+
+def _to_array(name, tensor):
+    try:
+        return tf.make_ndarray(tensor)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServingError(
+            f"The server's output {name!r} must be a tensor. Received: {error}"
+        ) from error

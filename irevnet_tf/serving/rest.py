@@ -1,0 +1,208 @@
+"""Requests to TensorFlow Serving over REST.
+
+https://www.tensorflow.org/tfx/serving/api_rest
+"""
+
+import base64
+import http.cookiejar
+import json
+import time
+import urllib.parse
+
+import numpy as np
+
+from irevnet_tf.serving.errors import HTTP_ERRORS
+from irevnet_tf.serving.errors import INSTALL_HINT
+from irevnet_tf.serving.errors import ServingError
+from irevnet_tf.serving.errors import ServingTimeoutError
+from irevnet_tf.serving.errors import UnavailableError
+from irevnet_tf.serving.target import Target
+
+try:
+    import requests
+    import urllib3
+except ImportError as error:
+    raise ImportError(
+        f"requests is needed for http addresses: {INSTALL_HINT}"
+    ) from error
+
+RETRIED_STATUSES = (429, 502, 503, 504)
+
+# Connections kept for as many threads; more than these open new ones.
+KEPT_CONNECTIONS = 32
+
+# So much of a reply that is no JSON is quoted.
+QUOTED_CHARACTERS = 200
+
+
+class _Deadline(urllib3.Timeout):
+    """A timeout for all attempts of a request together.
+
+    `requests` and urllib3 have none: theirs begin again with every attempt,
+    for which urllib3 clones the timeout.
+    """
+
+    def __init__(self, seconds):
+        super().__init__(total=seconds)
+        self._end = time.monotonic() + seconds
+
+    def clone(self):
+        left = self._end - time.monotonic()
+        return urllib3.Timeout(total=max(left, 1e-3))  # Must be positive.
+
+
+class _Retry(urllib3.Retry):
+    """Retries whatever failed, unless it was for want of time."""
+
+    def increment(self, method=None, url=None, *args, error=None, **kwargs):
+        is_refusal = isinstance(error, urllib3.exceptions.NewConnectionError)
+        is_timeout = isinstance(error, urllib3.exceptions.TimeoutError)
+        if is_timeout and not is_refusal:
+            raise error
+        return super().increment(method, url, *args, error=error, **kwargs)
+
+
+class RestTransport:
+    """Sends the requests of a `Client` over REST.
+
+    Args:
+        target: a `Target` whose scheme is http or https.
+    """
+
+    def __init__(self, target: Target):
+        self._timeout = target.timeout
+        quote = urllib.parse.quote
+        self._url = (
+            f"{target.scheme}://{target.location}{target.path}"
+            f"/v1/models/{quote(target.model, safe='')}"
+        )
+        if target.version is not None:
+            self._url += f"/versions/{target.version}"
+        if target.label is not None:
+            self._url += f"/labels/{quote(target.label, safe='')}"
+        self._url += ":predict"
+        self._session = requests.Session()
+        # Cookies are the one thing that a session's requests would change.
+        self._session.cookies.set_policy(
+            http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
+        )
+        adapter = requests.adapters.HTTPAdapter(
+            pool_maxsize=KEPT_CONNECTIONS,
+            max_retries=_Retry(
+                total=target.retries,
+                allowed_methods=None,  # All, and so POST.
+                status_forcelist=RETRIED_STATUSES,
+                # The second attempt comes at once, the others after 0.2, 0.4
+                # and 0.8 seconds.
+                backoff_factor=0.1,
+                raise_on_status=False,
+                # A server could ask for more time than there is.
+                respect_retry_after_header=False,
+            ),
+        )
+        self._session.mount(f"{target.scheme}://", adapter)
+
+    def predict(
+        self,
+        signature: str,
+        name: str,
+        value: np.ndarray | list[bytes],
+        wanted: tuple[str, ...],
+    ) -> dict[str, object]:
+        """Send one request.
+
+        Args:
+            signature: the signature's name.
+            name: the name of its only input.
+            value: a float32 array, or a list of bytes.
+            wanted: the outputs to ask for.
+
+        Returns:
+            Nested lists by the names of the outputs, perhaps more than asked
+            for.
+
+        Raises:
+            ServingError: or one of its subclasses.
+        """
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        else:
+            value = [{"b64": base64.b64encode(v).decode()} for v in value]
+        body = {"signature_name": signature, "inputs": {name: value}}
+        reply = self._post(json.dumps(body).encode())
+        content = _parse(reply)
+        if reply.status_code != 200:
+            _raise(reply, content)
+        if not isinstance(content, dict) or "outputs" not in content:
+            raise ServingError(
+                "The server's reply must have the key 'outputs'. "
+                f"Received: {_quote(reply)}"
+            )
+        outputs = content["outputs"]
+        # Of a signature with one output the server leaves the name out.
+        return outputs if isinstance(outputs, dict) else {wanted[0]: outputs}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _post(self, body):
+        try:
+            return self._session.post(
+                self._url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=_Deadline(self._timeout),
+                # A redirected POST would arrive as a GET.
+                allow_redirects=False,
+            )
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+            raise ServingTimeoutError(
+                f"No reply from {self._url} within {self._timeout:g} s: {error}"
+            ) from error
+        except (
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ) as error:
+            raise ServingError(
+                f"The reply from {self._url} broke off: {error}"
+            ) from error
+        except requests.ConnectionError as error:
+            # While the body is read, `requests` reports a timeout as this.
+            cause = error.args[0] if error.args else None
+            if isinstance(cause, urllib3.exceptions.TimeoutError):
+                raise ServingTimeoutError(
+                    f"The reply from {self._url} stopped: {error}"
+                ) from error
+            raise UnavailableError(
+                f"{self._url} cannot be reached: {error}"
+            ) from error
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+        ) as error:
+            raise ServingError(f"{self._url}: {error}") from error
+
+
+def _parse(reply):
+    """Return the JSON of a reply, or None."""
+    try:
+        return json.loads(reply.content)
+    except (ValueError, RecursionError) as error:
+        if reply.status_code == 200:
+            raise ServingError(
+                f"The server's reply must be JSON. Received: {_quote(reply)}"
+            ) from error
+        return None
+
+
+def _raise(reply, content):
+    message = _quote(reply)
+    if isinstance(content, dict) and isinstance(content.get("error"), str):
+        message = content["error"]
+    kind = HTTP_ERRORS.get(reply.status_code, ServingError)
+    raise kind(f"HTTP {reply.status_code} from {reply.url}: {message}")
+
+
+def _quote(reply):
+    return repr(reply.text[:QUOTED_CHARACTERS])

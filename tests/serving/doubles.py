@@ -1,0 +1,109 @@
+"""What stands in for a server, and what several tests use."""
+
+import contextlib
+import pathlib
+import runpy
+import socket
+import threading
+
+from absl import flags
+from absl.testing import flagsaver
+
+EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "serving"
+
+NAMES = [f"digit {index}" for index in range(10)]
+MODEL = "digits"
+
+
+@contextlib.contextmanager
+def example(name):
+    """Yield the names of an app of the example; forget its flags then."""
+    before = set(flags.FLAGS)
+    try:
+        with flagsaver.flagsaver():
+            namespace = runpy.run_path(str(EXAMPLE / name))
+            flags.FLAGS([name])
+            yield namespace
+    finally:
+        for flag in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, flag)
+
+
+def address_of(server, protocol):
+    """Return the address of one of the two protocols."""
+    return server.rest_address if protocol == "rest" else server.grpc_address
+
+
+class Replying:
+    """A server of the fixture `replying`."""
+
+    def __init__(self, replies, hold):
+        self._replies = replies
+        self._hold = hold
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._over = threading.Event()
+        self._threads = []
+        self.attempts = 0
+        self.port = self._listener.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
+
+    def _accept(self):
+        while True:
+            connection, _ = self._listener.accept()
+            if self._over.is_set():
+                connection.close()
+                return
+            reply = self._replies[min(self.attempts, len(self._replies) - 1)]
+            self.attempts += 1
+            thread = threading.Thread(
+                target=self._serve, args=(connection, reply)
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def _serve(self, connection, reply):
+        with connection:
+            connection.settimeout(30)
+            head, _, body = _read_until(connection, b"\r\n\r\n")
+            length = int(
+                head.lower().partition(b"content-length:")[2].split()[0]
+            )
+            while len(body) < length:
+                received = connection.recv(1 << 16)
+                if not received:
+                    return
+                body += received
+            if reply is not None:
+                connection.sendall(reply)
+            if reply is None or self._hold:
+                self._over.wait(30)
+
+    def close(self):
+        self._over.set()
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self._accepting.join()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+
+def _read_until(connection, end):
+    data = b""
+    while end not in data:
+        received = connection.recv(1 << 16)
+        if not received:
+            break
+        data += received
+    return data.partition(end)
+
+
+def http_reply(status, body=b"{}", length=None):
+    """Return the bytes of an HTTP reply."""
+    length = len(body) if length is None else length
+    head = (
+        f"HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode() + body

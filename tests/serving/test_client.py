@@ -1,0 +1,195 @@
+"""What a client gets is what the model answers, over both protocols."""
+
+import concurrent.futures
+
+import numpy as np
+import pytest
+from doubles import MODEL
+from doubles import NAMES
+from doubles import address_of
+
+import irevnet_tf
+from irevnet_tf.serving import Client
+from irevnet_tf.serving import InvalidRequestError
+from irevnet_tf.serving import LocalServer
+from irevnet_tf.serving import ModelNotFoundError
+from irevnet_tf.serving import ServingError
+
+pytest.importorskip(
+    "tensorflow_serving", reason="tensorflow-serving-api is not installed"
+)
+
+
+def test_classes_are_those_of_the_model(client, model, images, signatures):
+    found = client.classify(images)
+    expected = signatures["forward"](images=images)["probabilities"].numpy()
+    assert found.probabilities.dtype == np.float32
+    np.testing.assert_array_equal(found.probabilities, expected)
+    x = irevnet_tf.preprocess_input(images, "unit")
+    own = model.predict(x, verbose=0)
+    np.testing.assert_allclose(found.probabilities, own, atol=1e-6)
+    assert found.classes == [NAMES[i] for i in own.argmax(-1)]
+    assert found.classes == NAMES[:6]  # The first six digits are 0 to 5.
+
+
+def test_features_are_those_of_the_model(client, model, images):
+    x = irevnet_tf.preprocess_input(images, "unit")
+    features = client.encode(images)
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(features, irevnet_tf.encoder(model)(x))
+
+
+def test_images_come_back_bit_for_bit(client, images):
+    again = client.decode(client.encode(images))
+    assert again.dtype == np.float32
+    np.testing.assert_array_equal(again, images)
+
+
+def test_reconstructions_are_the_images(client, images):
+    np.testing.assert_array_equal(client.reconstruct(images), images)
+
+
+def test_files_are_classified_as_what_they_show(client, images, files):
+    from_files = client.classify(files)
+    from_arrays = client.classify(np.rint(images).astype("uint8"))
+    np.testing.assert_array_equal(
+        from_files.probabilities, from_arrays.probabilities
+    )
+    assert from_files.classes == from_arrays.classes
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float64"])
+def test_any_numbers_are_taken(client, images, dtype):
+    values = np.rint(images)
+    np.testing.assert_array_equal(
+        client.encode(values.astype(dtype)), client.encode(values)
+    )
+    nested = values.astype(dtype).tolist()
+    np.testing.assert_array_equal(client.encode(nested), client.encode(values))
+
+
+def test_awkward_floats_survive(client, signatures):
+    awkward = np.array(
+        [0.1, 1 / 3, 255.0, 16777217, -0.0, 1e-30, 7e-5, 123.456] * 8
+    )
+    images = awkward.reshape(1, 8, 8, 1).astype("float32")[..., :1]
+    expected = signatures["forward"](images=images % 256)["features"]
+    np.testing.assert_array_equal(client.encode(images % 256), expected)
+
+
+def test_a_batch_beyond_the_default_limit_of_grpc_comes_back(headless):
+    address = address_of(headless, "grpc")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (17_000, 8, 8, 1)).astype("float32")
+    assert images.nbytes > 4 * 2**20
+    with Client(address, MODEL) as client:
+        features = client.encode(images)
+        np.testing.assert_array_equal(np.rint(client.decode(features)), images)
+
+
+def test_versions_can_be_asked_for(address, images, server):
+    with Client(address, MODEL, version=server.version) as client:
+        assert client.encode(images).shape[0] == len(images)
+    with (
+        Client(address, MODEL, version=99) as client,
+        pytest.raises(
+            ModelNotFoundError,
+            match=r"Servable not found for request: Specific\(digits, 99\)",
+        ),
+    ):
+        client.encode(images)
+
+
+def test_labels_can_be_asked_for(address, images):
+    with (
+        Client(address, MODEL, label="a b/ä") as client,
+        pytest.raises(
+            InvalidRequestError,
+            match="Unrecognized servable version label: a b/ä",
+        ),
+    ):
+        client.encode(images)
+
+
+def test_names_are_quoted(tiny, protocol, images):
+    name = "my digits/ä"
+    with (
+        LocalServer(tiny, name) as server,
+        Client(address_of(server, protocol), name) as client,
+    ):
+        assert len(client.encode(images)) == len(images)
+
+
+def test_unknown_models_are_an_error(address, images):
+    with (
+        Client(address, "letters") as client,
+        pytest.raises(ModelNotFoundError, match=r"Latest\(letters\)"),
+    ):
+        client.encode(images)
+
+
+def test_without_names_there_are_no_classes(nameless, protocol, images):
+    with Client(address_of(nameless, protocol), MODEL) as client:
+        found = client.classify(images)
+    assert found.classes is None
+    assert found.probabilities.shape == (6, 3)
+    np.testing.assert_allclose(found.probabilities.sum(-1), 1, rtol=1e-6)
+
+
+def test_without_classifier_there_are_only_features(headless, protocol, images):
+    with Client(address_of(headless, protocol), MODEL) as client:
+        again = client.decode(client.encode(np.rint(images)))
+        np.testing.assert_array_equal(np.rint(again), np.rint(images))
+        with pytest.raises(ServingError, match="probabilities"):
+            client.classify(images)
+
+
+def test_what_the_server_refuses_is_an_error(client, images):
+    with pytest.raises(InvalidRequestError, match="got float32 of shape"):
+        client.encode(images[:, :4])
+    with pytest.raises(ValueError, match="got float32 of shape"):
+        client.decode(images)
+    with pytest.raises(InvalidRequestError, match="Unknown image file format"):
+        client.classify([b"no image"])
+    huge = np.full((1, 8, 8, 1), 1e9, "float32")
+    with pytest.raises(InvalidRequestError, match="must stay below"):
+        client.encode(huge)
+
+
+def test_missing_signatures_are_an_error(nameless, protocol, images, files):
+    with Client(address_of(nameless, protocol), MODEL) as client:
+        with pytest.raises(InvalidRequestError, match='"recons.*not found'):
+            client.reconstruct(images)
+        with pytest.raises(InvalidRequestError, match='"forward_.*not found'):
+            client.classify(files)
+
+
+def test_threads_can_share_a_client(client, images):
+    expected = client.encode(images)
+
+    def ask(index):
+        rows = [index % 6, (index * 5 + 1) % 6]
+        return rows, client.encode(images[rows])
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for rows, features in pool.map(ask, range(48)):
+            np.testing.assert_array_equal(features, expected[rows])
+
+
+def test_a_closed_client_says_so(address, images):
+    client = Client(address, MODEL)
+    client.close()
+    client.close()
+    with pytest.raises(ValueError, match="The client is closed"):
+        client.encode(images)
+
+
+def test_a_path_in_the_address_is_kept(server, images, replying):
+    with (
+        Client(f"{server.rest_address}/prefix/", MODEL) as client,
+        pytest.raises(InvalidRequestError) as caught,
+    ):
+        client.encode(images)
+    assert "Malformed request: POST /prefix/v1/models/digits:predict" in str(
+        caught.value
+    )
