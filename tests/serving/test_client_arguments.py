@@ -122,9 +122,19 @@ def test_floats_are_not_copied_without_need():
     assert payload.check_array("images", images) is images
 
 
+def _modules():
+    """Return the package's modules that are imported."""
+    return {
+        name: module
+        for name, module in sys.modules.items()
+        if name.startswith("irevnet_tf.serving.")
+    }
+
+
 @pytest.fixture
 def without(monkeypatch):
     """Return a function that hides libraries from imports."""
+    before = _modules()
 
     def hide(*hidden):
         real = builtins.__import__
@@ -135,11 +145,16 @@ def without(monkeypatch):
             return real(name, *args, **kwargs)
 
         monkeypatch.setattr(builtins, "__import__", fake)
-        for name in list(sys.modules):
-            if name.startswith("irevnet_tf.serving."):
-                monkeypatch.delitem(sys.modules, name)
+        for name in before:
+            del sys.modules[name]
 
-    return hide
+    yield hide
+    # Those imported meanwhile have other classes of errors.
+    for name in _modules():
+        del sys.modules[name]
+    sys.modules.update(before)
+    for name, module in before.items():
+        setattr(serving, name.rpartition(".")[2], module)
 
 
 def test_rest_says_what_it_needs(without):
