@@ -7,7 +7,9 @@ import pytest
 import irevnet_tf
 from irevnet_tf import data
 from irevnet_tf import distribution
+from irevnet_tf import export
 from irevnet_tf import layers
+from irevnet_tf import serving
 from irevnet_tf import training
 
 
@@ -55,6 +57,21 @@ def test_public_names():
         "same_on_all_workers",
         "synchronize_batch_norm",
         "worker_count",
+    ]
+    assert export.__all__ == [
+        "export_litert",
+        "export_onnx",
+        "export_saved_model",
+    ]
+    assert serving.__all__ == [
+        "Classification",
+        "Client",
+        "InvalidRequestError",
+        "LocalServer",
+        "ModelNotFoundError",
+        "ServingError",
+        "ServingTimeoutError",
+        "UnavailableError",
     ]
     assert training.__all__ == [
         "Checkpoints",
@@ -108,7 +125,8 @@ def test_variants_have_the_signature_of_keras_applications(name):
 
 
 @pytest.mark.parametrize(
-    "module", [irevnet_tf, data, distribution, layers, training]
+    "module",
+    [irevnet_tf, data, distribution, export, layers, serving, training],
 )
 def test_public_names_are_documented(module):
     for name in module.__all__:

@@ -31,10 +31,11 @@ from irevnet_tf.apps.report import say
 from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.export import export_litert
+from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model
-from irevnet_tf.export.litert_file import export_litert
 from irevnet_tf.export.model_card import CARD_FILE
-from irevnet_tf.export.onnx_files import export_onnx
+from irevnet_tf.export.onnx_files import import_tf2onnx
 from irevnet_tf.pixel_normalization import Normalization
 from irevnet_tf.pretrained.registry import find_record
 
@@ -78,6 +79,8 @@ def export(request: Request) -> pathlib.Path:
             "--output must be a directory. Received: --output=None"
         )
     with _usage_errors():
+        if request.onnx is not None:
+            import_tf2onnx()
         source = _load(request)
     preprocessing = request.preprocessing or source.preprocessing
     if preprocessing is None:
