@@ -18,8 +18,8 @@ import tempfile
 
 import measure
 
-ROUNDS = 7
-BATCHES = 4
+ROUNDS = 5
+BATCHES = 2
 LOADS = 5
 # name: (lossless, input shape, batch size)
 NETWORKS = {
