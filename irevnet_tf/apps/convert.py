@@ -19,6 +19,7 @@ import numpy as np
 from absl import app
 from absl import flags
 
+from irevnet_tf.apps import conversion_flags
 from irevnet_tf.apps.conversion_flags import WEIGHTS_NAME
 from irevnet_tf.apps.conversion_flags import Request
 from irevnet_tf.apps.conversion_flags import define_flags
@@ -260,6 +261,8 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     define_flags()
+    # Of this module, of which --help tells.
+    flags.adopt_module_key_flags(conversion_flags)
     launch(main)
 
 

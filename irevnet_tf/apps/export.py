@@ -21,6 +21,7 @@ from absl import app
 from absl import flags
 
 import irevnet_tf
+from irevnet_tf.apps import export_flags
 from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.export_flags import Request
 from irevnet_tf.apps.export_flags import define_flags
@@ -31,11 +32,13 @@ from irevnet_tf.apps.report import say
 from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
+from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model
 from irevnet_tf.export.model_card import CARD_FILE
 from irevnet_tf.export.onnx_files import import_tf2onnx
+from irevnet_tf.export.trial import HALF_A_STEP
 from irevnet_tf.pixel_normalization import Normalization
 from irevnet_tf.pretrained.registry import find_record
 
@@ -74,13 +77,8 @@ def export(request: Request) -> pathlib.Path:
     Raises:
         app.UsageError: if anything is not as it should be.
     """
-    if request.output is None:
-        raise app.UsageError(
-            "--output must be a directory. Received: --output=None"
-        )
+    _check_request(request)
     with _usage_errors():
-        if request.onnx is not None:
-            import_tf2onnx()
         source = _load(request)
     preprocessing = request.preprocessing or source.preprocessing
     if preprocessing is None:
@@ -97,7 +95,7 @@ def export(request: Request) -> pathlib.Path:
             image_size=_image_size(request.image_size),
             class_names=_class_names(request.class_names) or source.class_names,
             image_bytes=request.image_bytes,
-            reconstruct_from=request.reconstruct_from,
+            reconstruct_from=_point(request.reconstruct_from),
             warmup=request.warmup,
         )
         print_rows(rows(version))
@@ -111,11 +109,59 @@ def export(request: Request) -> pathlib.Path:
     return version
 
 
+def _check_request(request):
+    """Refuse what cannot succeed, before any work."""
+    if request.output is None:
+        raise app.UsageError(
+            "--output must be a directory. Received: --output=None"
+        )
+    of_model = {
+        "--weights": request.weights,
+        "--classes": request.classes,
+        "--image_channels": request.image_channels,
+        "--lossless": request.lossless,
+    }
+    if request.model is None and set(of_model.values()) != {None}:
+        given = [flag for flag, value in of_model.items() if value is not None]
+        raise app.UsageError(
+            f"{', '.join(given)} need --model: other networks are exported "
+            "as they are. Received: --model=None"
+        )
+    if BEST.value and request.run_dir is None:
+        raise app.UsageError("--best needs --run_dir. Received: --run_dir=None")
+    with _usage_errors():
+        if request.onnx is not None:
+            import_tf2onnx()
+    if request.onnx is not None:
+        _check_writable("--onnx", request.onnx, "forward.onnx")
+    if request.litert is not None:
+        _check_writable("--litert", request.litert)
+
+
+def _check_writable(flag, value, *name):
+    try:
+        if not value:
+            raise FileNotFoundError("it is empty")
+        require_replaceable(pathlib.Path(value, *name))
+    except OSError as error:
+        raise app.UsageError(
+            f"{flag} must be a place that can be written to, but: {error}. "
+            f"Received: {flag}={value}"
+        ) from error
+
+
 def rows(version: pathlib.Path) -> dict[str, object]:
     """Return what a person wants to know of an export, from its card."""
     card = json.loads((version / CARD_FILE).read_text(encoding="utf-8"))
+    mode = "ordinary"
+    if card["lossless"]:
+        mode = f"lossless, {card['fraction_bits']} fraction bits"
+    scale = card["preprocessing"]
     found = {
         "exported to": version,
+        "mode": mode,
+        "preprocessing": scale["name"]
+        or f"mean {scale['mean']}, standard deviation {scale['std']}",
         "signatures": ", ".join(card["signatures"]),
     }
     for name in ("forward", "inverse"):
@@ -124,9 +170,11 @@ def rows(version: pathlib.Path) -> dict[str, object]:
                 f"{tensor} {_shape(spec)}" for tensor, spec in tensors.items()
             )
     error = card["inversion"]["largest_pixel_difference"]
-    found["sample image, off by"] = (
-        "not tried" if error is None else f"{error:.1e} of 255"
-    )
+    back = "not tried"
+    if error is not None:
+        which = "every" if error < HALF_A_STEP else "NOT every"
+        back = f"{which} pixel; before rounding, off by {error:.1e} of 255"
+    found["sample images, back"] = back
     found["warm-up requests"] = card["warmup_requests"]
     return found
 
@@ -173,6 +221,8 @@ def _load_weights(request):
     arguments = {"weights": request.weights, "lossless": lossless}
     if request.classes is not None:
         arguments["classes"] = request.classes
+    if request.image_channels is not None:
+        arguments["input_shape"] = (None, None, request.image_channels)
     model = getattr(irevnet_tf, request.model)(**arguments)
     if record is None:
         return Source(model, None, None)
@@ -188,8 +238,13 @@ def _image_size(text):
     return (height, *rest) if rest else height
 
 
+def _point(text):
+    """Return a stage's number as one, and other points by name."""
+    return int(text) if text and text.isdecimal() else text
+
+
 def _class_names(text):
-    names = tuple((text or "").split(","))
+    names = tuple(name.strip() for name in (text or "").split(","))
     return names if len(names) > 1 else text
 
 
@@ -209,6 +264,8 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     define_flags()
+    # Of this module, of which --help tells.
+    flags.adopt_module_key_flags(export_flags)
     launch(main)
 
 

@@ -18,10 +18,12 @@ class Request:
     model: str | None
     weights: str | None
     classes: int | None
+    image_channels: int | None
     lossless: bool | None
     output: str | None
     preprocessing: str | None
     class_names: str | None
+    from_logits: bool | None
     image_size: str | None
     image_bytes: bool
     reconstruct_from: str | None
@@ -61,6 +63,12 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         "The classes' names, separated by commas, or the name of a data set "
         "of irevnet_tf.decode_predictions. Those of the run or of the weights "
         "of a name if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "from_logits",
+        None,
+        "Whether the model returns logits; found out if not given.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -134,6 +142,14 @@ def _define_sources(values):
         "classes",
         None,
         "With --weights of a file: the number of classes, if not the usual.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "image_channels",
+        None,
+        "With --weights of a file, which does not tell: the images' channels, "
+        "3 if not given.",
         lower_bound=1,
         flag_values=values,
     )

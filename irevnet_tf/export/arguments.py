@@ -1,12 +1,12 @@
 """Checks of what is to be exported, before any work."""
 
-import dataclasses
 import numbers
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
-from irevnet_tf.layers import ChannelMerge
+from irevnet_tf.layers.stream import StreamLayer
 from irevnet_tf.models.predictions import class_names as names_of_mode
 from irevnet_tf.pixel_normalization import PREPROCESSING
 from irevnet_tf.pixel_normalization import Normalization
@@ -33,15 +33,26 @@ def check_normalization(preprocessing, channels: int) -> Normalization:
     if not isinstance(normalization, Normalization):
         raise ValueError(
             "`preprocessing` must be one of "
-            f"{', '.join(map(repr, PREPROCESSING))}, or a `Normalization`. "
+            f"{', '.join(map(repr, PREPROCESSING))}, or an "
+            "irevnet_tf.pixel_normalization.Normalization. "
             f"Received: preprocessing={preprocessing!r}"
         )
-    if len(normalization.mean) not in (1, channels):
+    mean, std = (
+        tuple(map(float, values))
+        for values in (normalization.mean, normalization.std)
+    )
+    if len(mean) not in (1, channels) or len(std) != len(mean):
         raise ValueError(
             "`preprocessing` must suit the model's images, of "
             f"{channels} channel(s). Received: preprocessing={preprocessing!r}"
         )
-    return dataclasses.replace(normalization, maximum=WHITE)
+    if not (np.all(np.isfinite(mean + std)) and min(std) > 0):
+        raise ValueError(
+            "`preprocessing` must have finite numbers, and standard "
+            "deviations above 0. "
+            f"Received: preprocessing={preprocessing!r}"
+        )
+    return Normalization(WHITE, mean, std)
 
 
 def check_image_shape(model: keras.Model, image_size) -> tuple:
@@ -55,11 +66,13 @@ def check_image_shape(model: keras.Model, image_size) -> tuple:
     Raises:
         ValueError: if it is none of these.
     """
-    *own_size, channels = model.input_shape[1:]
+    *own_size, channels = model.inputs[0].shape[1:]
     if image_size is None:
         return (*own_size, channels)
-    if image_size == DYNAMIC:
+    if isinstance(image_size, str) and image_size == DYNAMIC:
         return (None, None, channels)
+    if isinstance(image_size, np.ndarray):
+        image_size = image_size.tolist()
     size = (image_size,) * 2 if _is_size(image_size) else image_size
     if (
         not isinstance(size, tuple | list)
@@ -86,13 +99,18 @@ def check_image_bytes(image_bytes: bool, image_shape: tuple) -> None:
 
 
 def check_output(
-    model: keras.Model, from_logits: bool | None
+    model: keras.Model,
+    base: keras.Model,
+    from_logits: bool | None,
+    has_class_names: bool,
 ) -> tuple[str | None, bool]:
     """Return what to call the model's output, and whether it is logits.
 
     Args:
         model: with an i-RevNet in it.
+        base: the i-RevNet in `model`.
         from_logits: whether it returns logits; None to find out.
+        has_class_names: whether the user has names for classes.
 
     Returns:
         "probabilities" for a classifier, "outputs" for another head, None for
@@ -100,26 +118,38 @@ def check_output(
         are the softmax of what it returns.
 
     Raises:
-        ValueError: if `from_logits` is given for what is no classifier.
+        ValueError: if `from_logits` is no bool, or is given for what is no
+            classifier.
     """
-    is_flat = len(model.outputs[0].shape) == 2
+    output = model.outputs[0]
     if from_logits is not None:
-        if not is_flat:
+        if not isinstance(from_logits, bool) or len(output.shape) != 2:
             raise ValueError(
-                "`from_logits` must be None for a model that is no classifier. "
-                f"Received: from_logits={from_logits}, output shape="
-                f"{model.output_shape}"
+                "`from_logits` must be None, or True or False for a model "
+                "that returns a number for each class. "
+                f"Received: from_logits={from_logits!r}, output shape="
+                f"{output.shape}"
             )
         return "probabilities", from_logits
-    activation = _last_activation(model)
-    if is_flat and activation in (
-        keras.activations.softmax,
-        keras.activations.sigmoid,
-    ):
+    layer = _last_layer(output)
+    if isinstance(layer, StreamLayer):
+        return None, False
+    activation = getattr(layer, "activation", None)
+    normalized = (keras.activations.softmax, keras.activations.sigmoid)
+    if len(output.shape) != 2:
+        return "outputs", False
+    if isinstance(layer, keras.layers.Softmax) or activation in normalized:
         return "probabilities", False
-    if is_flat and activation is keras.activations.linear:
+    # A linear head may be for regression: it takes names, or to be that of
+    # an i-RevNet, to be one for classes.
+    is_classifier = has_class_names or any(layer is own for own in base.layers)
+    if (
+        isinstance(layer, keras.layers.Dense)
+        and activation is keras.activations.linear
+        and is_classifier
+    ):
         return "probabilities", True
-    return None if _ends_in_representation(model) else "outputs", False
+    return "outputs", False
 
 
 def check_class_names(
@@ -137,7 +167,11 @@ def check_class_names(
     """
     if names is None:
         return None
-    found = names_of_mode(names) if isinstance(names, str) else names
+    found = names
+    if isinstance(names, str):
+        found = names_of_mode(names)
+    if isinstance(found, np.ndarray):
+        found = found.tolist()
     if not isinstance(found, list | tuple) or not all(
         isinstance(name, str) for name in found
     ):
@@ -145,11 +179,18 @@ def check_class_names(
             "`class_names` must be a list of strings, or a mode of "
             f"`decode_predictions`. Received: class_names={names!r}"
         )
-    classes = model.output_shape[-1] if output == "probabilities" else 0
-    if len(found) != classes:
+    if output != "probabilities":
         raise ValueError(
-            f"`class_names` must be as many as the model's classes "
-            f"(={classes}). Received: {len(found)} class_names"
+            "`class_names` must be None where the model's last layer is not "
+            "recognised as a classifier's; `from_logits` tells that it is. "
+            f"Received: {len(found)} class_names, model={model.name}"
+        )
+    classes = model.outputs[0].shape[-1]
+    if len(found) != classes or classes < 2:
+        raise ValueError(
+            "`class_names` must be as many as the model's outputs, of which "
+            f"there must be two or more. Received: {len(found)} class_names "
+            f"for {classes} outputs"
         )
     return tuple(found)
 
@@ -159,17 +200,9 @@ def _is_size(value):
     return is_integer and not isinstance(value, bool) and value >= 1
 
 
-def _last_activation(model):
-    layer = model.layers[-1]
-    if isinstance(layer, keras.Model):
-        return _last_activation(layer)
-    if isinstance(layer, keras.layers.Softmax):
-        return keras.activations.softmax
-    return getattr(layer, "activation", None)
-
-
-def _ends_in_representation(model):
-    last = model.layers[-1]
-    if isinstance(last, keras.Model):
-        return _ends_in_representation(last)
-    return isinstance(last, ChannelMerge)
+def _last_layer(output):
+    """Return the layer or operation that computes a Keras tensor."""
+    operation = output._keras_history.operation
+    while isinstance(operation, keras.Model):
+        operation = operation.outputs[0]._keras_history.operation
+    return operation

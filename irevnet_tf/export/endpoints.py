@@ -1,4 +1,7 @@
-"""The functions that a SavedModel offers: raw images in, raw images out."""
+"""The functions that a SavedModel offers: raw images in, raw images out.
+
+They check shapes themselves: what calls a SavedModel need not.
+"""
 
 import functools
 from collections.abc import Callable
@@ -38,7 +41,8 @@ def forward_function(
 
     @_without_custom_gradients
     def forward(images):
-        result, features = both(normalization.apply(images))
+        images = tf.ensure_shape(images, model.input_shape)
+        result, features = both(normalization.apply(images), training=False)
         outputs = {}
         if output is not None:
             outputs[output] = tf.nn.softmax(result) if from_logits else result
@@ -61,7 +65,9 @@ def inverse_function(
 
     @_without_custom_gradients
     def inverse(features):
-        return {"images": normalization.undo(decode(features))}
+        features = tf.ensure_shape(features, decode.input_shape)
+        images = decode(features, training=False)
+        return {"images": normalization.undo(images)}
 
     return inverse
 
@@ -80,8 +86,10 @@ def reconstruct_function(
 
     @_without_custom_gradients
     def reconstruct(images):
-        features = encode(normalization.apply(images))
-        return {"images": normalization.undo(decode(features))}
+        images = tf.ensure_shape(images, model.input_shape)
+        features = encode(normalization.apply(images), training=False)
+        images = decode(features, training=False)
+        return {"images": normalization.undo(images)}
 
     return reconstruct
 

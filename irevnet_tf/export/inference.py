@@ -1,12 +1,14 @@
 """From a model to a copy of it that only infers, for export."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BatchNormalization
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers.stream import StreamLayer
 from irevnet_tf.models.chain import copy_layer
 from irevnet_tf.models.chain import invertible_part
 
@@ -14,12 +16,13 @@ from irevnet_tf.models.chain import invertible_part
 def inference_copy(model, image_shape) -> keras.Model:
     """Return a flat Functional model that computes what `model` infers.
 
-    It shares the kernels, and has each BatchNorm as the two vectors that it
-    comes to in inference: less to load, and less to compute. Nothing is
-    reordered beyond that, so results are equal to the last bit. Blocks are
-    plain operations instead of traced functions, which other runtimes' and
-    Grappler's optimizations do not see through. `irevnet_tf.encoder` and
-    `irevnet_tf.invert` take the copy as they take the model.
+    It shares the kernels, and has the BatchNorms of i-RevNets as the two
+    vectors that they come to in inference, less to load and to compute; those
+    inside of other residuals stay. Nothing is reordered beyond that, so
+    results are equal to the last bit. Blocks are plain operations instead of
+    traced functions, which other runtimes' and Grappler's optimizations do not
+    see through. `irevnet_tf.encoder` and `irevnet_tf.invert` take the copy as
+    they take the model.
 
     Args:
         model: i-RevNet, or a Functional or Sequential model that extends or
@@ -31,14 +34,17 @@ def inference_copy(model, image_shape) -> keras.Model:
         A model with an input `(batch, *image_shape)`.
 
     Raises:
-        ValueError: if `model` is no such model, computes something on images
-            before its invertible part, or cannot take images of this shape.
+        ValueError: if `model` is no such model, changes images before its
+            invertible part, uses that twice, or cannot take images of this
+            shape.
     """
     base, body = check_model(model)
-    image = keras.Input(image_shape, dtype=base.input.dtype, name="images")
+    image = keras.Input(image_shape, dtype=base.inputs[0].dtype, name="images")
     try:
-        output = _run(model, image, base, {id(layer) for layer in body})
+        output = _Replay(base, body, image).run(model, image)
     except ValueError as error:
+        if image.shape == model.inputs[0].shape:
+            raise
         raise ValueError(
             "`model` must take images of the shape to be exported. Received: "
             f"model={model.name}, image shape={tuple(image_shape)}: {error}"
@@ -53,55 +59,95 @@ def check_model(model) -> tuple[keras.Model, list]:
         ValueError: as `inference_copy`, for any shape of images.
     """
     base, body = invertible_part(model)
-    for kind in ("inputs", "outputs"):
-        if len(getattr(model, kind)) != 1:
-            raise ValueError(
-                f"`model` must have one input and one output. "
-                f"Received: model={model.name} with {kind}="
-                f"{[tensor.name for tensor in getattr(model, kind)]}"
-            )
-    if body[0].input is not base.input:
+    try:
+        ends = {"inputs": model.inputs, "outputs": model.outputs}
+    except (AttributeError, ValueError) as error:
         raise ValueError(
-            "The first layer of `model` must be invertible: what stands "
-            "before it could not be undone in the exported inverse. Give it "
-            "as `preprocessing`. "
-            f"Received: model={model.name} with layers "
-            f"{[layer.name for layer in base.layers][:4]}"
+            "`model` must be a built Functional or Sequential model. "
+            f"Received: model={model.name} of {type(model)}"
+        ) from error
+    for kind, tensors in ends.items():
+        if len(tensors) != 1:
+            raise ValueError(
+                "`model` must have one input and one output. "
+                f"Received: model={model.name} with {kind}="
+                f"{[tensor.name for tensor in tensors]}"
+            )
+    if len(model.inputs[0].shape) != 4:
+        raise ValueError(
+            "`model` must take images (batch, height, width, channels). "
+            f"Received: model={model.name} with input shape="
+            f"{model.inputs[0].shape}"
         )
+    if body[0].input is not base.inputs[0]:
+        raise ValueError(_entrance_message(base.layers[1]))
     return base, body
 
 
-def _run(model, x, base, body):
-    """Apply a model's layers, or their copies, to a Keras tensor.
+def _entrance_message(layer):
+    return (
+        "The first layer of `model` that changes an image must be invertible: "
+        "what stands before it could not be undone in the exported inverse. "
+        f"Give it as `preprocessing`. Received: the first layer {layer.name}"
+    )
+
+
+class _Replay:
+    """Applies a model's layers, or their copies, to another input.
 
     Args:
-        model: Functional or Sequential.
-        x: Keras tensor.
         base: the model that has the invertible layers.
-        body: the `id` of these.
+        body: these.
+        image: Keras tensor, the input.
     """
 
-    def copy(layer):
-        if id(layer) not in body:
+    def __init__(self, base, body, image):
+        self._base = base
+        self._body = {id(layer) for layer in body}
+        self._image = image
+        self._has_run = False
+
+    def run(self, model, x):
+        """Return the Keras tensor that `model` computes from `x`."""
+        if model is self._base:
+            if self._has_run:
+                raise ValueError(
+                    "`model` must use its i-RevNet once. "
+                    f"Received: a second use of {model.name}"
+                )
+            self._has_run = True
+        if isinstance(model, keras.Sequential):
+            for layer in model.layers:
+                x = self._call(self._copy(layer), x)
+            return x
+        # Without the structure of inputs and outputs, and not compiled, as
+        # the clone would be.
+        bare = keras.Model(model.inputs[0], model.outputs[0])
+        return keras.models.clone_model(
+            bare,
+            input_tensors=x,
+            clone_function=self._copy,
+            call_function=self._call,
+        ).output
+
+    def _copy(self, layer):
+        if id(layer) not in self._body:
             return _without_statistics(layer)
         if isinstance(layer, ReversibleSequence):
             return _plain_sequence(layer)
+        if isinstance(layer, AdditiveCoupling):
+            return _plain_coupling(layer)
         return copy_layer(layer)
 
-    def call(layer, *args, **kwargs):
-        if _holds(layer, base):
-            return _run(layer, args[0], base, body)
+    def _call(self, layer, *args, **kwargs):
+        if _holds(layer, self._base):
+            (x,) = args
+            if x is not self._image:
+                raise ValueError(_entrance_message(x._keras_history.operation))
+            return self.run(layer, x)
+        if args and args[0] is self._image and _is_identity(layer, self._image):
+            return self._image  # Such as an augmentation, in inference.
         return layer(*args, **kwargs)
-
-    if isinstance(model, keras.Sequential):
-        for layer in model.layers:
-            x = call(copy(layer), x)
-        return x
-    # Keras would compile the clone of a model that is compiled.
-    bare = keras.Model(model.input, model.output)
-    return keras.models.clone_model(
-        bare, input_tensors=x, clone_function=copy, call_function=call
-    ).output
 
 
 def _holds(layer, base):
@@ -109,6 +155,18 @@ def _holds(layer, base):
         isinstance(layer, keras.Model)
         and any(_holds(part, base) for part in layer.layers)
     )
+
+
+def _is_identity(layer, image):
+    """Return whether a layer leaves images as they are, in inference."""
+    if isinstance(layer, StreamLayer):
+        return False
+    shape = [2, *(side or 32 for side in image.shape[1:])]
+    x = np.random.default_rng(0).random(shape).astype(image.dtype)
+    try:
+        return np.array_equal(layer(x, training=False), x)
+    except (TypeError, ValueError, tf.errors.OpError):
+        return False  # It does not take one image alone.
 
 
 def _plain_sequence(sequence):
@@ -121,20 +179,13 @@ def _plain_sequence(sequence):
 
 
 def _plain_coupling(block):
-    if type(block.residual) is not BottleneckResidual:
-        return block
-    residual = keras.Sequential(
-        [_without_statistics(layer) for layer in block.residual.layers],
-        name=block.residual.name,
-    )
-    return AdditiveCoupling(
-        residual,
-        stride=block.stride,
-        zero_channels=block.zero_channels,
-        fraction_bits=block.fraction_bits,
-        name=block.name,
-        dtype=block.dtype_policy,
-    )
+    residual = block.residual
+    if type(residual) is BottleneckResidual:
+        residual = keras.Sequential(
+            [_without_statistics(layer) for layer in residual.layers],
+            name=residual.name,
+        )
+    return block.with_residual(residual)
 
 
 def _without_statistics(layer):

@@ -53,10 +53,13 @@ def export_litert(
     try:
         content = converter.convert()
     except Exception as error:  # The converter's own class is not public.
+        refused = _refused_operations(error)
+        if not refused:
+            raise
         raise ValueError(
-            "Every operation must be a builtin one of LiteRT, which has no "
-            "convolution in half precision, for one. Received: "
-            f"signatures={names} with {_refused_operations(error)}"
+            "Every operation must be a builtin one of LiteRT, for its dtype; "
+            "convolutions are in float32 only. Received: "
+            f"signatures={names} with {refused}"
         ) from error
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -66,4 +69,4 @@ def export_litert(
 def _refused_operations(error):
     """Return the line of the converter's long message that has the names."""
     lines = re.findall(r"^(?:TF Select|Custom) ops: .*$", str(error), re.M)
-    return "; ".join(lines) or str(error)
+    return "; ".join(lines)

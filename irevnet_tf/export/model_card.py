@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 from typing import Any
 
 import keras
@@ -48,7 +49,7 @@ def write_model_card(
         for layer in model.layers
         if isinstance(layer, FixedPoint)
     }
-    weights = sorted(directory.glob("variables/variables.data-*"))
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
     card = {
         "model": model.name,
         "parameters": parameters,
@@ -59,7 +60,7 @@ def write_model_card(
                 "inputs": _tensors(function.structured_input_signature[1]),
                 "outputs": _tensors(function.structured_outputs),
             }
-            for name, function in signatures.items()
+            for name, function in sorted(signatures.items())
         },
         "preprocessing": {
             "name": preprocessing if isinstance(preprocessing, str) else None,
@@ -78,19 +79,25 @@ def write_model_card(
         "warmup_requests": warmup_requests,
         "sha256": {
             str(path.relative_to(directory)): file_sha256(path)
-            for path in [directory / "saved_model.pb", *weights]
+            for path in files
         },
         "packages": {
             "keras": keras.__version__,
             "tensorflow": tf.__version__,
         },
     }
-    text = json.dumps(card, indent=2) + "\n"
+    text = json.dumps(card, indent=2, allow_nan=False) + "\n"
+    # Lists of numbers, such as shapes, in one line each.
+    text = re.sub(
+        r"\[\s+((?:null|[-+.\de]+)(?:,\s+(?:null|[-+.\de]+))*)\s+\]",
+        lambda found: "[" + " ".join(found[1].split()) + "]",
+        text,
+    )
     (directory / CARD_FILE).write_text(text, encoding="utf-8")
 
 
 def _tensors(specs):
     return {
         name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
-        for name, spec in specs.items()
+        for name, spec in sorted(specs.items())
     }

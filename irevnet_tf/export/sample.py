@@ -13,31 +13,36 @@ from irevnet_tf.layers import ReversibleSequence
 MINIMUM_SIZE = 32
 
 
-def sample_images(model: keras.Model, count: int = 2) -> np.ndarray:
-    """Return raw images that a model takes: ramps, from black to white.
+def sample_images(
+    model: keras.Model, usual_size: tuple[int | None, int | None]
+) -> np.ndarray:
+    """Return two raw images that a model takes: ramps, from black to white.
 
     Args:
-        model: as `inference_copy` returns it. Where its size is open, the
-            images have the first one from 32 on that it takes.
-        count: how many.
+        model: as `inference_copy` returns it.
+        usual_size: height and width to take where the model's are open. Where
+            they are open, too, it is the first one from 32 on that fits.
 
     Returns:
-        float32 array (count, height, width, channels), whole numbers.
+        float32 array (2, height, width, channels), whole numbers.
     """
     *size, channels = model.input_shape[1:]
-    factor = _downsampling(model)
+    factor = downsampling(model)
     open_size = math.ceil(MINIMUM_SIZE / factor) * factor
-    height, width = (side or open_size for side in size)
+    height, width = (
+        side or usual or open_size
+        for side, usual in zip(size, usual_size, strict=True)
+    )
     y, x = np.mgrid[0:height, 0:width]
     place = (x + 2 * y)[..., None] + np.arange(channels) * (width // 3)
     ramp = place * 255 // max(1, height + width)
-    images = np.stack([ramp + 40 * index for index in range(count)])
     # A triangle wave: no edges, which noise is all of.
-    return np.abs(images % 510 - 255).astype("float32")
+    images = np.abs(np.stack([ramp, ramp + 40]) % 510 - 255)
+    return images.astype("float32")
 
 
-def _downsampling(model):
-    """Return the number that divides height and width of all images."""
+def downsampling(model):
+    """Return the number that divides height and width of a model's images."""
     factor = 1
     for layer in model.layers:
         if isinstance(layer, InvertibleDownsampling):
@@ -47,7 +52,9 @@ def _downsampling(model):
     return factor
 
 
-def round_trip(loaded, images: np.ndarray) -> tuple[np.ndarray, float]:
+def round_trip(
+    loaded, images: np.ndarray
+) -> tuple[dict[str, np.ndarray], float]:
     """Run both directions of a SavedModel.
 
     Args:
@@ -55,16 +62,18 @@ def round_trip(loaded, images: np.ndarray) -> tuple[np.ndarray, float]:
         images: raw images.
 
     Returns:
-        Their features, and the largest difference of a pixel, on the scale
-        from 0 to 255, between the images and those that came back.
+        What `forward` returns, and the largest difference of a pixel, on the
+        scale from 0 to 255, between the images and those that came back.
 
     Raises:
-        tf.errors.InvalidArgumentError: if a lossless network leaves its
-            range.
+        tf.errors.InvalidArgumentError: if it cannot take the images.
     """
     forward, inverse = (
         loaded.signatures[name] for name in ("forward", "inverse")
     )
-    features = forward(images=tf.constant(images))["features"]
-    back = inverse(features=features)["images"].numpy()
-    return features.numpy(), float(np.max(np.abs(back - images)))
+    found = forward(images=tf.constant(images))
+    back = inverse(features=found["features"])["images"].numpy()
+    return (
+        {name: tensor.numpy() for name, tensor in found.items()},
+        float(np.max(np.abs(back - images))),
+    )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from irevnet_tf.export.arguments import check_class_names
 from irevnet_tf.export.arguments import check_image_bytes
@@ -20,12 +19,14 @@ from irevnet_tf.export.endpoints import reconstruct_function
 from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import inference_copy
 from irevnet_tf.export.model_card import write_model_card
-from irevnet_tf.export.sample import round_trip
-from irevnet_tf.export.sample import sample_images
+from irevnet_tf.export.sample import downsampling
+from irevnet_tf.export.trial import try_export
+from irevnet_tf.export.versions import check_directory
 from irevnet_tf.export.versions import write_version
 from irevnet_tf.export.warmup import import_serving_api
 from irevnet_tf.export.warmup import serving_api_is_installed
 from irevnet_tf.export.warmup import write_warmup_requests
+from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.pixel_normalization import Normalization
 
@@ -34,7 +35,7 @@ def export_saved_model(
     model: keras.Model,
     directory: str | os.PathLike,
     *,
-    preprocessing: str | Normalization = "unit",
+    preprocessing: str | Normalization | None = None,
     image_size: int | tuple[int, int] | str | None = None,
     class_names: str | Sequence[str] | None = None,
     from_logits: bool | None = None,
@@ -82,14 +83,18 @@ def export_saved_model(
         preprocessing: what raw images go through, and its inverse what comes
             back: a mode of `irevnet_tf.preprocess_input`, for images from 0
             to 255 in every mode, or an
-            `irevnet_tf.pixel_normalization.Normalization`. Defaults to
-            "unit", values from 0 to 1.
+            `irevnet_tf.pixel_normalization.Normalization`. None: that of the
+            weights, if the i-RevNet was built with the weights of a name, and
+            otherwise "unit", values from 0 to 1.
         image_size: None for the size that the model was built for; "dynamic"
             for all sizes, one in a batch; an integer, or (height, width).
         class_names: a name for every class, or a mode of
             `irevnet_tf.decode_predictions`. None: no `classes`.
-        from_logits: whether the model returns logits. None: it does if its
-            last layer has no activation.
+        from_logits: whether the model returns logits, which become
+            probabilities by a softmax. None: if its last layer is a Dense
+            layer without activation, that of the i-RevNet itself or one with
+            `class_names`. Without a softmax or sigmoid, other heads return
+            `outputs`, as they are.
         image_bytes: whether to add `forward_bytes`. Needs a fixed size and
             images with 1 or 3 channels. Of larger files the centre is shown,
             as in testing.
@@ -104,17 +109,30 @@ def export_saved_model(
         `model_card.json`.
 
     Raises:
-        ValueError: if `model` is no such model, or an argument does not fit
-            it.
+        ValueError: if `model` is no such model, changes images before its
+            first invertible layer, or an argument does not fit it.
+        RuntimeError: if the finished SavedModel computes something else than
+            `model` on a sample image.
         ImportError: with `warmup=True`, if tensorflow-serving-api is not
             installed.
         OSError: if the directory cannot be written to or the disk is full.
     """
-    check_model(model)
+    directory = check_directory(directory)
+    if tf.distribute.has_strategy():
+        raise ValueError(
+            "A model must be exported outside of a strategy's scope. "
+            f"Received: {tf.distribute.get_strategy()}"
+        )
+    base, _ = check_model(model)
+    if preprocessing is None:
+        preprocessing = getattr(base, "preprocessing", "unit")
     image_shape = check_image_shape(model, image_size)
+    check_divisible(image_shape[:2], downsampling(base))
     check_image_bytes(image_bytes, image_shape)
     normalization = check_normalization(preprocessing, image_shape[-1])
-    output, from_logits = check_output(model, from_logits)
+    output, from_logits = check_output(
+        model, base, from_logits, class_names is not None
+    )
     class_names = check_class_names(class_names, model, output)
     if warmup is None:
         warmup = serving_api_is_installed()
@@ -149,18 +167,17 @@ def export_saved_model(
                 bytes_function(traced["forward"], image_shape),
                 [tf.TensorSpec((None,), tf.string, "image_bytes")],
             )
-        _write_out(archive, temporary)
+        archive.write_out(str(temporary), verbose=False)
         loaded = tf.saved_model.load(str(temporary))
-        sample = sample_images(copy)
-        features, error = _round_trip(loaded, sample)
+        trial = try_export(loaded, copy, model, normalization)
         requests = 0
-        if warmup and features is not None:
+        if warmup and trial.features is not None:
             requests = write_warmup_requests(
                 temporary,
-                pathlib.Path(directory).name,
+                directory.resolve().name,
                 loaded.signatures,
-                sample,
-                features,
+                trial.images,
+                trial.features,
             )
         write_model_card(
             temporary,
@@ -171,36 +188,17 @@ def export_saved_model(
             normalization=normalization,
             class_names=class_names,
             reconstruct_from=reconstruct_from,
-            inversion_error=error,
+            inversion_error=trial.error,
             warmup_requests=requests,
         )
 
-    return write_version(directory, write)
-
-
-def _write_out(archive, directory):
     try:
-        archive.write_out(str(directory), verbose=False)
+        return write_version(directory, write)
     except tf.errors.OpError as error:
         # Of the disk: all else was tried when the functions were traced.
         raise OSError(
-            f"The SavedModel cannot be written to {directory.parent}: "
-            f"{error.message}"
+            f"The SavedModel cannot be written to {directory}: {error.message}"
         ) from error
-
-
-def _round_trip(loaded, images):
-    """Return features and inversion error, or a pair of None for neither."""
-    try:
-        return round_trip(loaded, images)
-    except tf.errors.InvalidArgumentError as error:
-        logging.warning(
-            "The exported network cannot take a plain sample image, so that "
-            "its inverse was not tried and no warm-up requests are written: "
-            "%s",
-            error.message,
-        )
-        return None, None
 
 
 def _features_spec(model):

@@ -12,6 +12,9 @@ from irevnet_tf.atomic import TEMPORARY_PREFIX
 from irevnet_tf.atomic import flush_directory
 from irevnet_tf.atomic import flush_tree
 
+# What makes a directory a SavedModel.
+SAVED_MODEL_FILE = "saved_model.pb"
+
 
 def existing_versions(directory: str | os.PathLike) -> list[int]:
     """Return the version numbers in a model's directory, in order."""
@@ -23,6 +26,31 @@ def existing_versions(directory: str | os.PathLike) -> list[int]:
         for entry in directory.iterdir()
         if entry.name.isascii() and entry.name.isdecimal()
     )
+
+
+def check_directory(directory: str | os.PathLike) -> pathlib.Path:
+    """Return the directory for a model's versions, whether it exists or not.
+
+    Raises:
+        ValueError: if it is an address, a file, or a version itself.
+    """
+    if "://" in os.fspath(directory):
+        raise ValueError(
+            "`directory` must be a local directory; copy it from there. "
+            f"Received: directory={os.fspath(directory)!r}"
+        )
+    directory = pathlib.Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(
+            "`directory` must be a directory, not a file. "
+            f"Received: directory={str(directory)!r}"
+        )
+    if (directory / SAVED_MODEL_FILE).exists():
+        raise ValueError(
+            "`directory` must be the one that holds a model's versions, not a "
+            f"version. Received: directory={str(directory)!r}"
+        )
+    return directory
 
 
 def write_version(

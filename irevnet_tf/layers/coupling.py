@@ -174,6 +174,22 @@ class AdditiveCoupling(StreamLayer):
             return residual
         return round_to_grid(residual, self.fraction_bits)
 
+    def with_residual(self, residual):
+        """Return a coupling like this one, around another F.
+
+        Args:
+            residual: Keras layer. With this one's own, the two couplings
+                share their weights.
+        """
+        return AdditiveCoupling(
+            residual,
+            stride=self.stride,
+            zero_channels=self.zero_channels,
+            fraction_bits=self.fraction_bits,
+            name=self.name,
+            dtype=self.dtype_policy,
+        )
+
     def get_config(self):
         return {
             **super().get_config(),

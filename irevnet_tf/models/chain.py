@@ -5,6 +5,7 @@ import operator
 
 import keras
 
+from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import Inverse
@@ -110,11 +111,21 @@ def copy_layer(layer):
     the first: the chain of layers in the new model could not be followed.
 
     Args:
-        layer: `ReversibleSequence`, or another stream layer, none of which
-            has weights.
+        layer: one of the invertible layers.
+
+    Raises:
+        ValueError: if the layer has weights and is none of this package.
     """
     if isinstance(layer, ReversibleSequence):
         return layer.part(None, None, name=layer.name)
+    if isinstance(layer, AdditiveCoupling):
+        return layer.with_residual(layer.residual)
+    if layer.weights:
+        raise ValueError(
+            "Invertible layers with weights must be AdditiveCoupling or "
+            "ReversibleSequence layers, whose weights can be shared. "
+            f"Received: layer={layer.name} of {type(layer)}"
+        )
     return type(layer).from_config(layer.get_config())
 
 

@@ -115,7 +115,8 @@ DOCSTRING = """Build the {name} architecture, {description}.
             have the SHA-256 on record.
 
     Note: images go through `irevnet_tf.preprocess_input(x, mode)` first, with
-    the name of the weights as the mode.
+    the name of the weights as the mode. With the weights of a name, the model
+    has this mode as the attribute `preprocessing`.
 
     Reference:
         https://arxiv.org/abs/1802.07088
@@ -155,7 +156,7 @@ def _constructor(variant):
             check_weights_path(weights, expected_weights(variant))
         if input_shape is None and input_tensor is None and include_top:
             input_shape = (input_size, input_size, 3)
-        return IRevNet(
+        model = IRevNet(
             **spec,
             dropout_rate=dropout_rate,
             memory_saving=memory_saving,
@@ -170,6 +171,9 @@ def _constructor(variant):
             classifier_activation=classifier_activation,
             name=name,
         )
+        if record is not None:
+            model.preprocessing = record.preprocessing
+        return model
 
     divisor = spec["initial_downsampling"] * math.prod(spec["strides"])
     constructor.__name__ = constructor.__qualname__ = variant

@@ -1,6 +1,11 @@
 """Tests of irevnet_tf.apps.export."""
 
+import dataclasses
 import json
+import os
+import re
+import subprocess
+import sys
 
 import cases
 import keras
@@ -59,7 +64,12 @@ def test_weights_of_a_name_bring_all_there_is_to_know(tmp_path, capsys):
     assert f"exported to               {version}\n" in output
     assert "forward, inputs           images float32 ?x28x28x1\n" in output
     assert "inverse, outputs          images float32 ?x28x28x1\n" in output
-    assert "sample image, off by      7.7e-03 of 255\n" in output
+    assert "mode                      lossless, 14 fraction bits\n" in output
+    assert "preprocessing             fashion_mnist\n" in output
+    assert (
+        "sample images, back       every pixel; before rounding, off by 7.7e-03"
+        in output
+    )
 
 
 def test_a_run_is_exported_as_it_was_trained(tmp_path):
@@ -118,18 +128,21 @@ def test_a_saved_keras_model_is_exported(tmp_path):
 
 def test_weights_files_are_exported_for_their_classes(tmp_path):
     path = tmp_path / "model.weights.h5"
-    irevnet_tf.IRevNet28(classes=3).save_weights(path)
+    irevnet_tf.IRevNet28(classes=3, input_shape=(8, 8, 1)).save_weights(path)
     version = run_app(
         "--model=IRevNet28",
         f"--weights={path}",
         "--classes=3",
-        "--preprocessing=cifar10",
+        "--preprocessing=unit",
         f"--output={tmp_path / 'out'}",
         "--image_size=16",
+        "--image_channels=1",
         "--lossless",
     )
     card = card_of(version)
     assert card["lossless"]
+    forward = card["signatures"]["forward"]
+    assert forward["inputs"]["images"]["shape"] == [None, 16, 16, 1]
     outputs = card["signatures"]["forward"]["outputs"]
     assert outputs["probabilities"]["shape"] == [None, 3]
     assert "classes" not in outputs
@@ -154,12 +167,24 @@ REFUSED = {
         ("--output=out", "--keras_file=nowhere.keras"),
         "nowhere.keras",
     ),
+    "flags of another source": (
+        ("--output=out", "--keras_file=x.keras", "--lossless", "--classes=7"),
+        "--classes, --lossless need --model",
+    ),
+    "a file in the way of LiteRT's": (
+        ("--output=out", "--run_dir=x", "--litert=/proc/x/y.tflite"),
+        "--litert must be a place that can be written to.*Received: --litert=/",
+    ),
+    "an empty name": (
+        ("--output=out", "--run_dir=x", "--litert="),
+        "--litert must be a place",
+    ),
     "an argument that does not fit": (
         (
             "--output=out",
             "--model=IRevNet28",
             "--weights=digits",
-            "--reconstruct_from=stage4",
+            "--reconstruct_from=4",
         ),
         "Received: 'stage4'",
     ),
@@ -173,3 +198,14 @@ def test_errors_tell_what_was_expected(case, tmp_path, monkeypatch):
     with pytest.raises(app.UsageError, match=f"(?s){message}"):
         run_app(*arguments)
     assert not any(tmp_path.iterdir())
+
+
+def test_help_has_all_flags():
+    result = subprocess.run(
+        [sys.executable, "-m", "irevnet_tf.apps.export", "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    for field in dataclasses.fields(Request):
+        assert re.search(rf"--(\[no\])?{field.name}:", result.stdout), field

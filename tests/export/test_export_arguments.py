@@ -8,8 +8,10 @@ import threading
 import cases
 import keras
 import pytest
+import tensorflow as tf
 
 import irevnet_tf
+from irevnet_tf import layers
 from irevnet_tf.export import export_saved_model
 from irevnet_tf.export import warmup
 from irevnet_tf.export.versions import existing_versions
@@ -31,16 +33,25 @@ REFUSED = {
         {"preprocessing": Normalization(255.0, (0.0, 0.0), (1.0, 1.0))},
         r"must suit the model's images, of 3 channel.*Received: preproc",
     ),
+    "no scale": (
+        {"preprocessing": Normalization(255.0, (0.0,), (0.0,))},
+        r"deviations above 0. Received: preprocessing=Normalization",
+    ),
+    "another Normalization": (
+        {"preprocessing": keras.layers.Normalization()},
+        r"or an irevnet_tf.pixel_normalization.Normalization. Received: ",
+    ),
+    "logits or not": ({"from_logits": "no"}, r"`from_logits` must be.*='no'"),
     "size": ({"image_size": "large"}, r"`image_size` must be.*='large'"),
     "size of zero": ({"image_size": 0}, r"`image_size` must be.*=0"),
     "three sizes": ({"image_size": (8, 8, 3)}, r"`image_size` must be"),
     "size that does not fit": (
         {"image_size": 20},
-        r"must take images of the shape.*divisible by 8",
+        r"must be divisible by 8. Received: height=20",
     ),
     "too few names": (
         {"class_names": ["a", "b"]},
-        r"as many as the model's classes \(=10\). Received: 2 class_names",
+        r"as many as the model's outputs.*Received: 2 class_names for 10",
     ),
     "other names": ({"class_names": 10}, r"`class_names` must be a list"),
     "unknown names": ({"class_names": "flowers"}, r"mode of .*='flowers'"),
@@ -60,6 +71,12 @@ def test_what_does_not_fit_is_refused_before_any_work(case, model, tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+def base(**arguments):
+    return cases.build(
+        "bijective", include_top=False, pooling="avg", **arguments
+    )
+
+
 def rescaled():
     image = keras.Input(cases.IMAGE_SHAPE)
     return cases.build(
@@ -69,21 +86,61 @@ def rescaled():
     )
 
 
+def rescaled_outside():
+    image = keras.Input(cases.IMAGE_SHAPE)
+    return keras.Model(image, base()(keras.layers.Rescaling(1 / 255)(image)))
+
+
 def two_outputs():
     model = cases.build("bijective")
     return keras.Model(model.input, [model.output, model.output])
 
+
+def used_twice():
+    image, network = keras.Input(cases.IMAGE_SHAPE), base()
+    return keras.Model(image, network(image) + network(image))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.base = base()
+
+
+def of_vectors():
+    vector = keras.Input((6,))
+    streams = layers.ChannelSplit()(vector)
+    streams = layers.AdditiveCoupling(keras.layers.Dense(3))(streams)
+    return keras.Model(vector, layers.ChannelMerge()(streams))
+
+
+ENTRANCE = "first layer of `model` that changes.*as `preprocessing`. Received: "
 
 UNFIT = {
     "no i-RevNet": (
         lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]),
         "`model` must be an i-RevNet",
     ),
-    "preprocessing layers": (
-        rescaled,
-        "first layer of `model` must be invertible.*as `preprocessing`",
+    "preprocessing layers": (rescaled, f"{ENTRANCE}.*rescaling"),
+    "preprocessing outside": (rescaled_outside, f"{ENTRANCE}.*rescaling"),
+    "preprocessing in front": (
+        lambda: keras.Sequential(
+            [
+                keras.Input(cases.IMAGE_SHAPE),
+                keras.layers.Rescaling(0.5),
+                base(),
+            ]
+        ),
+        f"{ENTRANCE}.*rescaling",
     ),
     "two outputs": (two_outputs, "one input and one output.*with outputs="),
+    "two uses": (used_twice, "must use its i-RevNet once. Received: a second"),
+    "not built": (
+        lambda: keras.Sequential([keras.layers.Rescaling(1.0), base()]),
+        "must be a built Functional or Sequential model",
+    ),
+    "subclassed": (Subclassed, "must be a built Functional or Sequential"),
+    "vectors": (of_vectors, r"must take images \(batch, .*\(None, 6\)"),
 }
 
 
@@ -97,9 +154,9 @@ def test_models_that_cannot_be_inverted_as_a_whole_are_refused(case, tmp_path):
 
 def test_logits_are_only_of_classifiers(tmp_path):
     base = cases.build("bijective", include_top=False)
-    with pytest.raises(ValueError, match="`from_logits` must be None for"):
+    with pytest.raises(ValueError, match="`from_logits` must be None, or"):
         export_saved_model(base, tmp_path, from_logits=True)
-    with pytest.raises(ValueError, match=r"classes \(=0\). Received: 1 class"):
+    with pytest.raises(ValueError, match="recognised as a class.*1 class"):
         export_saved_model(base, tmp_path, class_names=["a"])
 
 
@@ -165,15 +222,27 @@ def test_a_version_is_as_readable_as_other_files(tmp_path):
 
 def test_a_file_in_the_place_of_the_directory_is_refused(model, tmp_path):
     (tmp_path / "models").write_text("")
-    with pytest.raises(OSError, match="models"):
+    with pytest.raises(ValueError, match="not a file. Received: .*models"):
         export_saved_model(model, tmp_path / "models")
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path):
+# The first has weights of 4 MB, the second requests of 3 MB and few weights.
+@pytest.mark.parametrize(
+    "network",
+    [
+        'IRevNet28(weights="digits")',
+        "IRevNet([1], [1], [16], input_shape=(512, 512, 3))",
+    ],
+)
+def test_a_full_disk_leaves_nothing_behind(network, tmp_path):
+    if "512" in network:
+        pytest.importorskip(
+            "tensorflow_serving", reason="only warm-up requests are so large"
+        )
     code = """
 import irevnet_tf, sys
 from irevnet_tf.export import export_saved_model
-model = irevnet_tf.IRevNet28(weights="digits")
+model = eval(f"irevnet_tf.{sys.argv[2]}")
 try:
     export_saved_model(model, sys.argv[1])
 except OSError as error:
@@ -183,7 +252,7 @@ except OSError as error:
         [
             # 2 MB a file, where the weights have 4.
             *("bash", "-c", 'ulimit -f 2000; trap "" XFSZ; exec "$@"', "-"),
-            *(sys.executable, "-c", code, tmp_path),
+            *(sys.executable, "-c", code, tmp_path, network),
         ],
         capture_output=True,
         text=True,
@@ -192,6 +261,20 @@ except OSError as error:
     assert "OSError: The SavedModel cannot be written to" in result.stdout
     assert "File too large" in result.stdout
     assert not any(tmp_path.iterdir())
+
+
+def test_only_the_directory_of_versions_is_taken(model, tmp_path):
+    with pytest.raises(ValueError, match="local directory.*'gs://a/b'"):
+        export_saved_model(model, "gs://a/b")
+    version = export_saved_model(model, tmp_path, warmup=False)
+    with pytest.raises(ValueError, match="not a version. Received:"):
+        export_saved_model(model, version)
+
+
+def test_exports_are_made_outside_of_strategies(model, tmp_path):
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        with pytest.raises(ValueError, match="outside of a strategy's scope"):
+            export_saved_model(model, tmp_path)
 
 
 def test_the_public_name_is_that_of_the_package():
