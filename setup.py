@@ -76,6 +76,7 @@ setup(
             "irevnet-invert=irevnet_tf.apps.invert:run",
             "irevnet-convert=irevnet_tf.apps.convert:run",
             "irevnet-export=irevnet_tf.apps.export:run",
+            "irevnet-serve=irevnet_tf.apps.serve:run",
             "irevnet-prepare-fashion-mnist="
             "irevnet_tf.apps.prepare_fashion_mnist:run",
         ],
