@@ -49,6 +49,9 @@ class Client:
     where these are read back as the same float32, and with 9, which always
     are, where not (`WriteDecimal` in its `json_tensor.cc`).
 
+    Networks whose streams are float64 are not supported: their `features` are
+    float64, and the server refuses those of a client, which are float32.
+
     Args:
         address: `http://host:8501` or `https://host` for REST, where a path,
             such as that of a reverse proxy, is kept; `grpc://host:8500` or,
@@ -56,11 +59,11 @@ class Client:
         model: the model's name on the server.
         version: int, the version to ask. Default: the newest.
         label: string, the label of the version to ask, instead of `version`.
-        timeout: seconds for one call, all attempts and waits together. gRPC
-            keeps to it exactly. Over REST it bounds connecting, sending and
-            waiting for the reply; but a wait between attempts, of at most 0.8
-            seconds, is not cut short, and a server that sends its reply in
-            pieces starts the time left anew with each.
+        timeout: seconds for one call, all attempts and waits together, at
+            most 86400. gRPC keeps to it exactly. Over REST it bounds
+            connecting, sending and waiting for the reply; but a wait between
+            attempts, of at most 0.8 seconds, is not cut short, and a server
+            that sends its reply in pieces starts the time left anew with each.
         retries: int from 0 to 4, how often a request is sent again.
 
     Raises:
@@ -87,52 +90,81 @@ class Client:
                 GrpcTransport as Transport,
             )
         self._transport = Transport(target)
+        self._version_is_fixed = version is not None
+        self._asked_for = ("probabilities", "classes")
         self._closed = False
 
     def classify(self, images) -> Classification:
         """Classify images.
 
         Args:
-            images: array-like of raw values (batch, height, width, channels),
-                or a list of bytes, each a JPEG or PNG file, for which the
-                model must have been exported with `image_bytes=True`.
+            images: array-like of raw values (batch, height, width, channels);
+                or JPEG or PNG files, a list of bytes or a tensor of strings
+                (batch,), for which the model must have been exported with
+                `image_bytes=True`.
 
         Returns:
             A `Classification`.
 
         Raises:
+            InvalidRequestError: if the model is no classifier.
             ServingError: or one of its subclasses, if the request fails.
             ValueError: if `images` are neither of the two.
         """
-        if payload.holds_bytes(images):
-            signature, name = "forward_bytes", "image_bytes"
-            images = payload.check_bytes(images)
-        else:
-            signature, name = "forward", "images"
-            images = payload.check_array("images", images)
+        request = _request(images)
         try:
-            wanted = ("probabilities", "classes")
-            outputs = self._predict(signature, name, images, wanted)
+            outputs = self._predict(*request, self._asked_for)
         except InvalidRequestError as error:
-            # TensorFlow Serving's words. The model has no class names, which
-            # a client has to find out each time: the next version may have
-            # some.
-            if "alias not found in signature: classes" not in str(error):
+            # TensorFlow Serving's words.
+            missing = str(error).partition("alias not found in signature: ")[2]
+            if missing.startswith("probabilities"):
+                raise _no_classifier(error) from error
+            if not missing.startswith("classes"):
                 raise
+            # The model has no class names. Another version may have some.
             wanted = ("probabilities",)
-            outputs = self._predict(signature, name, images, wanted)
-        batch = len(images)
+            if self._version_is_fixed:
+                self._asked_for = wanted
+            outputs = self._predict(*request, wanted)
+        if "probabilities" not in outputs:
+            raise _no_classifier(f"outputs={sorted(outputs)}")
+        batch = len(request[-1])
         probabilities = payload.numbers_of(outputs, "probabilities", batch, 2)
         classes = None
         if "classes" in outputs:
             classes = payload.strings_of(outputs, "classes", batch)
         return Classification(probabilities, classes)
 
+    def predict(self, images) -> dict[str, np.ndarray | list[str]]:
+        """Return all that the network makes of images.
+
+        Args:
+            images: as for `classify`.
+
+        Returns:
+            The outputs of `forward`, or of `forward_bytes` for files, by
+            name: numbers as float32 arrays (batch, ...), strings as lists. A
+            classifier has `probabilities` and `features`, and `classes` if
+            the export knew names; another head has `outputs` and `features`;
+            a network without any, `features` alone.
+
+        Raises:
+            ServingError: or one of its subclasses, if the request fails.
+            ValueError: if `images` are neither of the two.
+        """
+        request = _request(images)
+        outputs = self._predict(*request, ())
+        batch = len(request[-1])
+        return {
+            name: payload.values_of(outputs, name, batch)
+            for name in sorted(outputs)
+        }
+
     def encode(self, images) -> np.ndarray:
         """Return the features of images, which hold all of them.
 
         Args:
-            images: array-like of raw values (batch, height, width, channels).
+            images: as for `classify`.
 
         Returns:
             A float32 array (batch, height, width, channels), lower and with
@@ -140,9 +172,11 @@ class Client:
 
         Raises:
             ServingError: or one of its subclasses, if the request fails.
-            ValueError: if `images` have another shape or no numbers.
+            ValueError: if `images` are neither of the two.
         """
-        return self._map("forward", "images", images, "features")
+        request = _request(images)
+        outputs = self._predict(*request, ("features",))
+        return payload.numbers_of(outputs, "features", len(request[-1]), 4)
 
     def decode(self, features) -> np.ndarray:
         """Return the images that features were made of.
@@ -198,3 +232,18 @@ class Client:
         if self._closed:
             raise ValueError("The client is closed. Make a new one.")
         return self._transport.predict(signature, name, value, wanted)
+
+
+def _request(images):
+    """Return signature, name and value of the input that fits images."""
+    files = payload.check_files(images)
+    if files is not None:
+        return "forward_bytes", "image_bytes", files
+    return "forward", "images", payload.check_array("images", images)
+
+
+def _no_classifier(received):
+    return InvalidRequestError(
+        "`classify` needs a model with the output `probabilities`; `predict` "
+        f"and `encode` do not. Received: {received}"
+    )

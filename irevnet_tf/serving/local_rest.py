@@ -44,6 +44,9 @@ _log = logging.getLogger(__name__)
 class RestServer(http.server.ThreadingHTTPServer):
     """Answers in threads of its own until it is closed.
 
+    The threads are daemonic: a server that is not closed must not keep the
+    process from ending.
+
     Args:
         model: the model to serve.
         host: the address to listen at.
@@ -53,17 +56,18 @@ class RestServer(http.server.ThreadingHTTPServer):
         OSError: if the port is not free.
     """
 
-    daemon_threads = False
     # The default, 5, refuses a burst of connections.
     request_queue_size = 128
 
     def __init__(self, model: LocalModel, host: str, port: int):
         self.model = model
-        self._connections = set()
+        self._threads_by_connection = {}
         self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
         self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}
+            target=self.serve_forever,
+            kwargs={"poll_interval": 0.1},
+            daemon=True,
         )
         self._thread.start()
 
@@ -72,23 +76,32 @@ class RestServer(http.server.ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         with self._lock:
-            for connection in self._connections:
+            threads = list(self._threads_by_connection.values())
+            for connection in self._threads_by_connection:
                 try:
                     # To their threads this looks as if the client left.
                     connection.shutdown(socket.SHUT_RD)
                 except OSError:
                     pass  # It has left.
-        self.server_close()  # Joins the threads.
+        for thread in threads:
+            thread.join()
+        self.server_close()
 
     def process_request(self, request, client_address):
-        with self._lock:
-            self._connections.add(request)
-        super().process_request(request, client_address)
+        """Start a thread. The inherited method forgets those of daemons."""
+        thread = threading.Thread(
+            target=self.process_request_thread,
+            args=(request, client_address),
+            daemon=True,
+        )
+        with self._lock:  # It cannot end before it is noted.
+            thread.start()
+            self._threads_by_connection[request] = thread
 
     def shutdown_request(self, request):
-        with self._lock:
-            self._connections.discard(request)
         super().shutdown_request(request)
+        with self._lock:
+            self._threads_by_connection.pop(request, None)
 
     def handle_error(self, request, client_address):
         """Say nothing of clients that leave in the middle."""

@@ -28,8 +28,9 @@ class LocalServer:
         name: the name under which the model is served.
         rest_port: int, the port of REST. 0 for any that is free.
         grpc_port: int, the port of gRPC. 0 for any that is free.
-        host: the address to listen at. Others than this machine can reach
-            the server only if it is changed.
+        host: the IPv4 address or the host name to listen at. By default the
+            server can be reached only from the machine that it runs on;
+            "0.0.0.0" lets all others in.
 
     Attributes:
         version: int, the version that is served.
@@ -38,7 +39,8 @@ class LocalServer:
 
     Raises:
         OSError: if a port is not free.
-        ValueError: if there is no version in `directory`.
+        ValueError: if there is no version in `directory`, or `host` is
+            another address.
     """
 
     def __init__(
@@ -50,21 +52,21 @@ class LocalServer:
         grpc_port: int = 0,
         host: str = "127.0.0.1",
     ):
+        if not host or ":" in host:
+            raise ValueError(
+                "`host` must be an IPv4 address or a host name. "
+                f"Received: host={host!r}"
+            )
         model = LocalModel(directory, name)
         self.version = model.version
         self._servers = [RestServer(model, host, rest_port)]
         self.rest_address = f"http://{host}:{self._servers[0].server_port}"
         self.grpc_address = None
         try:
-            from irevnet_tf.serving.local_grpc import GrpcServer
-        except ImportError:
-            return
-        try:
-            self._servers.append(GrpcServer(model, host, grpc_port))
-        except OSError:
+            self._start_grpc(model, host, grpc_port)
+        except BaseException:
             self.close()
             raise
-        self.grpc_address = f"grpc://{host}:{self._servers[1].port}"
 
     def close(self) -> None:
         """Finish the requests under way and stop."""
@@ -76,3 +78,12 @@ class LocalServer:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+    def _start_grpc(self, model, host, port):
+        try:
+            from irevnet_tf.serving.local_grpc import GrpcServer
+        except ImportError:
+            return
+        server = GrpcServer(model, host, port)
+        self._servers.append(server)
+        self.grpc_address = f"grpc://{host}:{server.port}"

@@ -1,8 +1,10 @@
 """Checks of what is sent and of what comes back."""
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
+import tensorflow as tf
 
 from irevnet_tf.serving.errors import ServingError
 
@@ -29,7 +31,7 @@ def check_array(name: str, value) -> np.ndarray:
             f"`{name}` must be one array of numbers (batch, height, width, "
             f"channels). Received: {name}={type(value).__name__}: {error}"
         ) from error
-    if array.dtype.kind not in NUMERIC_KINDS:
+    if not _is_numeric(array):
         raise ValueError(
             f"`{name}` must hold numbers. Received: {name}.dtype={array.dtype}"
         )
@@ -41,32 +43,41 @@ def check_array(name: str, value) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
-def holds_bytes(images) -> bool:
-    """Tell encoded images from an array of them."""
-    if isinstance(images, bytes):
-        return True
-    is_sequence = isinstance(images, list | tuple)
-    return is_sequence and any(isinstance(image, bytes) for image in images)
-
-
-def check_bytes(images) -> list[bytes]:
+def check_files(images) -> list[bytes] | None:
     """Check encoded images before they are sent.
 
+    Args:
+        images: list of bytes, bytearray or memoryview, or an array or a
+            tensor of strings (batch,); or anything else, which is none of
+            them.
+
+    Returns:
+        A list of bytes, or None if `images` are not encoded.
+
     Raises:
-        ValueError: if `images` is not a list of bytes, none of them empty.
+        ValueError: if `images` are one file, names of files, or mixed, or a
+            file is empty.
     """
-    if isinstance(images, bytes):
+    if isinstance(images, bytes | bytearray):
         raise ValueError(
             "`images` must be a list of bytes, also for one image. "
-            f"Received: images=bytes of length {len(images)}"
+            f"Received: images={_described(images)}"
         )
+    images = _listed(images)
+    if not any(_is_text(image) or _is_file(image) for image in images):
+        return None
     for index, image in enumerate(images):
-        if not isinstance(image, bytes) or not image:
+        if _is_text(image):
+            raise ValueError(
+                "`images` must hold the contents of files, as bytes, not "
+                f"their names. Received: images[{index}]={_described(image)}"
+            )
+        if not _is_file(image) or not len(image):
             raise ValueError(
                 "`images` must hold the bytes of a JPEG or PNG file for each "
-                f"image. Received: images[{index}]={image!r}"
+                f"image. Received: images[{index}]={_described(image)}"
             )
-    return list(images)
+    return [bytes(image) for image in images]
 
 
 def named_output(outputs: Mapping[str, object], name: str) -> object:
@@ -84,24 +95,35 @@ def named_output(outputs: Mapping[str, object], name: str) -> object:
 
 
 def numbers_of(
-    outputs: Mapping[str, object], name: str, batch: int, rank: int
+    outputs: Mapping[str, object],
+    name: str,
+    batch: int,
+    rank: int | None = None,
 ) -> np.ndarray:
     """Return an output of numbers as float32 (batch, ...).
+
+    Args:
+        outputs: a reply.
+        name: the output's name.
+        batch: how many images were sent.
+        rank: the rank that it must have, batch included. None: any.
 
     Raises:
         ServingError: if it is missing, is not numeric, or has another batch
             size or rank.
     """
     array = _array(named_output(outputs, name), name)
-    if array.dtype.kind not in NUMERIC_KINDS:
+    if not _is_numeric(array):
         raise ServingError(
             f"The server's output {name!r} must hold numbers. "
             f"Received: dtype={array.dtype}"
         )
-    if array.ndim != rank or array.shape[0] != batch:
+    fits = rank is None or array.ndim == rank
+    if not fits or array.shape[:1] != (batch,):
+        expected = "" if rank is None else f"rank {rank} and "
         raise ServingError(
-            f"The server's output {name!r} must have rank {rank} and batch "
-            f"size {batch}. Received: shape={array.shape}"
+            f"The server's output {name!r} must have {expected}batch size "
+            f"{batch}. Received: shape={array.shape}"
         )
     with np.errstate(over="ignore"):
         return array.astype(np.float32, copy=False)
@@ -128,6 +150,58 @@ def strings_of(
             f"Received: shape={array.shape}, dtype={array.dtype}"
         )
     return values
+
+
+def values_of(
+    outputs: Mapping[str, object], name: str, batch: int
+) -> np.ndarray | list[str]:
+    """Return an output of numbers, as float32 (batch, ...), or of strings.
+
+    Raises:
+        ServingError: if it is missing, is neither, or has another batch size.
+    """
+    array = _array(named_output(outputs, name), name)
+    # TensorFlow keeps strings as objects, JSON as text.
+    is_text = array.dtype.kind in "OSU"
+    return (strings_of if is_text else numbers_of)(outputs, name, batch)
+
+
+def _is_numeric(array):
+    # To NumPy, bfloat16 is of a kind like structures.
+    is_bfloat16 = array.dtype == tf.bfloat16.as_numpy_dtype
+    return is_bfloat16 or array.dtype.kind in NUMERIC_KINDS
+
+
+def _listed(images):
+    """Return a list of what may be files, empty for an array of numbers."""
+    if not isinstance(images, list | tuple):
+        array = np.asarray(images)
+        is_list = array.ndim == 1 and array.dtype.kind in "OSU"
+        return array.tolist() if is_list else []
+    return [
+        image.numpy() if _is_string_tensor(image) else image for image in images
+    ]
+
+
+def _is_string_tensor(value):
+    return isinstance(value, tf.Tensor) and value.dtype == tf.string
+
+
+def _is_text(value):
+    return isinstance(value, str | os.PathLike)
+
+
+def _is_file(value):
+    is_view = isinstance(value, memoryview) and value.ndim == 1
+    return is_view or isinstance(value, bytes | bytearray)
+
+
+def _described(value):
+    """Name a value that may be too long to print."""
+    try:
+        return f"{type(value).__name__} of length {len(value)}"
+    except TypeError:  # It has none.
+        return type(value).__name__
 
 
 def _array(value, name):

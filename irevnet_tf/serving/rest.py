@@ -34,6 +34,15 @@ KEPT_CONNECTIONS = 32
 # So much of a reply that is no JSON is quoted.
 QUOTED_CHARACTERS = 200
 
+# Of a signature with one output the server leaves out the name. These are the
+# outputs that every export has.
+ONLY_OUTPUTS = {
+    "forward": "features",
+    "forward_bytes": "features",
+    "inverse": "images",
+    "reconstruct": "images",
+}
+
 
 class _Deadline(urllib3.Timeout):
     """A timeout for all attempts of a request together.
@@ -115,11 +124,10 @@ class RestTransport:
             signature: the signature's name.
             name: the name of its only input.
             value: a float32 array, or a list of bytes.
-            wanted: the outputs to ask for.
+            wanted: the outputs to ask for. REST has no way to: all come.
 
         Returns:
-            Nested lists by the names of the outputs, perhaps more than asked
-            for.
+            Nested lists by the names of the outputs.
 
         Raises:
             ServingError: or one of its subclasses.
@@ -139,8 +147,9 @@ class RestTransport:
                 f"Received: {_quote(reply)}"
             )
         outputs = content["outputs"]
-        # Of a signature with one output the server leaves the name out.
-        return outputs if isinstance(outputs, dict) else {wanted[0]: outputs}
+        if isinstance(outputs, dict):
+            return outputs
+        return {ONLY_OUTPUTS[signature]: outputs}
 
     def close(self) -> None:
         """Close the connections."""

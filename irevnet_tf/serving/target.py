@@ -1,13 +1,15 @@
 """Which model of which server, and how patiently."""
 
 import dataclasses
-import math
 import numbers
 import urllib.parse
 
 # gRPC makes no more than 5 attempts, whatever it is told
 # (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
 MAX_RETRIES = 4
+
+# A day. Numbers far larger end in an OverflowError of the sockets.
+MAX_TIMEOUT = 86_400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +72,11 @@ def check_target(
             f"Received: version={version!r}, label={label!r}"
         )
     is_number = isinstance(timeout, numbers.Real)
-    if not is_number or not math.isfinite(timeout) or timeout <= 0:
+    is_number = is_number and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout <= MAX_TIMEOUT:
         raise ValueError(
-            "`timeout` must be a positive number of seconds. "
-            f"Received: timeout={timeout!r}"
+            "`timeout` must be a positive number of seconds, at most "
+            f"{MAX_TIMEOUT}. Received: timeout={timeout!r}"
         )
     if not _is_natural(retries) or retries > MAX_RETRIES:
         raise ValueError(
@@ -90,10 +93,12 @@ def _split(address):
         "`address` must be like http://host:8501, https://host/prefix, "
         f"grpc://host:8500 or grpcs://host:8500. Received: address={address!r}"
     )
+    if not isinstance(address, str):
+        raise ValueError(expected)
     try:
         parts = urllib.parse.urlsplit(address)
         has_port = parts.port is not None
-    except (AttributeError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(expected) from error
     is_rest = parts.scheme in ("http", "https")
     is_grpc = parts.scheme in ("grpc", "grpcs")

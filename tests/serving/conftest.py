@@ -8,6 +8,7 @@ import types
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import keras
 import matplotlib.image
 import numpy as np
 import pytest
@@ -91,6 +92,17 @@ def nameless(tmp_path_factory):
     """A server of a tiny classifier without names, without more signatures."""
     directory = tmp_path_factory.mktemp("exported") / "nameless"
     export_saved_model(_tiny(classes=3), directory)
+    with LocalServer(directory, MODEL) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def maps(tmp_path_factory):
+    """A server of a tiny network with another head than a classifier's."""
+    directory = tmp_path_factory.mktemp("exported") / "maps"
+    body = _tiny(include_top=False)
+    outputs = keras.layers.Conv2D(3, 1)(body.output)
+    export_saved_model(keras.Model(body.input, outputs), directory)
     with LocalServer(directory, MODEL) as server:
         yield server
 

@@ -4,6 +4,7 @@ import concurrent.futures
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from doubles import MODEL
 from doubles import NAMES
 from doubles import address_of
@@ -13,7 +14,6 @@ from irevnet_tf.serving import Client
 from irevnet_tf.serving import InvalidRequestError
 from irevnet_tf.serving import LocalServer
 from irevnet_tf.serving import ModelNotFoundError
-from irevnet_tf.serving import ServingError
 
 pytest.importorskip(
     "tensorflow_serving", reason="tensorflow-serving-api is not installed"
@@ -56,11 +56,35 @@ def test_files_are_classified_as_what_they_show(client, images, files):
         from_files.probabilities, from_arrays.probabilities
     )
     assert from_files.classes == from_arrays.classes
+    np.testing.assert_array_equal(
+        client.encode(files), client.encode(np.rint(images))
+    )
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float64"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda files: [bytearray(file) for file in files],
+        lambda files: [memoryview(file) for file in files],
+        lambda files: [tf.constant(file) for file in files],
+        lambda files: np.array(files),
+        lambda files: np.array(files, object),
+        tf.constant,
+    ],
+)
+def test_files_may_be_of_any_kind_of_bytes(client, files, kind):
+    np.testing.assert_array_equal(
+        client.classify(kind(files)).probabilities,
+        client.classify(files).probabilities,
+    )
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int64", "bfloat16", "float16", "float64"]
+)
 def test_any_numbers_are_taken(client, images, dtype):
     values = np.rint(images)
+    dtype = tf.as_dtype(dtype).as_numpy_dtype
     np.testing.assert_array_equal(
         client.encode(values.astype(dtype)), client.encode(values)
     )
@@ -136,12 +160,68 @@ def test_without_names_there_are_no_classes(nameless, protocol, images):
     np.testing.assert_allclose(found.probabilities.sum(-1), 1, rtol=1e-6)
 
 
+def test_on_a_fixed_version_names_are_asked_for_once(
+    nameless, images, monkeypatch
+):
+    asked_for = []
+    for version in (None, 1):
+        with Client(nameless.grpc_address, MODEL, version=version) as client:
+            send = client._transport.predict
+
+            def predict(*args, send=send):
+                asked_for.append(args[-1])
+                return send(*args)
+
+            monkeypatch.setattr(client._transport, "predict", predict)
+            for _ in range(2):
+                assert client.classify(images).classes is None
+    first, second = ("probabilities", "classes"), ("probabilities",)
+    assert asked_for[:4] == [first, second, first, second]
+    assert asked_for[4:] == [first, second, second]
+
+
 def test_without_classifier_there_are_only_features(headless, protocol, images):
     with Client(address_of(headless, protocol), MODEL) as client:
-        again = client.decode(client.encode(np.rint(images)))
+        features = client.encode(np.rint(images))
+        again = client.decode(features)
         np.testing.assert_array_equal(np.rint(again), np.rint(images))
-        with pytest.raises(ServingError, match="probabilities"):
+        outputs = client.predict(np.rint(images))
+        assert list(outputs) == ["features"]
+        np.testing.assert_array_equal(outputs["features"], features)
+
+
+def test_only_classifiers_classify(headless, maps, protocol, images):
+    for server in (headless, maps):
+        with (
+            Client(address_of(server, protocol), MODEL) as client,
+            pytest.raises(
+                InvalidRequestError, match="`predict` and `encode`.*Received: "
+            ),
+        ):
             client.classify(images)
+
+
+def test_all_outputs_can_be_asked_for(client, images, files, signatures):
+    for value, expected in (
+        (images, signatures["forward"](images=images)),
+        (files, signatures["forward_bytes"](image_bytes=tf.constant(files))),
+    ):
+        outputs = client.predict(value)
+        assert sorted(outputs) == ["classes", "features", "probabilities"]
+        assert outputs.pop("classes") == NAMES[:6]
+        for name, array in outputs.items():
+            assert array.dtype == np.float32
+            np.testing.assert_array_equal(array, expected[name])
+
+
+def test_other_heads_can_be_asked_for(maps, protocol, images):
+    with Client(address_of(maps, protocol), MODEL) as client:
+        outputs = client.predict(images)
+        assert sorted(outputs) == ["features", "outputs"]
+        assert outputs["outputs"].shape == (6, 2, 2, 3)
+        np.testing.assert_array_equal(
+            outputs["features"], client.encode(images)
+        )
 
 
 def test_what_the_server_refuses_is_an_error(client, images):

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib
+import pathlib
 import sys
 
 import numpy as np
@@ -26,6 +27,7 @@ from irevnet_tf.serving import target
         "grpc://host:8500/path",
         "grpc://user@host:8500",
         b"http://host",
+        b"http://host:1",
         None,
     ],
 )
@@ -50,6 +52,9 @@ def test_wrong_addresses_are_refused(address):
         ({"timeout": 0}, "`timeout` must be .* Received: timeout=0"),
         ({"timeout": None}, "`timeout` must be .* Received: timeout=None"),
         ({"timeout": np.inf}, "`timeout` must be .* Received: timeout=inf"),
+        ({"timeout": np.nan}, "`timeout` must be .* Received: timeout=nan"),
+        ({"timeout": True}, "`timeout` must be .* Received: timeout=True"),
+        ({"timeout": 86401}, "at most 86400. Received: timeout=86401"),
         ({"retries": 5}, "`retries` must be .* from 0 to 4. Received: .*=5"),
         ({"retries": 1.0}, "`retries` must be .* Received: retries=1.0"),
     ],
@@ -79,7 +84,9 @@ def deaf(monkeypatch, free_port):
         monkeypatch.undo()
 
 
-@pytest.mark.parametrize("method", ["classify", "encode", "reconstruct"])
+@pytest.mark.parametrize(
+    "method", ["classify", "encode", "predict", "reconstruct"]
+)
 @pytest.mark.parametrize(
     ("images", "message"),
     [
@@ -102,14 +109,21 @@ def test_wrong_images_are_not_sent(deaf, method, images, message):
     ("images", "message"),
     [
         (b"PNG", "list of bytes, .* Received: images=bytes of length 3"),
-        ([b"PNG", b""], r"Received: images\[1\]=b''"),
-        ([b"PNG", "text"], r"Received: images\[1\]='text'"),
-        ((b"PNG", None), r"Received: images\[1\]=None"),
+        (bytearray(3), "list of bytes, .* images=bytearray of length 3$"),
+        ([b"PNG", b""], r"Received: images\[1\]=bytes of length 0$"),
+        (np.array([b"PNG", b""]), r"images\[1\]=bytes of length 0$"),
+        ([b"PNG", "text"], r"Received: images\[1\]=str of length 4$"),
+        ((b"PNG", None), r"Received: images\[1\]=NoneType$"),
+        ([b"PNG", np.zeros((9, 9))], r"images\[1\]=ndarray of length 9$"),
+        (["a.png"], r"not their names. Received: images\[0\]=str of length 5$"),
+        (np.array(["a.png"]), r"not their names. .*=str of length 5$"),
+        ([pathlib.Path("a.png")], r"not their names. .*images\[0\]=PosixPath$"),
     ],
 )
-def test_wrong_files_are_not_sent(deaf, images, message):
+@pytest.mark.parametrize("method", ["classify", "predict"])
+def test_wrong_files_are_not_sent(deaf, method, images, message):
     with pytest.raises(ValueError, match=message):
-        deaf.classify(images)
+        getattr(deaf, method)(images)
 
 
 def test_wrong_features_are_not_sent(deaf):

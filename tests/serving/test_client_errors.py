@@ -385,6 +385,29 @@ def test_grpc_does_not_trust_replies(grpc_replying, value, message):
         client.decode(IMAGES)
 
 
+def test_replies_to_predict_are_not_trusted(grpc_replying):
+    for response, message in (
+        (good_response(np.float32(1)), r"batch size 1. Received: shape=\(\)"),
+        (good_response(IMAGES.astype(bool)), "must hold numbers"),
+        (good_response(np.array([[b"a"]])), "must hold 1 strings"),
+    ):
+        server = grpc_replying(response)
+        with (
+            grpc_client(server) as client,
+            pytest.raises(ServingError, match=message),
+        ):
+            client.predict(IMAGES)
+
+
+def test_half_precision_becomes_single(grpc_replying):
+    half = tf.cast(IMAGES + 0.1, tf.bfloat16).numpy()
+    server = grpc_replying(good_response(half))
+    with grpc_client(server) as client:
+        found = client.predict(IMAGES)["images"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, half.astype("float32"))
+
+
 def test_grpc_does_not_trust_tensors(grpc_replying):
     broken = good_response()
     broken.outputs["images"].tensor_content = b"123"

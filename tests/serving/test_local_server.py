@@ -6,6 +6,8 @@ import http.client
 import json
 import logging
 import socket
+import subprocess
+import sys
 import threading
 
 import grpc
@@ -314,6 +316,53 @@ def test_what_is_under_way_is_finished(tiny, monkeypatch, images):
     server.close()  # A second time does nothing.
     with pytest.raises(ConnectionRefusedError):
         ask(server, PREDICT, content)
+
+
+UNCLOSED = """
+import sys
+from irevnet_tf.serving import Client
+from irevnet_tf.serving import LocalServer
+
+server = LocalServer(sys.argv[1], "digits")
+for address in (server.rest_address, server.grpc_address):
+    # A connection of a client that stays open keeps a thread.
+    print(Client(address, "digits").encode([[[[0.0]] * 8] * 8]).shape)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "message"),
+    [("", 0, ""), ("raise RuntimeError('over')", 1, "RuntimeError: over")],
+)
+def test_an_unclosed_server_does_not_keep_the_process(tiny, end, code, message):
+    completed = subprocess.run(
+        [sys.executable, "-c", UNCLOSED + end, str(tiny)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert completed.returncode == code, completed.stderr
+    assert completed.stdout.count("(1, 2, 2, 32)") == 2
+    assert message in completed.stderr
+
+
+def test_nothing_is_left_when_grpc_fails(tiny, monkeypatch):
+    from irevnet_tf.serving import local_grpc
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local_grpc, "GrpcServer", fail)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        LocalServer(tiny, MODEL)
+    assert not set(threading.enumerate()) - before
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", ""])
+def test_other_hosts_are_refused(tiny, host):
+    with pytest.raises(ValueError, match="`host` must be .* Received: host="):
+        LocalServer(tiny, MODEL, host=host)
 
 
 def test_the_newest_version_is_served(tiny, tmp_path):
