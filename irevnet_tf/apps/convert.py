@@ -10,7 +10,6 @@ features differ by more than --tolerance, nothing is written.
 It needs PyTorch: pip install "irevnet_tf[convert]".
 """
 
-import contextlib
 import dataclasses
 import math
 import pathlib
@@ -30,6 +29,7 @@ from irevnet_tf.apps.conversion_report import proof_rows
 from irevnet_tf.apps.conversion_report import recognised_rows
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.report import print_rows
 from irevnet_tf.apps.report import say
 from irevnet_tf.atomic import replacing
@@ -72,7 +72,7 @@ def convert(request: Request) -> pathlib.Path:
             written.
     """
     _check_request(request)
-    with _usage_errors():
+    with usage_errors():
         import_torch()
         checkpoint = pathlib.Path(
             fetch_checkpoint() if request.pytorchcv else request.checkpoint
@@ -91,7 +91,7 @@ def convert(request: Request) -> pathlib.Path:
 
     say("Building the network and loading the parameters")
     model = architecture.build(size, classifier_activation=None)
-    with _usage_errors():
+    with usage_errors():
         arrays = convert_state_dict(state_dict, model)
     say("Running both networks")
     proof = prove(model, state_dict, architecture, size)
@@ -102,7 +102,7 @@ def convert(request: Request) -> pathlib.Path:
             "WARNING: the two networks agree, but neither gives its images "
             "back. These are hardly the weights of a trained network."
         )
-    with _usage_errors():
+    with usage_errors():
         digest = _write(
             model, arrays, output, record, _origin(request, checkpoint)
         )
@@ -243,15 +243,6 @@ def _origin(request, checkpoint):
         "accuracy": accuracy,
         "accuracy_by": accuracy and "pytorchcv",
     }
-
-
-@contextlib.contextmanager
-def _usage_errors():
-    """Show a user what is wrong with the input, rather than a traceback."""
-    try:
-        yield
-    except (ImportError, OSError, ValueError) as error:
-        raise app.UsageError(str(error)) from error
 
 
 def main(argv: list[str]) -> None:

@@ -11,7 +11,6 @@ TensorFlow Serving takes up. With --onnx and --litert the same signatures are
 written for these runtimes, too.
 """
 
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -27,6 +26,7 @@ from irevnet_tf.apps.export_flags import Request
 from irevnet_tf.apps.export_flags import define_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.report import print_rows
 from irevnet_tf.apps.report import say
 from irevnet_tf.apps.trained_run import BEST
@@ -78,7 +78,7 @@ def export(request: Request) -> pathlib.Path:
         app.UsageError: if anything is not as it should be.
     """
     _check_request(request)
-    with _usage_errors():
+    with usage_errors():
         source = _load(request)
     preprocessing = request.preprocessing or source.preprocessing
     if preprocessing is None:
@@ -86,7 +86,7 @@ def export(request: Request) -> pathlib.Path:
             "--preprocessing is needed where nothing tells how images were "
             "scaled in training. Received: --preprocessing=None"
         )
-    with _usage_errors():
+    with usage_errors():
         say("Exporting")
         version = export_saved_model(
             source.model,
@@ -129,7 +129,7 @@ def _check_request(request):
         )
     if BEST.value and request.run_dir is None:
         raise app.UsageError("--best needs --run_dir. Received: --run_dir=None")
-    with _usage_errors():
+    with usage_errors():
         if request.onnx is not None:
             import_tf2onnx()
     if request.onnx is not None:
@@ -246,15 +246,6 @@ def _point(text):
 def _class_names(text):
     names = tuple(name.strip() for name in (text or "").split(","))
     return names if len(names) > 1 else text
-
-
-@contextlib.contextmanager
-def _usage_errors():
-    """Show a user what is wrong with the input, rather than a traceback."""
-    try:
-        yield
-    except (ImportError, OSError, ValueError) as error:
-        raise app.UsageError(str(error)) from error
 
 
 def main(argv: list[str]) -> None:

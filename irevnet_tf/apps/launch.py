@@ -1,9 +1,11 @@
 """Starting an application, the same way from every entry point."""
 
+import contextlib
 import functools
 import pathlib
 import sys
 from collections.abc import Callable
+from collections.abc import Iterator
 
 import tensorflow as tf
 from absl import app
@@ -53,3 +55,12 @@ def refuse_arguments(argv: list[str]) -> None:
         raise app.UsageError(
             f"Expected flags only. Received: {' '.join(argv[1:])}"
         )
+
+
+@contextlib.contextmanager
+def usage_errors() -> Iterator[None]:
+    """Show a user what is wrong with the input, rather than a traceback."""
+    try:
+        yield
+    except (ImportError, OSError, ValueError) as error:
+        raise app.UsageError(str(error)) from error

@@ -1,5 +1,8 @@
 """From a model to a copy of it that only infers, for export."""
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -50,6 +53,23 @@ def inference_copy(model, image_shape) -> keras.Model:
             f"model={model.name}, image shape={tuple(image_shape)}: {error}"
         ) from error
     return keras.Model(image, output, name=model.name)
+
+
+@contextlib.contextmanager
+def without_traces(model) -> Iterator[None]:
+    """Let a model's layers forget what they were used for inside the block.
+
+    Each use of a layer in another model adds a node to it, which holds on to
+    that model: with an export after every epoch, they would pile up.
+    """
+    layers = list(model._flatten_layers())
+    nodes = [n for x in layers for n in (x._inbound_nodes, x._outbound_nodes)]
+    counts = list(map(len, nodes))
+    try:
+        yield
+    finally:
+        for list_of_nodes, count in zip(nodes, counts, strict=True):
+            del list_of_nodes[count:]
 
 
 def check_model(model) -> tuple[keras.Model, list]:

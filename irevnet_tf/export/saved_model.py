@@ -1,5 +1,6 @@
 """One SavedModel with both directions of a network."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from irevnet_tf.export.endpoints import inverse_function
 from irevnet_tf.export.endpoints import reconstruct_function
 from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import inference_copy
+from irevnet_tf.export.inference import without_traces
 from irevnet_tf.export.model_card import write_model_card
 from irevnet_tf.export.sample import downsampling
 from irevnet_tf.export.trial import try_export
@@ -138,64 +140,75 @@ def export_saved_model(
         warmup = serving_api_is_installed()
     elif warmup:
         import_serving_api()
-    copy = inference_copy(model, image_shape)
-    functions = {
-        "forward": forward_function(
-            copy, normalization, output, from_logits, class_names
-        ),
-        "inverse": inverse_function(copy, normalization),
-    }
-    if reconstruct_from is not None:
-        functions["reconstruct"] = reconstruct_function(
-            copy, normalization, reconstruct_from
-        )
-
-    def write(temporary):
-        archive = keras.export.ExportArchive()
-        images = tf.TensorSpec((None, *image_shape), "float32", "images")
-        inputs = {
-            "forward": images,
-            "inverse": _features_spec(copy),
-            "reconstruct": images,
+    with without_traces(model), _disk_errors(directory):
+        copy = inference_copy(model, image_shape)
+        functions = {
+            "forward": forward_function(
+                copy, normalization, output, from_logits, class_names
+            ),
+            "inverse": inverse_function(copy, normalization),
         }
-        traced = {}
-        for name, function in functions.items():
-            traced[name] = archive.add_endpoint(name, function, [inputs[name]])
-        if image_bytes:
-            traced["forward_bytes"] = archive.add_endpoint(
-                "forward_bytes",
-                bytes_function(traced["forward"], image_shape),
-                [tf.TensorSpec((None,), tf.string, "image_bytes")],
+        if reconstruct_from is not None:
+            functions["reconstruct"] = reconstruct_function(
+                copy, normalization, reconstruct_from
             )
-        archive.write_out(str(temporary), verbose=False)
-        loaded = tf.saved_model.load(str(temporary))
-        trial = try_export(loaded, copy, model, normalization)
-        requests = 0
-        if warmup and trial.features is not None:
-            requests = write_warmup_requests(
-                temporary,
-                directory.resolve().name,
-                loaded.signatures,
-                trial.images,
-                trial.features,
-            )
-        write_model_card(
-            temporary,
-            copy,
-            parameters=model.count_params(),
-            signatures=loaded.signatures,
-            preprocessing=preprocessing,
-            normalization=normalization,
-            class_names=class_names,
-            reconstruct_from=reconstruct_from,
-            inversion_error=trial.error,
-            warmup_requests=requests,
-        )
 
-    try:
+        def write(temporary):
+            archive = keras.export.ExportArchive()
+            images = tf.TensorSpec((None, *image_shape), "float32", "images")
+            inputs = {
+                "forward": images,
+                "inverse": _features_spec(copy),
+                "reconstruct": images,
+            }
+            traced = {}
+            for name, function in functions.items():
+                traced[name] = archive.add_endpoint(
+                    name, function, [inputs[name]]
+                )
+            if image_bytes:
+                traced["forward_bytes"] = archive.add_endpoint(
+                    "forward_bytes",
+                    bytes_function(traced["forward"], image_shape),
+                    [tf.TensorSpec((None,), tf.string, "image_bytes")],
+                )
+            archive.write_out(str(temporary), verbose=False)
+            loaded = tf.saved_model.load(str(temporary))
+            trial = try_export(loaded, copy, model, normalization)
+            requests = 0
+            if warmup and trial.features is not None:
+                requests = write_warmup_requests(
+                    temporary,
+                    directory.resolve().name,
+                    loaded.signatures,
+                    trial.images,
+                    trial.features,
+                )
+            write_model_card(
+                temporary,
+                copy,
+                parameters=model.count_params(),
+                signatures=loaded.signatures,
+                preprocessing=preprocessing,
+                normalization=normalization,
+                class_names=class_names,
+                reconstruct_from=reconstruct_from,
+                inversion_error=trial.error,
+                warmup_requests=requests,
+            )
+
         return write_version(directory, write)
+
+
+@contextlib.contextmanager
+def _disk_errors(directory):
+    """Turn what TensorFlow raises when it cannot write into an OSError.
+
+    All else was tried when the functions were traced.
+    """
+    try:
+        yield
     except tf.errors.OpError as error:
-        # Of the disk: all else was tried when the functions were traced.
         raise OSError(
             f"The SavedModel cannot be written to {directory}: {error.message}"
         ) from error

@@ -299,14 +299,23 @@ def test_a_python_loader_has_nothing_to_warn_of(exported):
                 assert "_gradient_op_type" not in node.attr
 
 
+def nodes_of(model):
+    return [
+        (layer.name, len(layer._inbound_nodes), len(layer._outbound_nodes))
+        for layer in model._flatten_layers()
+    ]
+
+
 def test_the_model_is_left_as_it_was(tmp_path):
     model = cases.compile(network("injective"))
     images, labels = cases.digits(16)
     model.fit(images, labels, verbose=0)
     before = model.predict(images, verbose=0), model.get_config()
+    nodes = nodes_of(model)
     version = export_saved_model(model, tmp_path / "m", warmup=False)
     np.testing.assert_array_equal(model.predict(images, verbose=0), before[0])
     assert model.get_config() == before[1]
+    assert nodes_of(model) == nodes
     assert model.get_layer("stage1").memory_saving
     # What was exported is the model of that moment.
     loaded = tf.saved_model.load(version)
