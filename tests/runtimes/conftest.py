@@ -63,8 +63,7 @@ def _load_saved_model(saved_model, directory):
 
 
 def _load_onnx(saved_model, directory):
-    pytest.importorskip("tf2onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    import onnxruntime
 
     def run(session, array):
         (name,) = (value.name for value in session.get_inputs())
@@ -78,9 +77,10 @@ def _load_onnx(saved_model, directory):
 
 
 def _load_litert(saved_model, directory):
-    interpreters = pytest.importorskip("ai_edge_litert.interpreter")
+    from ai_edge_litert.interpreter import Interpreter
+
     path = export_litert(saved_model, directory / "network.tflite")
-    interpreter = interpreters.Interpreter(str(path))
+    interpreter = Interpreter(str(path))
 
     def run(runner, array):
         (name,) = runner.get_input_details()

@@ -7,6 +7,9 @@ import cases
 import numpy as np
 import pytest
 
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+
 RUNTIMES = ("onnx", "litert")
 BATCHES = (1, 2, 5)
 IMAGES = (

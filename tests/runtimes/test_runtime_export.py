@@ -7,6 +7,14 @@ import pytest
 from irevnet_tf.export.litert_file import export_litert
 from irevnet_tf.export.onnx_files import export_onnx
 
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+onnxruntime = pytest.importorskip(
+    "onnxruntime", reason="onnxruntime is not installed"
+)
+interpreters = pytest.importorskip(
+    "ai_edge_litert.interpreter", reason="ai-edge-litert is not installed"
+)
+
 
 def convert_onnx(saved_model, tmp_path, **kwargs):
     return export_onnx(saved_model, tmp_path / "onnx", **kwargs)
@@ -18,9 +26,7 @@ def convert_litert(saved_model, tmp_path, **kwargs):
 
 
 both_formats = pytest.mark.parametrize(
-    ("module", "convert"),
-    [("tf2onnx", convert_onnx), ("tensorflow", convert_litert)],
-    ids=("onnx", "litert"),
+    "convert", [convert_onnx, convert_litert], ids=("onnx", "litert")
 )
 
 
@@ -40,8 +46,6 @@ def describe(values):
 def test_onnx_has_the_names_shapes_and_types_of_the_signatures(
     saved_model, tmp_path
 ):
-    pytest.importorskip("tf2onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
     paths = convert_onnx(saved_model, tmp_path)
     images = (["batch", 16, 16, 3], "tensor(float)")
     features = (["batch", 4, 4, 48], "tensor(float)")
@@ -69,7 +73,6 @@ def test_onnx_has_the_names_shapes_and_types_of_the_signatures(
 
 
 def test_litert_has_the_names_of_the_signatures(saved_model, tmp_path):
-    interpreters = pytest.importorskip("ai_edge_litert.interpreter")
     path = convert_litert(saved_model, tmp_path)
     assert interpreters.Interpreter(str(path)).get_signature_list() == {
         "forward": {
@@ -83,8 +86,6 @@ def test_litert_has_the_names_of_the_signatures(saved_model, tmp_path):
 
 
 def test_sizes_in_onnx_are_named_where_they_are_not_fixed(export, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("tf2onnx")
     saved_model = export("bijective", lossless=False, size="dynamic")
     paths = convert_onnx(saved_model, tmp_path, signatures=["forward"])
     (images,) = onnx.load(paths["forward"]).graph.input
@@ -99,8 +100,6 @@ def test_sizes_in_onnx_are_named_where_they_are_not_fixed(export, tmp_path):
 
 @pytest.mark.parametrize("opset", (10, 18))
 def test_onnx_of_an_opset(opset, saved_model, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("tf2onnx")
     paths = convert_onnx(
         saved_model, tmp_path, signatures=["inverse"], opset=opset
     )
@@ -109,17 +108,13 @@ def test_onnx_of_an_opset(opset, saved_model, tmp_path):
 
 
 @both_formats
-def test_the_alias_is_converted_on_demand(
-    module, convert, saved_model, tmp_path
-):
-    pytest.importorskip(module)
+def test_the_alias_is_converted_on_demand(convert, saved_model, tmp_path):
     convert(saved_model, tmp_path, signatures=["serving_default"])
     assert len(files_in(tmp_path)) == 1
 
 
 @both_formats
-def test_no_saved_model(module, convert, saved_model, tmp_path):
-    pytest.importorskip(module)
+def test_no_saved_model(convert, saved_model, tmp_path):
     with pytest.raises(
         ValueError, match="must be the version directory of a SavedModel"
     ) as error:
@@ -130,8 +125,7 @@ def test_no_saved_model(module, convert, saved_model, tmp_path):
 
 @both_formats
 @pytest.mark.parametrize("signatures", (["inverse", "invers"], [], "forward"))
-def test_unknown_signatures(signatures, module, convert, saved_model, tmp_path):
-    pytest.importorskip(module)
+def test_unknown_signatures(signatures, convert, saved_model, tmp_path):
     with pytest.raises(ValueError, match="must be some of .*'inverse'") as e:
         convert(saved_model, tmp_path, signatures=signatures)
     assert str(e.value).endswith(f"Received: signatures={signatures!r}")
@@ -139,8 +133,7 @@ def test_unknown_signatures(signatures, module, convert, saved_model, tmp_path):
 
 
 @both_formats
-def test_signatures_that_decode_files(module, convert, saved_model, tmp_path):
-    pytest.importorskip(module)
+def test_signatures_that_decode_files(convert, saved_model, tmp_path):
     with pytest.raises(ValueError, match="no.* operation that decodes") as e:
         convert(saved_model, tmp_path, signatures=["forward_bytes"])
     assert str(e.value).endswith("Received: signatures=['forward_bytes']")
@@ -149,7 +142,6 @@ def test_signatures_that_decode_files(module, convert, saved_model, tmp_path):
 
 @pytest.mark.parametrize("opset", (9, 19, None))
 def test_opset_out_of_range(opset, saved_model, tmp_path):
-    pytest.importorskip("tf2onnx")
     with pytest.raises(
         ValueError, match=f"from 10 to 18. Received: opset={opset}"
     ):
@@ -157,7 +149,6 @@ def test_opset_out_of_range(opset, saved_model, tmp_path):
 
 
 def test_bfloat16_is_refused_by_onnx_and_old_files_stay(export, tmp_path):
-    pytest.importorskip("tf2onnx")
     saved_model = export("bijective_1x1", dtype="mixed_bfloat16")
     old = tmp_path / "onnx" / "inverse.onnx"
     old.parent.mkdir()
@@ -188,8 +179,7 @@ def test_half_precision_is_refused_by_litert_and_the_old_file_stays(
 
 
 @both_formats
-def test_unwritable_target(module, convert, saved_model, tmp_path):
-    pytest.importorskip(module)
+def test_unwritable_target(convert, saved_model, tmp_path):
     for name in ("onnx", "litert"):
         (tmp_path / name).write_text("in the way")
     with pytest.raises(OSError, match="onnx|litert"):
