@@ -54,6 +54,17 @@ def meta_graph(version):
     return found
 
 
+def operations(version, endpoint):
+    """Return the kinds of the operations in an endpoint's function."""
+    graph = meta_graph(version).graph_def
+    (function,) = (
+        function
+        for function in graph.library.function
+        if f"__inference_{endpoint}_" in function.signature.name
+    )
+    return [node.op for node in function.node_def]
+
+
 def _run(script, arguments, calls, folder):
     calls_file, results_file = folder / "calls.pickle", folder / "results"
     calls = [(str(version), *rest) for version, *rest in calls]

@@ -1,11 +1,6 @@
 """Tests of irevnet_tf.apps.export."""
 
-import dataclasses
 import json
-import os
-import re
-import subprocess
-import sys
 
 import cases
 import keras
@@ -198,14 +193,3 @@ def test_errors_tell_what_was_expected(case, tmp_path, monkeypatch):
     with pytest.raises(app.UsageError, match=f"(?s){message}"):
         run_app(*arguments)
     assert not any(tmp_path.iterdir())
-
-
-def test_help_has_all_flags():
-    result = subprocess.run(
-        [sys.executable, "-m", "irevnet_tf.apps.export", "--help"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    for field in dataclasses.fields(Request):
-        assert re.search(rf"--(\[no\])?{field.name}:", result.stdout), field

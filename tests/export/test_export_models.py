@@ -3,6 +3,7 @@
 import cases
 import keras
 import numpy as np
+import processes
 import pytest
 import sklearn.datasets
 import tensorflow as tf
@@ -37,6 +38,14 @@ def behind_base(*rest):
 
 def dense(activation=None):
     return keras.layers.Dense(3, activation)
+
+
+def nested_twice():
+    image = keras.Input(IMAGE)
+    inner = keras.Sequential([base(), keras.layers.Dropout(0.1)])
+    return keras.Model(
+        image, dense("softmax")(keras.Sequential([inner])(image))
+    )
 
 
 def before_base(*first):
@@ -113,14 +122,8 @@ MODELS = {
         {},
         "probabilities",
     ),
+    "nested twice": (nested_twice, {}, "probabilities"),
     "regression": (lambda: behind_base(dense()), {}, "outputs"),
-    "cast behind softmax": (
-        lambda: behind_base(
-            dense("softmax"), keras.layers.Activation("linear")
-        ),
-        {},
-        "outputs",
-    ),
     "told to be probabilities": (
         lambda: behind_base(
             dense("softmax"), keras.layers.Activation("linear")
@@ -188,6 +191,10 @@ def test_a_model_and_its_export_compute_the_same(case, tmp_path):
     network, body = invertible_part(model)
     features = keras.Model(network.inputs[0], body[-1].output)(raw / 255)
     np.testing.assert_allclose(found["features"], features, atol=1e-5)
+    if case == "nested twice":
+        # The images pass the network once, not once for each output.
+        found_operations = processes.operations(version, "forward")
+        assert found_operations.count("Conv2D") == 3 * (2 + 1)
     if name is not None:
         whole = keras.Model(model.inputs[0], model.outputs[0])
         expected = whole(raw / 255, training=False)

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib
+import importlib.util
 import pathlib
 import sys
 
@@ -193,8 +194,11 @@ def test_rest_needs_nothing_of_grpc(without, tiny, images):
             assert client.encode(images).shape[0] == len(images)
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_serving") is None,
+    reason="tensorflow-serving-api is not installed",
+)
 def test_grpc_needs_nothing_of_rest(without, server, images):
-    pytest.importorskip("tensorflow_serving")
     without("requests", "urllib3")
     with Client(server.grpc_address, "digits") as client:
         assert client.encode(images).shape[0] == len(images)

@@ -36,11 +36,3 @@ def test_a_model_is_served_until_the_process_is_ended(tiny):
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in errors
-
-
-def test_what_cannot_be_served_is_refused(tmp_path):
-    process = start(f"--directory={tmp_path}")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "`directory` must hold a SavedModel" in errors
-    assert "Traceback" not in errors
