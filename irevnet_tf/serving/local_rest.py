@@ -1,5 +1,6 @@
 """TensorFlow Serving's REST API for a `LocalModel`."""
 
+import contextlib
 import http.server
 import json
 import logging
@@ -78,11 +79,9 @@ class RestServer(http.server.ThreadingHTTPServer):
         with self._lock:
             threads = list(self._threads_by_connection.values())
             for connection in self._threads_by_connection:
-                try:
-                    # To their threads this looks as if the client left.
+                # To their threads this looks as if the client left; some have.
+                with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RD)
-                except OSError:
-                    pass  # It has left.
         for thread in threads:
             thread.join()
         self.server_close()
