@@ -233,3 +233,18 @@ def test_parts_of_a_sequence_share_weights():
         assert sequence.part(0, 1).memory_saving is memory_saving
     with pytest.raises(ValueError, match="non-empty list"):
         sequence.part(2, 2)
+
+
+def test_a_coupling_behind_a_cut_keeps_its_weights():
+    def coupling(name):
+        return layers.AdditiveCoupling(keras.layers.Dense(2), name=name)
+
+    image = keras.Input((4, 4, 4))
+    streams = layers.ChannelSplit()(image)
+    sequence = [coupling("first"), coupling("second")]
+    streams = layers.ReversibleSequence(sequence, name="stage1")(streams)
+    streams = coupling("alone")(streams)
+    model = keras.Model(image, layers.ChannelMerge(name="end")(streams))
+    x = np.random.default_rng(0).random((2, 4, 4, 4), "float32")
+    found = irevnet_tf.features(model, ["stage1_block1", "end"])(x)
+    np.testing.assert_allclose(found["end"], model(x), atol=1e-6)
