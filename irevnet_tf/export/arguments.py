@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.base import InvertibleLayer
 from irevnet_tf.models.predictions import class_names as names_of_mode
 from irevnet_tf.pixel_normalization import PREPROCESSING
 from irevnet_tf.pixel_normalization import Normalization
@@ -132,7 +132,7 @@ def check_output(
             )
         return "probabilities", from_logits
     layer = _last_layer(output)
-    if isinstance(layer, StreamLayer):
+    if isinstance(layer, InvertibleLayer):
         return None, False
     activation = getattr(layer, "activation", None)
     normalized = (keras.activations.softmax, keras.activations.sigmoid)

@@ -3,13 +3,13 @@
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.stream import StreamLayer
-from irevnet_tf.layers.stream import check_pair
-from irevnet_tf.layers.stream import check_positive_int
+from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import check_pair
+from irevnet_tf.layers.base import check_positive_int
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class ChannelSplit(StreamLayer):
+class ChannelSplit(InvertibleLayer):
     """Splits a tensor into the two streams `(x1, x2)`.
 
     The first half of the channels is x1, which the first block carries, and
@@ -42,7 +42,7 @@ class ChannelSplit(StreamLayer):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class ChannelMerge(StreamLayer):
+class ChannelMerge(InvertibleLayer):
     """Concatenates the two streams on the channel axis: undoes `ChannelSplit`.
 
     Input shape:
@@ -69,7 +69,7 @@ class ChannelMerge(StreamLayer):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class InjectivePadding(StreamLayer):
+class InjectivePadding(InvertibleLayer):
     """Appends channels of zeros; its inverse cuts them off.
 
     This is what makes a network injective where a stage is wider than what

@@ -3,6 +3,9 @@
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import check_pair
+from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.channels import append_zeros
 from irevnet_tf.layers.downsampling import psi
 from irevnet_tf.layers.downsampling import psi_inverse
@@ -10,13 +13,10 @@ from irevnet_tf.layers.downsampling import psi_inverse_shape
 from irevnet_tf.layers.downsampling import psi_shape
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.fixed_point import round_to_grid
-from irevnet_tf.layers.stream import StreamLayer
-from irevnet_tf.layers.stream import check_pair
-from irevnet_tf.layers.stream import check_positive_int
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class AdditiveCoupling(StreamLayer):
+class AdditiveCoupling(InvertibleLayer):
     """Adds a residual of one stream to the other, and can take it off again.
 
     With psi the invertible downsampling by `stride`:

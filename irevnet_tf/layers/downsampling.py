@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.stream import StreamLayer
-from irevnet_tf.layers.stream import check_positive_int
+from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import check_positive_int
 
 
 def psi(x, block_size: int):
@@ -73,7 +73,7 @@ def _divisible_by(divisor):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class InvertibleDownsampling(StreamLayer):
+class InvertibleDownsampling(InvertibleLayer):
     """psi: trades resolution for channels, and loses nothing.
 
     `call` is a space-to-depth rearrangement, `inverse` is depth-to-space; both

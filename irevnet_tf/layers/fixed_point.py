@@ -12,7 +12,7 @@ import numbers
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.base import InvertibleLayer
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
 
@@ -104,7 +104,7 @@ class RangeCheck:
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class FixedPoint(StreamLayer):
+class FixedPoint(InvertibleLayer):
     """Rounds to multiples of 2**-fraction_bits: the entrance of lossless mode.
 
     The inverse rounds as well, which changes nothing for a value that came

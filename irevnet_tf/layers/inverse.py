@@ -4,11 +4,11 @@ import inspect
 
 import keras
 
-from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.base import InvertibleLayer
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class Inverse(StreamLayer):
+class Inverse(InvertibleLayer):
     """Runs a layer backwards: `Inverse(layer)(y)` is `layer.inverse(y)`.
 
     The two share their weights. This is what `irevnet_tf.invert` builds its

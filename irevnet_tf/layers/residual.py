@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.normalization import BatchNormalization
-from irevnet_tf.layers.stream import check_positive_int
 
 # The authors' networks were trained with PyTorch's defaults; Keras' momentum
 # is one minus PyTorch's.

@@ -3,15 +3,15 @@
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.block_functions import FunctionCache
 from irevnet_tf.layers.coupling import AdditiveCoupling
 from irevnet_tf.layers.fixed_point import RangeCheck
-from irevnet_tf.layers.stream import StreamLayer
-from irevnet_tf.layers.stream import check_pair
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class ReversibleSequence(StreamLayer):
+class ReversibleSequence(InvertibleLayer):
     """Runs reversible blocks one after the other, and backwards.
 
     With `memory_saving`, training keeps the last block's output and nothing

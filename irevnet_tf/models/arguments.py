@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from irevnet_tf.layers.stream import check_positive_int
+from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.pretrained.files import check_weights_path
 
 

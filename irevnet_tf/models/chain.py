@@ -10,7 +10,7 @@ from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.stream import StreamLayer
+from irevnet_tf.layers.base import InvertibleLayer
 
 
 def invertible_part(model, point=None):
@@ -170,7 +170,7 @@ def _invertible_chain(model):
     rest = [
         layer
         for layer in model.layers
-        if isinstance(layer, StreamLayer) and not isinstance(layer, Inverse)
+        if isinstance(layer, InvertibleLayer) and not isinstance(layer, Inverse)
     ]
     chain = rest[:1]
     while chain:

@@ -12,11 +12,11 @@ from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import InjectivePadding
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.residual import EPSILON
 from irevnet_tf.layers.residual import default_initializer
-from irevnet_tf.layers.stream import stream_dtype
 from irevnet_tf.models.arguments import check_activation
 from irevnet_tf.models.arguments import check_image_shape
 from irevnet_tf.models.arguments import check_input_tensor

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from irevnet_tf.layers.stream import check_positive_int
+from irevnet_tf.layers.base import check_positive_int
 
 _NAMES = pathlib.Path(__file__).with_name("class_names.json")
 

@@ -5,7 +5,7 @@ import math
 
 import keras
 
-from irevnet_tf.layers.stream import check_positive_int
+from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.models import variants
 from irevnet_tf.models.irevnet import IRevNet
 from irevnet_tf.pretrained.pytorch import authors_entries

@@ -17,7 +17,7 @@ def stream_dtype() -> str:
     return "float64" if wide else "float32"
 
 
-class StreamLayer(keras.layers.Layer):
+class InvertibleLayer(keras.layers.Layer):
     """A bijective (or injective) layer of the invertible stream.
 
     Subclasses put `call` and `inverse` side by side, and
