@@ -10,10 +10,13 @@ import tensorflow as tf
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BatchNormalization
 from irevnet_tf.layers import BottleneckResidual
+from irevnet_tf.layers import Coupling
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.base import InvertibleLayer
-from irevnet_tf.models.chain import copy_layer
-from irevnet_tf.models.chain import invertible_part
+from irevnet_tf.layers.base import is_invertible
+from irevnet_tf.layers.base import share_layer
+from irevnet_tf.models.chain import Chain
+from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chain import find_steps
 
 
 def inference_copy(model, image_shape) -> keras.Model:
@@ -41,10 +44,10 @@ def inference_copy(model, image_shape) -> keras.Model:
             invertible part, uses that twice, or cannot take images of this
             shape.
     """
-    base, body = check_model(model)
-    image = keras.Input(image_shape, dtype=base.inputs[0].dtype, name="images")
+    check_model(model)
+    image = keras.Input(image_shape, dtype=model.inputs[0].dtype, name="images")
     try:
-        output = _Replay(base, body, image).run(model, image)
+        output = _Replay(model, image).run(model, image)
     except ValueError as error:
         if image.shape == model.inputs[0].shape:
             raise
@@ -72,13 +75,13 @@ def without_traces(model) -> Iterator[None]:
             del list_of_nodes[count:]
 
 
-def check_model(model) -> tuple[keras.Model, list]:
-    """Return the Functional i-RevNet in `model`, and its invertible layers.
+def check_model(model) -> Chain:
+    """Return the chain of invertible layers in `model`.
 
     Raises:
         ValueError: as `inference_copy`, for any shape of images.
     """
-    base, body = invertible_part(model)
+    chain = find_chain(model)
     try:
         ends = {"inputs": model.inputs, "outputs": model.outputs}
     except (AttributeError, ValueError) as error:
@@ -99,9 +102,9 @@ def check_model(model) -> tuple[keras.Model, list]:
             f"Received: model={model.name} with input shape="
             f"{model.inputs[0].shape}"
         )
-    if body[0].input is not base.inputs[0]:
-        raise ValueError(_entrance_message(base.layers[1]))
-    return base, body
+    if chain.steps[0].inputs[0] is not chain.model.inputs[0]:
+        raise ValueError(_entrance_message(chain.model.layers[1]))
+    return chain
 
 
 def _entrance_message(layer):
@@ -116,26 +119,28 @@ class _Replay:
     """Applies a model's layers, or their copies, to another input.
 
     Args:
-        base: the model that has the invertible layers.
-        body: these.
+        model: the model.
         image: Keras tensor, the input.
     """
 
-    def __init__(self, base, body, image):
-        self._base = base
-        self._body = {id(layer) for layer in body}
+    def __init__(self, model, image):
+        steps = find_steps(model)
+        self._steps = {id(step.layer) for step in steps}
+        self._models = {id(step.model) for step in steps}
         self._image = image
-        self._has_run = False
+        # What holds the whole image: it, and what the steps make of it.
+        self._followed = {id(image)}
+        self._used = set()
 
     def run(self, model, x):
         """Return the Keras tensor that `model` computes from `x`."""
-        if model is self._base:
-            if self._has_run:
+        if id(model) in self._models:
+            if id(model) in self._used:
                 raise ValueError(
                     "`model` must use its i-RevNet once. "
                     f"Received: a second use of {model.name}"
                 )
-            self._has_run = True
+            self._used.add(id(model))
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
                 x = self._call(self._copy(layer), x)
@@ -151,35 +156,46 @@ class _Replay:
         ).output
 
     def _copy(self, layer):
-        if id(layer) not in self._body:
+        if id(layer) not in self._steps:
             return _without_statistics(layer)
         if isinstance(layer, ReversibleSequence):
-            return _plain_sequence(layer)
-        if isinstance(layer, AdditiveCoupling):
-            return _plain_coupling(layer)
-        return copy_layer(layer)
+            copy = _plain_sequence(layer)
+        elif isinstance(layer, Coupling):
+            copy = _plain_coupling(layer)
+        else:
+            copy = share_layer(layer)
+        self._steps.add(id(copy))
+        return copy
 
     def _call(self, layer, *args, **kwargs):
-        if _holds(layer, self._base):
-            (x,) = args
-            if x is not self._image:
-                raise ValueError(_entrance_message(x._keras_history.operation))
-            return self.run(layer, x)
+        if self._holds(layer):
+            self._require_followed(args)
+            return self.run(layer, *args)
+        if id(layer) in self._steps:
+            self._require_followed(args)
+            outputs = layer(*args, **kwargs)
+            self._followed.update(map(id, keras.tree.flatten(outputs)))
+            return outputs
         if args and args[0] is self._image and _is_identity(layer, self._image):
             return self._image  # Such as an augmentation, in inference.
         return layer(*args, **kwargs)
 
+    def _holds(self, layer):
+        return id(layer) in self._models or (
+            isinstance(layer, keras.Model)
+            and any(map(self._holds, layer.layers))
+        )
 
-def _holds(layer, base):
-    return layer is base or (
-        isinstance(layer, keras.Model)
-        and any(_holds(part, base) for part in layer.layers)
-    )
+    def _require_followed(self, tensors):
+        for x in keras.tree.flatten(tensors):
+            if id(x) not in self._followed:
+                layer = x._keras_history.operation
+                raise ValueError(_entrance_message(layer))
 
 
 def _is_identity(layer, image):
     """Return whether a layer leaves images as they are, in inference."""
-    if isinstance(layer, InvertibleLayer):
+    if is_invertible(layer):
         return False
     shape = [2, *(side or 32 for side in image.shape[1:])]
     x = np.random.default_rng(0).random(shape).astype(image.dtype)
@@ -199,6 +215,8 @@ def _plain_sequence(sequence):
 
 
 def _plain_coupling(block):
+    if type(block) is not AdditiveCoupling:
+        return block.share()
     residual = block.residual
     if type(residual) is BottleneckResidual:
         residual = keras.Sequential(

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from irevnet_tf.layers import InvertibleDownsampling
-from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.models.chain import find_chain
 
 # Of the sample for models that take any size, at least.
 MINIMUM_SIZE = 32
@@ -27,7 +26,7 @@ def sample_images(
         float32 array (2, height, width, channels), whole numbers.
     """
     *size, channels = model.input_shape[1:]
-    factor = downsampling(model)
+    factor = find_chain(model).downsampling
     open_size = math.ceil(MINIMUM_SIZE / factor) * factor
     height, width = (
         side or usual or open_size
@@ -39,17 +38,6 @@ def sample_images(
     # A triangle wave: no edges, which noise is all of.
     images = np.abs(np.stack([ramp, ramp + 40]) % 510 - 255)
     return images.astype("float32")
-
-
-def downsampling(model):
-    """Return the number that divides height and width of a model's images."""
-    factor = 1
-    for layer in model.layers:
-        if isinstance(layer, InvertibleDownsampling):
-            factor *= layer.block_size
-        elif isinstance(layer, ReversibleSequence):
-            factor *= math.prod(block.stride for block in layer.blocks)
-    return factor
 
 
 def round_trip(

@@ -21,7 +21,6 @@ from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import inference_copy
 from irevnet_tf.export.inference import without_traces
 from irevnet_tf.export.model_card import write_model_card
-from irevnet_tf.export.sample import downsampling
 from irevnet_tf.export.trial import try_export
 from irevnet_tf.export.versions import check_directory
 from irevnet_tf.export.versions import write_version
@@ -125,11 +124,12 @@ def export_saved_model(
             "A model must be exported outside of a strategy's scope. "
             f"Received: {tf.distribute.get_strategy()}"
         )
-    base, _ = check_model(model)
+    chain = check_model(model)
+    base = chain.model
     if preprocessing is None:
         preprocessing = getattr(base, "preprocessing", "unit")
     image_shape = check_image_shape(model, image_size)
-    check_divisible(image_shape[:2], downsampling(base))
+    check_divisible(image_shape[:2], chain.downsampling)
     check_image_bytes(image_bytes, image_shape)
     normalization = check_normalization(preprocessing, image_shape[-1])
     output, from_logits = check_output(

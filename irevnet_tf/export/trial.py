@@ -8,10 +8,10 @@ import tensorflow as tf
 from absl import logging
 
 from irevnet_tf.export.inference import check_model
-from irevnet_tf.export.sample import downsampling
 from irevnet_tf.export.sample import round_trip
 from irevnet_tf.export.sample import sample_images
 from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
+from irevnet_tf.models.chain import find_chain
 from irevnet_tf.pixel_normalization import Normalization
 
 # Relative. Rounding, in half precision too, is below; other weights are not.
@@ -74,8 +74,8 @@ def try_export(
         )
         return Trial(images, None, None)
     if _takes(model, images):
-        base, body = check_model(model)
-        encode = keras.Model(base.inputs[0], body[-1].output)
+        chain = check_model(model)
+        encode = keras.Model(chain.model.inputs[0], chain.output)
         expected = encode(normalization.apply(images), training=False)
         _require_same(found["features"], expected.numpy())
     if not error < HALF_A_STEP:
@@ -90,7 +90,7 @@ def try_export(
 
 
 def _try_another_size(loaded, copy, images):
-    step = downsampling(copy)
+    step = find_chain(copy).downsampling
     larger = [side + step for side in images.shape[1:3]]
     round_trip(loaded, sample_images(copy, larger))
 

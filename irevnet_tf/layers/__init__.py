@@ -1,13 +1,17 @@
 """Invertible Keras layers: the parts that an i-RevNet is made of."""
 
+from irevnet_tf.layers.additive_coupling import AdditiveCoupling
+from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import Shared
 from irevnet_tf.layers.channels import ChannelMerge
 from irevnet_tf.layers.channels import ChannelSplit
 from irevnet_tf.layers.channels import InjectivePadding
-from irevnet_tf.layers.coupling import AdditiveCoupling
+from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.downsampling import InvertibleDownsampling
 from irevnet_tf.layers.fixed_point import FixedPoint
 from irevnet_tf.layers.inverse import Inverse
 from irevnet_tf.layers.normalization import BatchNormalization
+from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
 
@@ -17,9 +21,13 @@ __all__ = [
     "BottleneckResidual",
     "ChannelMerge",
     "ChannelSplit",
+    "Coupling",
     "FixedPoint",
     "InjectivePadding",
     "Inverse",
     "InvertibleDownsampling",
+    "InvertibleLayer",
+    "RebuiltInputsWarning",
     "ReversibleSequence",
+    "Shared",
 ]

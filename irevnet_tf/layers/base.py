@@ -1,8 +1,13 @@
-"""What all layers of the invertible stream have in common."""
+"""InvertibleLayer, the contract of every layer that has an inverse."""
 
+import functools
+import inspect
 import numbers
 
 import keras
+import tensorflow as tf
+
+from irevnet_tf.layers.tracking import TrackedParts
 
 
 def stream_dtype() -> str:
@@ -17,21 +22,252 @@ def stream_dtype() -> str:
     return "float64" if wide else "float32"
 
 
-class InvertibleLayer(keras.layers.Layer):
-    """A bijective (or injective) layer of the invertible stream.
+class InvertibleLayer(TrackedParts, keras.layers.Layer):
+    """A layer with an inverse: for every input x, `inverse(call(x))` is x.
 
-    Subclasses put `call` and `inverse` side by side, and
-    `compute_output_shape` and `compute_inverse_shape` with them. For every
-    input `x`, `layer.inverse(layer(x))` is `x`, to rounding.
+    Layers of your own become parts of invertible networks by this class:
+    `irevnet_tf.invert`, `encoder`, `features`, `export_saved_model` and
+    `layers.Inverse` follow them as they follow those of this package.
+
+    Note to implementers. Write `call` and `inverse` side by side; the rest has
+    defaults.
+
+    - `call(inputs)`, or `call(inputs, training=None)`: as in any Keras layer.
+    - `inverse(outputs)`, or `inverse(outputs, training=None)`: the inputs of
+      which `call` makes `outputs`, in the mode that `training` names. It must
+      not assign to variables. A layer without it fails when it is built. The
+      layer is built when `inverse` runs, and gets its arrays as tensors in
+      the compute dtype, as `call` does.
+    - `compute_inverse_shape(output_shape)`: the opposite of
+      `compute_output_shape`. By default Keras finds it by running `inverse`
+      symbolically, which needs a layer that is built.
+    - `downsampling`: by how much the layer divides height and width.
+    - `share()`: a layer that computes the same with the same weights and
+      belongs to no graph. By default a `layers.Shared` around this one.
+
+    Each of them has to be a function of its arguments, of the layer's weights
+    and of nothing that changes in between.
+
+    Example:
+
+    >>> class Scale(irevnet_tf.layers.InvertibleLayer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight(
+    ...             shape=(input_shape[-1],), initializer="ones"
+    ...         )
+    ...
+    ...     def call(self, inputs):
+    ...         return inputs * self.scale
+    ...
+    ...     def inverse(self, outputs):
+    ...         return outputs / self.scale
 
     Args:
         dtype: dtype policy. Defaults to float32 (float64 under a float64
             policy) whatever the global policy is, see `stream_dtype`.
         **kwargs: `name` and `trainable`, as for every Keras layer.
+
+    Raises:
+        NotImplementedError: when it is built, if it has no `inverse`.
     """
+
+    def __new__(cls, *args, **kwargs):
+        layer = super().__new__(cls, *args, **kwargs)
+        # Wrapped here, as Keras wraps `build`, so that nothing depends on
+        # what subclasses pass on to their base.
+        layer.build = _requiring_inverse(layer, layer.build)
+        layer.inverse = _building_first(layer, layer.inverse)
+        return layer
 
     def __init__(self, *, dtype=None, **kwargs):
         super().__init__(dtype=dtype or stream_dtype(), **kwargs)
+
+    @property
+    def downsampling(self) -> float:
+        """By how much height and width are divided; 1 if they stay."""
+        return 1
+
+    def inverse(self, outputs, training=None):
+        """Return the inputs from which `call` makes `outputs`."""
+        raise NotImplementedError(_without_inverse(self))
+
+    def compute_inverse_shape(self, output_shape):
+        """Return the shape, or shapes, that `inverse` gives `output_shape`."""
+        if not self.built:
+            raise ValueError(
+                "An invertible layer must be built, by a call, before it can "
+                "tell the shape of its inverse, or define "
+                f"`compute_inverse_shape`. Received: layer={self.name} of "
+                f"{type(self)}"
+            )
+        inverse = functools.partial(type(self).inverse, self)
+        return _traced_shape(inverse, output_shape, self.compute_dtype)
+
+    def share(self) -> "InvertibleLayer":
+        """Return a layer with the same weights that belongs to no graph."""
+        return Shared(self)
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class Shared(InvertibleLayer):
+    """Computes what another layer computes, with that layer's weights.
+
+    A layer that is used twice leaves a trace at both places: it keeps the
+    models alive which it is used in, and Keras reports its first use only. So
+    models that are made of another's layers use them through this one.
+
+    Args:
+        layer: invertible layer.
+
+    Input shape:
+        That of `layer`.
+
+    Output shape:
+        That of `layer`.
+    """
+
+    def __init__(self, layer, **kwargs):
+        kwargs.setdefault("name", layer.name)
+        kwargs.setdefault("dtype", layer.dtype_policy)
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    @property
+    def downsampling(self):
+        return getattr(self.layer, "downsampling", 1)
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            build_by_call(self.layer, input_shape)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def compute_inverse_shape(self, output_shape):
+        return inverse_shape(self.layer, output_shape)
+
+    def call(self, inputs, training=None):
+        return self.layer(inputs, training=training)
+
+    def inverse(self, outputs, training=None):
+        return run_inverse(self.layer, outputs, training)
+
+    def share(self):
+        return Shared(self.layer)
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        return {**super().get_config(), "layer": layer}
+
+    @classmethod
+    def from_config(cls, config):
+        layer = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(**{**config, "layer": layer})
+
+
+def is_invertible(layer) -> bool:
+    """Return whether a Keras layer has an inverse of its own.
+
+    That is every `InvertibleLayer`, and any other layer with a method
+    `inverse`.
+    """
+    return isinstance(layer, keras.layers.Layer) and callable(
+        getattr(layer, "inverse", None)
+    )
+
+
+def run_inverse(layer, outputs, training=None):
+    """Return `layer.inverse(outputs)`, in a mode if it knows modes."""
+    if "training" in inspect.signature(layer.inverse).parameters:
+        return layer.inverse(outputs, training=training)
+    return layer.inverse(outputs)
+
+
+def inverse_shape(layer, output_shape):
+    """Return the shape of what a layer's `inverse` returns."""
+    if hasattr(layer, "compute_inverse_shape"):
+        return layer.compute_inverse_shape(output_shape)
+    return _traced_shape(layer.inverse, output_shape, layer.compute_dtype)
+
+
+def share_layer(layer) -> InvertibleLayer:
+    """Return a layer that shares the weights and belongs to no graph."""
+    if isinstance(layer, InvertibleLayer):
+        return layer.share()
+    return Shared(layer)
+
+
+def build_by_call(layer, shape):
+    """Build any layer, whether it has a `build` or not; return its outputs.
+
+    Args:
+        layer: Keras layer.
+        shape: shape of its input, or a sequence of shapes.
+
+    Returns:
+        What a symbolic call returns, Keras tensors.
+    """
+    return layer(_symbolic(shape, layer.compute_dtype))
+
+
+def _symbolic(shape, dtype):
+    if is_shape(shape):
+        return keras.KerasTensor(shape, dtype=dtype)
+    return tuple(_symbolic(one, dtype) for one in shape)
+
+
+def is_shape(shape) -> bool:
+    """Return whether this is one shape, and not several."""
+    return not any(isinstance(one, tuple | list) for one in shape)
+
+
+def _traced_shape(function, shape, dtype):
+    """Return the shapes of what `function` returns, found symbolically."""
+
+    class Function(keras.layers.Layer):
+        def call(self, inputs):
+            return function(inputs)
+
+    outputs = Function(dtype=dtype).compute_output_spec(_symbolic(shape, dtype))
+    return keras.tree.map_structure(lambda x: tuple(x.shape), outputs)
+
+
+def _requiring_inverse(layer, build):
+    @functools.wraps(build)
+    def wrapper(*args, **kwargs):
+        if type(layer).inverse is InvertibleLayer.inverse:
+            raise NotImplementedError(_without_inverse(layer))
+        return build(*args, **kwargs)
+
+    return wrapper
+
+
+def _without_inverse(layer):
+    return (
+        "An InvertibleLayer must define `inverse` beside `call`. "
+        f"Received: layer={layer.name} of {type(layer)}"
+    )
+
+
+def _building_first(layer, inverse):
+    @functools.wraps(inverse)
+    def wrapper(outputs, *args, **kwargs):
+        outputs = keras.tree.map_structure(
+            functools.partial(_as_tensor, layer.compute_dtype), outputs
+        )
+        if not layer.built:
+            shapes = keras.tree.map_structure(lambda x: tuple(x.shape), outputs)
+            build_by_call(layer, layer.compute_inverse_shape(shapes))
+        return inverse(outputs, *args, **kwargs)
+
+    return wrapper
+
+
+def _as_tensor(dtype, x):
+    if keras.utils.is_keras_tensor(x):
+        return x
+    x = tf.convert_to_tensor(x)
+    return tf.cast(x, dtype) if x.dtype.is_floating else x
 
 
 def check_positive_int(name: str, value) -> int:
@@ -51,3 +287,14 @@ def check_pair(shapes, layer: keras.layers.Layer) -> None:
             f"{layer.name} takes a pair of tensors, the two streams. "
             f"Received: input_shape={shapes}"
         )
+
+
+def check_dtype(layer: keras.layers.Layer, parts) -> None:
+    """Raise ValueError unless parts compute in the dtype of their whole."""
+    for part in parts:
+        if part.compute_dtype != layer.compute_dtype:
+            raise ValueError(
+                f"`dtype` of {type(layer).__name__} must be that of the "
+                f"layers it holds, {part.compute_dtype}. "
+                f"Received: dtype={layer.compute_dtype}"
+            )

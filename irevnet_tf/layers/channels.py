@@ -45,27 +45,45 @@ class ChannelSplit(InvertibleLayer):
 class ChannelMerge(InvertibleLayer):
     """Concatenates the two streams on the channel axis: undoes `ChannelSplit`.
 
+    The inverse splits where the streams met, in the middle if the layer has
+    merged none yet.
+
     Input shape:
-        A pair of `(..., channels)`.
+        A pair of `(..., channels 1)` and `(..., channels 2)`.
 
     Output shape:
-        `(..., 2 * channels)`.
+        `(..., channels 1 + channels 2)`.
     """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._channels = None
 
     def build(self, input_shape):
         check_pair(input_shape, self)
+        self._channels = tuple(shape[-1] for shape in input_shape)
 
     def compute_output_shape(self, input_shape):
         return merged_shape(input_shape)
 
     def compute_inverse_shape(self, output_shape):
-        return split_shape(output_shape)
+        if self._channels is None:
+            return split_shape(output_shape)
+        *rest, channels = output_shape
+        if channels != sum(self._channels):
+            raise ValueError(
+                "The inverse splits into streams of "
+                f"{self._channels[0]} and {self._channels[1]} channels. "
+                f"Received: channels={channels}"
+            )
+        return tuple((*rest, channels) for channels in self._channels)
 
     def call(self, inputs):
         return tf.concat(inputs, axis=-1)
 
     def inverse(self, outputs):
-        return tuple(tf.split(outputs, 2, axis=-1))
+        shapes = self.compute_inverse_shape(outputs.shape)
+        return tuple(tf.split(outputs, [s[-1] for s in shapes], axis=-1))
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

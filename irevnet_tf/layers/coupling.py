@@ -1,128 +1,155 @@
-"""The block of a reversible network: additive coupling of two streams."""
+"""Coupling, what a reversible network needs of its blocks."""
 
 import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import build_by_call
 from irevnet_tf.layers.base import check_pair
-from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.layers.channels import append_zeros
-from irevnet_tf.layers.downsampling import psi
-from irevnet_tf.layers.downsampling import psi_inverse
-from irevnet_tf.layers.downsampling import psi_inverse_shape
-from irevnet_tf.layers.downsampling import psi_shape
 from irevnet_tf.layers.fixed_point import check_fraction_bits
-from irevnet_tf.layers.fixed_point import round_to_grid
+from irevnet_tf.layers.gradients import add_up_gradient
+from irevnet_tf.layers.tracking import trackable_ids
 
 
-@keras.saving.register_keras_serializable(package="irevnet_tf")
-class AdditiveCoupling(InvertibleLayer):
-    """Adds a residual of one stream to the other, and can take it off again.
+class Coupling(InvertibleLayer):
+    """A block of two streams around a residual function F, never inverted.
 
-    With psi the invertible downsampling by `stride`:
+        forward:  (y1, y2) = couple((x1, x2), F(x2))
+        inverse:  x2 = residual_input((y1, y2))
+                  (x1, x2) = uncouple((y1, y2), x2, F(x2))
 
-        forward:  y1 = psi(x2)              y2 = psi(x1) + F(x2)
-        inverse:  x2 = psi^-1(y1)           x1 = psi^-1(y2 - F(x2))
+    What `ReversibleSequence` needs of a block. A coupling of your own, affine
+    for example, is a subclass with these methods, which are functions of
+    their arguments and, if it has any, of weights of its own:
 
-    F is never inverted, so any layer will do. The next block carries y1 and
-    feeds y2 to its own F. Forward and inverse have to run F in the same mode:
-    the inverse of a pass with `training=True` needs `training=True`, and the
-    same batch, if F contains BatchNorm; dropout has no inverse there, for its
-    mask is drawn anew.
+    - `couple(inputs, fx2)` returns (y1, y2), given (x1, x2) and F(x2);
+    - `residual_input(outputs)` returns x2, which (y1, y2) must hold as it is;
+    - `uncouple(outputs, x2, fx2)` returns (x1, x2);
+    - `residual_shape(input_shape)` returns the shape that F(x2) must have, or
+      None for any;
+    - `compute_output_shape` and `compute_inverse_shape`, unless the streams
+      change places and no more: (shape 1, shape 2) to (shape 2, shape 1).
+
+    F(x2) comes in the streams' dtype. Gradients need no more of you. Forward
+    and inverse have to run F in the same mode: the inverse of a pass with
+    `training=True` needs `training=True`, and the same batch, if F contains
+    BatchNorm; dropout has no inverse there, for its mask is drawn anew.
 
     Example:
 
-    >>> coupling = AdditiveCoupling(keras.layers.Dense(4))
-    >>> x = tf.ones((2, 4)), tf.ones((2, 4))
-    >>> x1, x2 = coupling.inverse(coupling(x))
+    >>> class AffineCoupling(irevnet_tf.layers.Coupling):
+    ...     def couple(self, inputs, fx2):
+    ...         x1, x2 = inputs
+    ...         log_scale, shift = tf.split(fx2, 2, axis=-1)
+    ...         return x2, x1 * tf.exp(tf.tanh(log_scale)) + shift
+    ...
+    ...     def residual_input(self, outputs):
+    ...         return outputs[0]
+    ...
+    ...     def uncouple(self, outputs, x2, fx2):
+    ...         log_scale, shift = tf.split(fx2, 2, axis=-1)
+    ...         return (outputs[1] - shift) * tf.exp(-tf.tanh(log_scale)), x2
+    ...
+    ...     def residual_shape(self, input_shape):
+    ...         *rest, channels = input_shape[0]
+    ...         return (*rest, 2 * channels)
 
     Args:
-        residual: Keras layer, F. Maps x2 to the shape of psi(x1). It may have
-            its own dtype policy; its output is cast to the streams' dtype.
-        stride: 1 or more. Block size of psi, and by how much F reduces height
-            and width.
-        zero_channels: how many channels at the end of x2 are known to be zero
-            because `InjectivePadding` put them there. The inverse sets them
-            back to exact zeros before it calls F. It has to: F's BatchNorms
-            have seen constant channels there, with a variance of 0, and
-            amplify the rounding noise that the inverse finds in them 300-fold
-            each.
-        fraction_bits: None for plain floats, or an integer b: F(x2) is rounded
-            to multiples of 2**-b, with a gradient as if it was not. If x1 and
-            x2 are such multiples too, as `FixedPoint` makes them, the inverse
-            is exact to the last bit while all values stay below 2**(24 - b)
-            (2**(53 - b) in float64), and F runs by the same kernels in both
-            directions. A `ReversibleSequence` checks the range.
+        residual: Keras layer, F. It may have a dtype policy of its own.
+        fraction_bits: None, or for a coupling that can be lossless, as
+            `AdditiveCoupling` can, an integer. See there.
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Input shape:
-        A pair (x1, x2), each `(batch, height, width, channels)`, or of any
-        shape at all if `stride` is 1.
+        A pair (x1, x2) of `(batch, ..., channels)`.
 
     Output shape:
-        A pair (y1, y2) of `(batch, height / stride, width / stride,
-        channels * stride**2)`.
+        A pair (y1, y2).
 
     Raises:
-        ValueError: at build, if F's output does not have the shape of psi(x1).
-
-    Reference:
-        Equation 1 of https://arxiv.org/abs/1802.07088, in the form of the
-        authors' code, which applies psi to both streams.
+        ValueError: if `residual` is no Keras layer, or the coupling cannot be
+            lossless; at build, if F(x2) has another shape or dtype than it
+            must have.
     """
 
-    def __init__(
-        self, residual, stride=1, zero_channels=0, fraction_bits=None, **kwargs
-    ):
+    # Whether `couple` and `uncouple` are exact on the grid of `fraction_bits`.
+    can_be_lossless = False
+
+    def __init__(self, residual, *, fraction_bits=None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(residual, keras.layers.Layer):
             raise ValueError(
                 "`residual` must be a Keras layer. "
                 f"Received: residual={residual!r}"
             )
-        if zero_channels:
-            zero_channels = check_positive_int("zero_channels", zero_channels)
-        self.residual = residual
-        self.stride = check_positive_int("stride", stride)
-        self.zero_channels = zero_channels
         if fraction_bits is not None:
+            self._require_lossless(fraction_bits)
             fraction_bits = check_fraction_bits(
                 fraction_bits, self.compute_dtype
             )
+        self.residual = residual
         self.fraction_bits = fraction_bits
+
+    def _require_lossless(self, fraction_bits):
+        if not self.can_be_lossless:
+            raise ValueError(
+                "Only a coupling whose sums are exact can be lossless, such "
+                f"as AdditiveCoupling, and {type(self).__name__} is none. "
+                f"Received: fraction_bits={fraction_bits}"
+            )
 
     def build(self, input_shape):
         check_pair(input_shape, self)
-        _, shape2 = input_shape
-        if self.zero_channels > shape2[-1]:
+        x2_shape = tuple(input_shape[1])
+        output = build_by_call(self.residual, x2_shape)
+        expected = self.residual_shape(input_shape)
+        self._check_residual(output, expected)
+
+    def _check_residual(self, output, expected):
+        if not keras.utils.is_keras_tensor(output):
             raise ValueError(
-                "`zero_channels` must be at most the channels of x2. Received: "
-                f"zero_channels={self.zero_channels}, channels={shape2[-1]}"
+                "`residual` must return one tensor. Received: "
+                f"residual={self.residual.name}, which returns {output}"
             )
-        # A symbolic call builds any layer, whether it has a `build` or not.
-        x2 = keras.KerasTensor(shape2, dtype=self.compute_dtype)
-        received = self.residual(x2).shape
-        _, expected = self.compute_output_shape(input_shape)
-        if not _may_be_equal(received, expected):
+        if expected is not None and not _may_be_equal(output.shape, expected):
             raise ValueError(
-                "`residual` must map x2 to the shape of psi(x1), which is "
-                f"{tuple(expected)}. Received: residual={self.residual.name}, "
-                f"whose output shape is {tuple(received)}"
+                f"`residual` must map x2 to the shape {tuple(expected)}, that "
+                f"of psi(x1) in an AdditiveCoupling. Received: "
+                f"residual={self.residual.name}, whose output shape is "
+                f"{tuple(output.shape)}"
             )
+        # Containers have a dtype of their own, which their layers need not
+        # share.
+        layers = self.residual._flatten_layers()
+        dtypes = {self.compute_dtype, *(x.compute_dtype for x in layers)}
+        fits = output.dtype in dtypes and (
+            tf.as_dtype(output.dtype).is_floating
+            and tf.as_dtype(output.dtype).size
+            <= tf.as_dtype(self.compute_dtype).size
+        )
+        if not fits:
+            raise ValueError(
+                "`residual` must return floats of a dtype that it computes "
+                f"in, not wider than the streams' {self.compute_dtype}. "
+                f"Received: residual={self.residual.name}, whose output is "
+                f"{output.dtype}"
+            )
+
+    def residual_shape(self, input_shape):
+        return None
 
     def compute_output_shape(self, input_shape):
         shape1, shape2 = input_shape
-        return psi_shape(shape2, self.stride), psi_shape(shape1, self.stride)
+        return tuple(shape2), tuple(shape1)
 
     def compute_inverse_shape(self, output_shape):
         shape1, shape2 = output_shape
-        return (
-            psi_inverse_shape(shape2, self.stride),
-            psi_inverse_shape(shape1, self.stride),
-        )
+        return tuple(shape2), tuple(shape1)
 
     def call(self, inputs, training=None):
-        x2 = _add_up_gradient(inputs[1])
-        return self.couple(inputs, self.residual(x2, training=training))
+        x1, x2 = inputs
+        fx2 = self.run_residual(add_up_gradient(x2), training)
+        return self.couple((x1, x2), fx2)
 
     def inverse(self, outputs, training=None):
         """Return the pair (x1, x2) from which `call` makes `outputs`.
@@ -132,70 +159,74 @@ class AdditiveCoupling(InvertibleLayer):
             training: bool, the mode of F. BatchNorm's moving statistics and
                 the state of random generators are left as they are.
         """
+        outputs = tuple(outputs)
         x2 = self.residual_input(outputs)
         # What F would write (statistics, seeds) ends with the scope.
         with keras.StatelessScope():
-            residual = self.residual(x2, training=training)
-        return self.uncouple(outputs, x2, residual)
+            fx2 = self.run_residual(x2, training)
+        return self.uncouple(outputs, x2, fx2)
 
-    def couple(self, inputs, residual):
-        """Return (y1, y2), given (x1, x2) and `residual`, which is F(x2)."""
-        x1, x2 = inputs
-        shifted = psi(x1, self.stride) + self._shift(residual)
-        return psi(x2, self.stride), shifted
+    def run_residual(self, x2, training):
+        """Return F(x2) in the streams' dtype."""
+        fx2 = self.residual(x2, training=training)
+        return tf.cast(fx2, self.compute_dtype)
+
+    def couple(self, inputs, fx2):
+        raise NotImplementedError(self._lacks("couple"))
 
     def residual_input(self, outputs):
-        """Return x2, the part of the input that F needs, from (y1, y2)."""
-        x2 = psi_inverse(outputs[0], self.stride)
-        if not self.zero_channels:
-            return x2
-        return append_zeros(x2[..., : -self.zero_channels], self.zero_channels)
+        raise NotImplementedError(self._lacks("residual_input"))
 
-    def uncouple(self, outputs, x2, residual):
-        """Return (x1, x2), given (y1, y2), x2 and `residual` = F(x2)."""
-        x1 = psi_inverse(outputs[1] - self._shift(residual), self.stride)
-        return x1, x2
+    def uncouple(self, outputs, x2, fx2):
+        raise NotImplementedError(self._lacks("uncouple"))
 
-    def pull_back(self, output_gradients, residual_gradient):
-        """Return the gradients of (x1, x2) from those of (y1, y2).
-
-        Args:
-            output_gradients: pair of tensors, the gradients of y1 and y2.
-            residual_gradient: F's share in the gradient of x2.
-        """
-        residual_gradient = _barrier(residual_gradient)
-        # psi is a permutation of values: its transpose is its inverse.
-        dy1, dy2 = (psi_inverse(dy, self.stride) for dy in output_gradients)
-        return dy2, dy1 + residual_gradient
-
-    def _shift(self, residual):
-        residual = tf.cast(residual, self.compute_dtype)
-        if self.fraction_bits is None:
-            return residual
-        return round_to_grid(residual, self.fraction_bits)
-
-    def with_residual(self, residual):
-        """Return a coupling like this one, around another F.
-
-        Args:
-            residual: Keras layer. With this one's own, the two couplings
-                share their weights.
-        """
-        return AdditiveCoupling(
-            residual,
-            stride=self.stride,
-            zero_channels=self.zero_channels,
-            fraction_bits=self.fraction_bits,
-            name=self.name,
-            dtype=self.dtype_policy,
+    def _lacks(self, method):
+        return (
+            f"A Coupling must define `{method}`. "
+            f"Received: layer={self.name} of {type(self)}"
         )
+
+    def pull_back(self, inputs, fx2, output_gradients, weights):
+        """Return the gradients of what `couple` depends on.
+
+        Args:
+            inputs: pair (x1, x2).
+            fx2: F(x2), in the streams' dtype.
+            output_gradients: pair of tensors, the gradients of y1 and y2.
+            weights: list of the tensors that stand for the block's trainable
+                variables.
+
+        Returns:
+            The pair of gradients of x1 and x2, the latter without F's share;
+            that of fx2; and a list of those of the weights, None where
+            `couple` does not use one.
+        """
+        sources = [*inputs, fx2, *weights]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            outputs = self.couple(tuple(inputs), fx2)
+        dx1, dx2, dfx2, *weight_gradients = tape.gradient(
+            outputs, sources, output_gradients
+        )
+        dx1, dx2, dfx2 = (
+            tf.zeros_like(x) if dx is None else dx
+            for x, dx in ((inputs[0], dx1), (inputs[1], dx2), (fx2, dfx2))
+        )
+        return (dx1, dx2), dfx2, weight_gradients
+
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        children = super()._trackable_children(save_type, **kwargs)
+        # Residuals from elsewhere may keep layers in lists, see TrackedParts.
+        found = trackable_ids(self.residual)
+        for index, variable in enumerate(self.residual.variables):
+            if id(variable) not in found:
+                children[f"variable-{index}"] = variable
+        return children
 
     def get_config(self):
         return {
             **super().get_config(),
             "residual": keras.saving.serialize_keras_object(self.residual),
-            "stride": self.stride,
-            "zero_channels": self.zero_channels,
             "fraction_bits": self.fraction_bits,
         }
 
@@ -203,23 +234,6 @@ class AdditiveCoupling(InvertibleLayer):
     def from_config(cls, config):
         residual = keras.saving.deserialize_keras_object(config["residual"])
         return cls(**{**config, "residual": residual})
-
-
-@tf.custom_gradient
-def _add_up_gradient(x):
-    """Return x, whose gradient is added up before others' are added to it.
-
-    Floats depend on the order: with F's share in the gradient of x2 summed by
-    itself, as in `pull_back`, plain and memory-saving gradients can be equal
-    to the last bit.
-    """
-    return tf.identity(x), _barrier
-
-
-def _barrier(gradient):
-    # Grappler merges sums of sums, which changes their order, but not with an
-    # operation in between.
-    return tf.ensure_shape(gradient, gradient.shape)
 
 
 def _may_be_equal(shape, other):

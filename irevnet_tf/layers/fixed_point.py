@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.gradients import round_straight_through
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
 
@@ -22,8 +23,7 @@ OUT_OF_RANGE = "The values in a lossless network must stay below"
 
 def round_to_grid(x, fraction_bits):
     """Round to multiples of 2**-fraction_bits; the gradient passes through."""
-    scale, step = 2.0**fraction_bits, 2.0**-fraction_bits
-    return tf.grad_pass_through(lambda x: tf.round(x * scale) * step)(x)
+    return round_straight_through(x, 2.0**fraction_bits)
 
 
 def exact_limit(dtype: str, fraction_bits: int) -> float:
@@ -93,12 +93,13 @@ class RangeCheck:
         tf.debugging.Assert(
             tf.reduce_all(within), [message, tf.reduce_max(peaks)]
         )
+        # 1 or NaN, without a NaN in the graph of a network that has none, of
+        # which `tf.debugging.enable_check_numerics` would complain.
+        factor = tf.stop_gradient(
+            tf.sqrt(tf.where(within, 1.0, tf.constant(-1.0, peaks.dtype)))
+        )
         return tuple(
-            tf.where(
-                tf.reshape(within, [-1] + [1] * (x.shape.rank - 1)),
-                x,
-                float("nan"),
-            )
+            x * tf.reshape(factor, [-1] + [1] * (x.shape.rank - 1))
             for x in tensors
         )
 

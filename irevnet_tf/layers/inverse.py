@@ -1,10 +1,13 @@
 """A layer whose forward direction is another one's inverse."""
 
-import inspect
-
 import keras
 
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import build_by_call
+from irevnet_tf.layers.base import check_dtype
+from irevnet_tf.layers.base import inverse_shape
+from irevnet_tf.layers.base import is_invertible
+from irevnet_tf.layers.base import run_inverse
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -15,8 +18,9 @@ class Inverse(InvertibleLayer):
     models from.
 
     Args:
-        layer: invertible layer: it has `inverse` beside `call`, and
-            `compute_inverse_shape` beside `compute_output_shape`.
+        layer: `InvertibleLayer`, or another Keras layer that has `inverse`
+            beside `call`.
+        dtype: that of `layer`, the default.
 
     Input shape:
         The output shape of `layer`.
@@ -25,37 +29,41 @@ class Inverse(InvertibleLayer):
         The input shape of `layer`.
 
     Raises:
-        ValueError: if `layer` has no inverse.
+        ValueError: if `layer` has no inverse, or another dtype.
     """
 
     def __init__(self, layer, **kwargs):
-        if not hasattr(layer, "inverse"):
+        if not is_invertible(layer):
             raise ValueError(
                 f"`layer` must have a method `inverse`. Received: layer={layer}"
             )
         kwargs.setdefault("dtype", layer.dtype_policy)
         super().__init__(**kwargs)
+        check_dtype(self, [layer])
         self.layer = layer
-        parameters = inspect.signature(layer.inverse).parameters
-        self._passes_training = "training" in parameters
+
+    @property
+    def downsampling(self):
+        return 1 / getattr(self.layer, "downsampling", 1)
 
     def build(self, input_shape):
         if not self.layer.built:
-            self.layer.build(self.compute_output_shape(input_shape))
+            build_by_call(self.layer, self.compute_output_shape(input_shape))
 
     def compute_output_shape(self, input_shape):
-        return self.layer.compute_inverse_shape(input_shape)
+        return inverse_shape(self.layer, input_shape)
 
     def compute_inverse_shape(self, output_shape):
         return self.layer.compute_output_shape(output_shape)
 
     def call(self, inputs, training=None):
-        if self._passes_training:
-            return self.layer.inverse(inputs, training=training)
-        return self.layer.inverse(inputs)
+        return run_inverse(self.layer, inputs, training)
 
     def inverse(self, outputs, training=None):
         return self.layer(outputs, training=training)
+
+    def share(self):
+        return Inverse(self.layer, name=self.name)
 
     def get_config(self):
         layer = keras.saving.serialize_keras_object(self.layer)

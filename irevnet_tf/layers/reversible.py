@@ -1,13 +1,18 @@
 """A chain of reversible blocks that trains in constant memory."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import check_dtype
 from irevnet_tf.layers.base import check_pair
-from irevnet_tf.layers.block_functions import FunctionCache
-from irevnet_tf.layers.coupling import AdditiveCoupling
+from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.fixed_point import RangeCheck
+from irevnet_tf.layers.gradients import is_watched
+from irevnet_tf.layers.memory_saving import MemorySavingPass
+from irevnet_tf.layers.rebuilt_inputs import check_action
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -20,17 +25,25 @@ class ReversibleSequence(InvertibleLayer):
     grow with the number of blocks; the price in theory is one forward pass in
     a step, a third. Gradients are those of plain training, to the rounding of
     the rebuilt inputs; BatchNorm's statistics move once per step and dropout
-    draws the same mask twice.
+    draws the same mask twice. Where no gradient is taken, as in `predict`, the
+    blocks are run as Keras runs any layers.
 
     If the blocks have `fraction_bits`, rebuilt inputs are equal to the last
     bit, and so are gradients, in graphs. Keras then does not compile the layer
     by XLA of its own accord.
 
     Args:
-        blocks: non-empty list of `AdditiveCoupling` layers, all with the same
-            `fraction_bits`.
+        blocks: non-empty list of `Coupling` layers, such as
+            `AdditiveCoupling`, all with the same dtype and `fraction_bits`.
         memory_saving: whether to rebuild the blocks' inputs (True) or to keep
             them (False). Can be changed on the layer between compilations.
+        on_drift: what to do if a step rebuilds inputs that are more than 1e-3
+            (relative) from the real ones, since its streams explode, and so
+            gets wrong gradients: "warn" (`RebuiltInputsWarning`, once for a
+            compiled model, and not under XLA), "raise"
+            (`tf.errors.InvalidArgumentError`, not under XLA) or "ignore". A
+            sample of the input is compared.
+        dtype: that of the blocks, the default.
 
     Input shape:
         A pair of tensors as the first block takes it.
@@ -40,9 +53,11 @@ class ReversibleSequence(InvertibleLayer):
 
     Raises:
         ValueError: if `blocks` is empty, holds other layers, shares a layer
-            between two residuals, or differs in `fraction_bits`; when called
-            with `memory_saving`, if a residual adds a loss, which would count
-            twice.
+            between two residuals, or differs in `fraction_bits` or dtype; when
+            called with `memory_saving`, if a residual cannot run twice: if it
+            adds a loss, uses a variable that is not its own or no Keras
+            variable, or draws random numbers without a
+            `keras.random.SeedGenerator`.
         NotImplementedError: for second derivatives outside a `tf.function`,
             with `memory_saving`.
         tf.errors.InvalidArgumentError: when it runs, if the blocks have
@@ -55,23 +70,28 @@ class ReversibleSequence(InvertibleLayer):
         backward pass.
     """
 
-    def __init__(self, blocks, memory_saving=True, **kwargs):
-        super().__init__(**kwargs)
-        self.blocks = list(blocks)
-        if not self.blocks or not all(
-            isinstance(block, AdditiveCoupling) for block in self.blocks
-        ):
+    def __init__(self, blocks, memory_saving=True, on_drift="warn", **kwargs):
+        blocks = list(blocks)
+        if not blocks or not all(isinstance(x, Coupling) for x in blocks):
             raise ValueError(
-                "`blocks` must be a non-empty list of AdditiveCoupling "
-                f"layers. Received: blocks={blocks}"
+                "`blocks` must be a non-empty list of Coupling layers, such "
+                f"as AdditiveCoupling. Received: blocks={blocks}"
             )
-        _refuse_shared_layers(self.blocks)
-        self.fraction_bits = _common_fraction_bits(self.blocks)
+        kwargs.setdefault("dtype", blocks[0].dtype_policy)
+        super().__init__(**kwargs)
+        check_dtype(self, blocks)
+        _refuse_shared_layers(blocks)
+        self.blocks = blocks
+        self.fraction_bits = _common_fraction_bits(blocks)
         # Keras, left to itself, compiles `predict` by XLA on a GPU, but not a
         # call; exact inverses need the same kernels in both.
         self.supports_jit = self.fraction_bits is None
         self.memory_saving = memory_saving
-        self._functions = FunctionCache()
+        self.on_drift = check_action(on_drift)
+
+    @property
+    def downsampling(self):
+        return math.prod(block.downsampling for block in self.blocks)
 
     def build(self, input_shape):
         check_pair(input_shape, self)
@@ -91,8 +111,7 @@ class ReversibleSequence(InvertibleLayer):
         return tuple(output_shape)
 
     def call(self, inputs, training=None):
-        run = self._memory_saving_call if self.memory_saving else self._run
-        return self._in_any_batch(run, tuple(inputs), training)
+        return self._in_any_batch(self._run, tuple(inputs), bool(training))
 
     def inverse(self, outputs, training=None):
         """Return the pair of tensors from which `call` makes `outputs`.
@@ -103,7 +122,9 @@ class ReversibleSequence(InvertibleLayer):
                 it is. With dropout, `training=True` draws new masks and
                 does not give the input back.
         """
-        return self._in_any_batch(self._run_inverse, tuple(outputs), training)
+        return self._in_any_batch(
+            self._run_inverse, tuple(outputs), bool(training)
+        )
 
     def _in_any_batch(self, run, streams, training):
         """Return `run(streams, training)`, alike for a batch of any size.
@@ -121,11 +142,14 @@ class ReversibleSequence(InvertibleLayer):
         padded = tuple(tf.concat([x, x[:missing]], 0) for x in streams)
         return tuple(y[:batch] for y in run(padded, training))
 
-    def _range_check(self):
-        return RangeCheck(self.blocks[0].compute_dtype, self.fraction_bits)
+    def range_check(self) -> RangeCheck:
+        """Return what watches that streams keep the exact range."""
+        return RangeCheck(self.compute_dtype, self.fraction_bits)
 
     def _run(self, inputs, training):
-        check = self._range_check()
+        if self.memory_saving and self._needs_gradient(inputs, training):
+            return MemorySavingPass(self.blocks, training).run(inputs, self)
+        check = self.range_check()
         y1, y2 = inputs
         for block in self.blocks:
             y1, y2 = block((y1, y2), training=training)
@@ -133,68 +157,23 @@ class ReversibleSequence(InvertibleLayer):
         return check.guard(y1, y2)
 
     def _run_inverse(self, outputs, training):
-        check = self._range_check()
+        check = self.range_check()
         x1, x2 = outputs
         for block in reversed(self.blocks):
-            if self.memory_saving:
-                weights, state = _values(block)
-                x1, x2 = self._functions.for_block(block).inverse(
-                    (x1, x2), weights, state, bool(training)
-                )
-            else:
-                x1, x2 = block.inverse((x1, x2), training=training)
+            x1, x2 = block.inverse((x1, x2), training=training)
             check.see(x1)
         return check.guard(x1, x2)
 
-    def _memory_saving_call(self, inputs, training):
-        training = bool(training)
-        functions = [self._functions.for_block(block) for block in self.blocks]
-        weights, states = zip(*map(_values, self.blocks), strict=True)
-        new_states = []
+    def _needs_gradient(self, inputs, training):
+        """Return whether a gradient may be asked of this pass.
 
-        @tf.custom_gradient
-        def run(inputs, weights):
-            y, kept = inputs, weights
-            check = self._range_check()
-            eager = tf.executing_eagerly()
-            if eager:
-                # A tape around an eager step would keep what the blocks
-                # compute, although their gradient is given below. A graph
-                # keeps what its backward pass reads, and no more.
-                y, kept = tf.nest.map_structure(tf.stop_gradient, (y, kept))
-            blocks = list(zip(functions, kept, states, strict=True))
-            for block, block_weights, state in blocks:
-                y, new_state = block.forward(y, block_weights, state, training)
-                new_states.append(new_state)
-                check.see(y[1])
-            y = check.guard(*y)
-
-            def gradient(*dy):
-                if eager:
-                    return _once_differentiable(pull_back)(dy, inputs, weights)
-                return pull_back(dy)
-
-            def pull_back(dy):
-                x, gradients = y, []
-                for block, block_weights, state in reversed(blocks):
-                    x, dy, block_gradients = block.backward(
-                        x, dy, block_weights, state, training
-                    )
-                    gradients.append(block_gradients)
-                return dy, gradients[::-1]
-
-            return y, gradient
-
-        outputs = run(inputs, list(weights))
-        # Assigned here, once per step: the backward pass runs F again but
-        # works on the old values.
-        for block, new_state in zip(self.blocks, new_states, strict=True):
-            for variable, value in zip(
-                block.residual.non_trainable_variables, new_state, strict=True
-            ):
-                if value is not None:
-                    variable.assign(value)
-        return outputs
+        Of a graph in training mode by its caller, too. Where none is, the
+        blocks' plain operations serve, which other runtimes and optimizers
+        see through.
+        """
+        if training and not tf.executing_eagerly():
+            return True
+        return is_watched(inputs, self.trainable_variables)
 
     def part(self, start, stop, name=None):
         """Return a sequence of some of the blocks, which shares their weights.
@@ -207,14 +186,16 @@ class ReversibleSequence(InvertibleLayer):
         Raises:
             ValueError: if there are no blocks between the two.
         """
-        part = ReversibleSequence(
+        return ReversibleSequence(
             self.blocks[start:stop],
             memory_saving=self.memory_saving,
+            on_drift=self.on_drift,
             name=name,
             dtype=self.dtype_policy,
         )
-        part._functions = self._functions
-        return part
+
+    def share(self):
+        return self.part(None, None, name=self.name)
 
     def get_config(self):
         return {
@@ -224,6 +205,7 @@ class ReversibleSequence(InvertibleLayer):
                 for block in self.blocks
             ],
             "memory_saving": self.memory_saving,
+            "on_drift": self.on_drift,
         }
 
     @classmethod
@@ -254,38 +236,10 @@ def _refuse_shared_layers(blocks):
     """
     seen = set()
     for block in blocks:
-        for layer in block.residual._flatten_layers():
+        for layer in block._flatten_layers():
             if id(layer) in seen:
                 raise ValueError(
                     "`blocks` must not share layers between their residuals. "
                     f"Received: blocks with the shared layer {layer.name}"
                 )
             seen.add(id(layer))
-
-
-def _values(block):
-    """Return the residual's trainable and other values, as tensors."""
-    residual = block.residual
-    return tuple(
-        [tf.convert_to_tensor(variable.value) for variable in variables]
-        for variables in (
-            residual.trainable_variables,
-            residual.non_trainable_variables,
-        )
-    )
-
-
-def _once_differentiable(pull_back):
-    """Let the gradient of `pull_back(dy)` fail, instead of being wrong.
-
-    It depends on more than dy, but a tape cannot see that, since the eager
-    forward pass hides its steps. So what it depends on comes as arguments.
-    """
-
-    def refuse(*_):
-        raise NotImplementedError(
-            "Second derivatives of an eager step need `memory_saving=False`, "
-            "or a tf.function around them."
-        )
-
-    return tf.custom_gradient(lambda dy, *_: (pull_back(dy), refuse))

@@ -1,198 +1,290 @@
-"""The chain of invertible layers in a model, and the points along it."""
+"""The chain of invertible layers in a model, and the points along it.
 
+A model is a plain Functional one that survives files and nesting, so that the
+order in which its builder put the layers has to be found again in its graph.
+"""
+
+import dataclasses
+import math
 import numbers
-import operator
 
 import keras
 
-from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import is_invertible
+from irevnet_tf.layers.base import share_layer
+from irevnet_tf.models.graph import Call
+from irevnet_tf.models.graph import calls
+from irevnet_tf.models.graph import has_graph
 
 
-def invertible_part(model, point=None):
-    """Return the Functional i-RevNet in `model`, and its invertible layers.
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Invertible layers of a model, each of which takes what the last returns.
+
+    Attributes:
+        model: the Functional model whose graph has them.
+        steps: their calls in it, in order.
+    """
+
+    model: keras.Model
+    steps: tuple[Call, ...]
+
+    @property
+    def layers(self) -> list:
+        return [step.layer for step in self.steps]
+
+    @property
+    def output(self):
+        """The representation, a Keras tensor of the model's graph."""
+        return self.steps[-1].outputs[0]
+
+    @property
+    def downsampling(self) -> int:
+        """By how much height and width of images are divided on the way."""
+        return math.prod(getattr(x, "downsampling", 1) for x in self.layers)
+
+    def points(self) -> dict[str, int]:
+        """Return {name: index of the layer} of the layers with one output.
+
+        The merge behind a sequence of blocks, `"stage1_merge"`, is found under
+        the sequence's own name too.
+        """
+        points = {}
+        for index, step in enumerate(self.steps):
+            if len(step.outputs) > 1:
+                continue
+            points[step.layer.name] = index
+            previous = self.steps[index - 1].layer if index else None
+            if isinstance(previous, ReversibleSequence):
+                points[previous.name] = index
+        return points
+
+    def block_points(self) -> dict[str, tuple[int, int]]:
+        """Return {name: (index of the sequence, number of blocks)}."""
+        return {
+            f"{layer.name}_block{count}": (index, count)
+            for index, layer in enumerate(self.layers)
+            if isinstance(layer, ReversibleSequence)
+            for count in range(1, len(layer.blocks) + 1)
+        }
+
+    def point_name(self, point) -> str:
+        """Return the name of a point that the user gave as number or name.
+
+        Raises:
+            ValueError: if there is no such point.
+        """
+        is_number = isinstance(point, numbers.Integral)
+        if is_number and not isinstance(point, bool):
+            point = f"stage{point}"
+        points, blocks = self.points(), self.block_points()
+        if isinstance(point, str) and (point in points or point in blocks):
+            return point
+        expected = f"the number of a stage, from 1, or one of {list(points)}"
+        if blocks:
+            expected += (
+                f", or a block from {next(iter(blocks))!r} to "
+                f"{next(reversed(blocks))!r}"
+            )
+        raise ValueError(
+            f"The point in the model must be {expected}. Received: {point!r}"
+        )
+
+    def up_to(self, point) -> "Chain":
+        """Return the part of the chain that ends in a point.
+
+        Args:
+            point: the number of a stage, from 1, or a name; None for all.
+
+        Raises:
+            ValueError: if there is no such point.
+        """
+        if point is None:
+            return self
+        name = self.point_name(point)
+        if name not in self.block_points():
+            stop = self.points()[name] + 1
+            return Chain(self.model, self.steps[:stop])
+        index, count = self.block_points()[name]
+        part = self.steps[index].layer.part(0, count, name=name)
+        merge = ChannelMerge(name=f"{name}_merge")
+        return rebuilt(
+            self.model, self.steps, [*self.layers[:index], part, merge]
+        )
+
+
+def find_chain(model) -> Chain:
+    """Return the chain of invertible layers in a model.
 
     Args:
         model: any Keras model.
-        point: where to stop: the number of a stage, from 1, or the name of a
-            stage, a block or another layer. None: behind the last one.
-
-    Returns:
-        The model and the layers, in order. The `output` of the last one is
-        the representation at `point`.
 
     Raises:
-        ValueError: if `model` holds no i-RevNet, or has no such point, or if
-            only some of its layers are lossless.
+        ValueError: if `model` holds no i-RevNet; if another layer stands
+            between its invertible ones; or if only some are lossless.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"`model` must be a Keras model. Received: model={model!r}"
         )
-    model, body = _find_chain(model)
-    if not body:
+    steps = find_steps(model)
+    if not steps:
         raise ValueError(
             "`model` must be an i-RevNet, or hold or extend one. "
             f"Received: model={model.name} with layers "
             f"{[layer.name for layer in model.layers][:8]}"
         )
-    _check_grid(body)
-    if point is None:
-        return model, body
-    name = point_name(body, point)
-    blocks = block_points(body)
-    if name not in blocks:
-        return model, body[: layer_points(body)[name] + 1]
-    index, count = blocks[name]
-    sequence = body[index]
-    part = sequence.part(0, count, name=name)
-    merge = ChannelMerge(name=f"{name}_merge")
-    merge(part(sequence.input))
-    return model, [*body[:index], part, merge]
+    _check_grid([step.layer for step in steps])
+    if any(step.model is not steps[0].model for step in steps):
+        layers = [share_layer(step.layer) for step in steps]
+        return rebuilt(steps[0].model, steps, layers)
+    return Chain(steps[0].model, tuple(steps))
 
 
-def point_name(body, point) -> str:
-    """Return the name of a point that the user gave as number or name.
+def find_steps(model) -> list[Call]:
+    """Return the calls of the chain of invertible layers in a model.
+
+    They may be in the graphs of several models, nested in it. If the model has
+    no graph, they are those of the first of its layers that has some.
 
     Raises:
-        ValueError: if there is no such point.
+        ValueError: if another layer stands between them.
     """
-    is_number = isinstance(point, numbers.Integral)
-    if is_number and not isinstance(point, bool):
-        point = f"stage{point}"
-    layers, blocks = layer_points(body), block_points(body)
-    if isinstance(point, str) and (point in layers or point in blocks):
-        return point
-    expected = f"the number of a stage, from 1, or one of {list(layers)}"
-    if blocks:
-        expected += (
-            f", or a block from {next(iter(blocks))!r} to "
-            f"{next(reversed(blocks))!r}"
-        )
-    raise ValueError(
-        f"The point in the model must be {expected}. Received: {point!r}"
-    )
+    if has_graph(model):
+        steps = _chain(calls(model))
+        if steps:
+            return steps
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            steps = find_steps(layer)
+            if steps:
+                return steps
+    return []
 
 
-def layer_points(body) -> dict[str, int]:
-    """Return {name: index in `body`} of the layers with one output.
-
-    The merge behind a sequence of blocks, `"stage1_merge"`, is found under the
-    sequence's own name too.
-    """
-    points = {}
-    for index, layer in enumerate(body):
-        if not keras.utils.is_keras_tensor(layer.output):
-            continue
-        points[layer.name] = index
-        if index and isinstance(body[index - 1], ReversibleSequence):
-            points[body[index - 1].name] = index
-    return points
-
-
-def block_points(body) -> dict[str, tuple[int, int]]:
-    """Return {name: (index of the sequence in `body`, number of blocks)}."""
-    return {
-        f"{layer.name}_block{count}": (index, count)
-        for index, layer in enumerate(body)
-        if isinstance(layer, ReversibleSequence)
-        for count in range(1, len(layer.blocks) + 1)
-    }
-
-
-def copy_layer(layer):
-    """Return a layer that shares its weights and belongs to no graph.
-
-    A layer that is used twice has two inputs and outputs, of which Keras tells
-    the first: the chain of layers in the new model could not be followed.
+def entrance(model, steps):
+    """Return new inputs of a model, and what its first step makes of them.
 
     Args:
-        layer: one of the invertible layers.
+        model: the Functional model that has the first step.
+        steps: the chain's calls.
 
-    Raises:
-        ValueError: if the layer has weights and is none of this package.
+    Returns:
+        Inputs in the structure of `model.input`, and the Keras tensor, or
+        tuple of them, that the first invertible layer takes.
     """
-    if isinstance(layer, ReversibleSequence):
-        return layer.part(None, None, name=layer.name)
-    if isinstance(layer, AdditiveCoupling):
-        return layer.with_residual(layer.residual)
-    if layer.weights:
+    inputs = keras.tree.map_structure(
+        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name),
+        model.input,
+    )
+    first = steps[0].inputs
+    flat = keras.tree.flatten(model.input)
+    if len(first) == len(flat) and all(map(_is, first, flat)):
+        taken = keras.tree.flatten(inputs)
+        return inputs, taken[0] if len(taken) == 1 else tuple(taken)
+    before = keras.Model(
+        model.input,
+        first[0] if len(first) == 1 else first,
+        name=f"{model.name}_entrance",
+    )
+    return inputs, before(inputs)
+
+
+def rebuilt(model, steps, layers) -> Chain:
+    """Return a chain of layers in a model of its own.
+
+    The layers of the old model are not used there, which would leave a trace
+    in them, but shared.
+
+    Args:
+        model: the Functional model that has the first step.
+        steps: the calls of the old chain.
+        layers: those of the new one.
+    """
+    inputs, x = entrance(model, steps)
+    for layer in layers:
+        own = any(layer is step.layer for step in steps)
+        x = (share_layer(layer) if own else layer)(x)
+    found = keras.Model(inputs, x, name=model.name)
+    return Chain(found, tuple(_chain(calls(found))))
+
+
+def _chain(found):
+    """Return the first invertible calls that end in one tensor."""
+    rest = [call for call in found if _can_be_followed(call.layer)]
+    chain = rest[:1]
+    while chain:
+        following = [x for x in rest if x.reads == chain[-1].writes]
+        # A merge whose input also feeds another layer is a side output.
+        following.sort(key=lambda call: isinstance(call.layer, ChannelMerge))
+        if not following:
+            break
+        chain.append(following[0])
+    _refuse_obstacles(found, chain)
+    if chain and len(chain[-1].writes) > 1:
+        streams = set(chain[-1].writes)
+        readers = [x.layer.name for x in found if streams & set(x.reads)]
         raise ValueError(
-            "Invertible layers with weights must be AdditiveCoupling or "
-            "ReversibleSequence layers, whose weights can be shared. "
-            f"Received: layer={layer.name} of {type(layer)}"
+            "The streams of `model` must end in a ChannelMerge, which makes "
+            "one representation of them. Received: streams of "
+            f"{chain[-1].layer.name}, which enter {readers or 'nothing'}"
         )
-    return type(layer).from_config(layer.get_config())
+    return chain
 
 
-def _check_grid(body):
+def _is(a, b):
+    return a is b
+
+
+def _can_be_followed(layer):
+    return is_invertible(layer) and not isinstance(layer, Inverse)
+
+
+def _refuse_obstacles(found, chain):
+    """Raise ValueError if a layer without inverse stands in the chain's way.
+
+    The inverse of what is in front of it would be that of the whole to the
+    user's eyes.
+    """
+    behind = {key: None for call in chain for key in call.writes}
+    for call in found:
+        obstacles = [behind[key] for key in call.reads if key in behind]
+        if not obstacles:
+            continue
+        obstacle = next(filter(None, obstacles), None)
+        if _can_be_followed(call.layer) and obstacle is not None:
+            raise ValueError(
+                "Every layer between the invertible ones of `model` must have "
+                "an `inverse`, as an InvertibleLayer has. Received: "
+                f"{obstacle.name} of {type(obstacle)} in front of "
+                f"{call.layer.name}"
+            )
+        if not _can_be_followed(call.layer):
+            obstacle = obstacle or call.layer
+        behind.update(
+            (key, obstacle) for key in call.writes if key not in behind
+        )
+
+
+def _check_grid(layers):
     """Raise ValueError if layers on a grid are not all on the same one.
 
     Their streams would be rounded as they are added up, without a word.
     """
     bits = {
         layer.name: layer.fraction_bits
-        for layer in body
+        for layer in layers
         if hasattr(layer, "fraction_bits")
     }
     is_lossless = set(bits.values()) != {None} and bool(bits)
-    has_entrance = any(isinstance(layer, FixedPoint) for layer in body)
+    has_entrance = any(isinstance(layer, FixedPoint) for layer in layers)
     if len(set(bits.values())) > 1 or is_lossless != has_entrance:
         raise ValueError(
             "A lossless network must begin with a FixedPoint layer, and all "
             "its blocks must have the same `fraction_bits`. "
             f"Received: fraction_bits={bits}"
         )
-
-
-def _find_chain(model):
-    """Return the Functional model with the stream layers, and these.
-
-    Args:
-        model: the model itself, or one that holds it as a layer.
-    """
-    chain = _invertible_chain(model)
-    if not chain:
-        for layer in model.layers:
-            if isinstance(layer, keras.Model):
-                base, chain = _find_chain(layer)
-                if chain:
-                    return base, chain
-    return model, chain
-
-
-def _invertible_chain(model):
-    """Return the model's first stream layers that end in one tensor."""
-    rest = [
-        layer
-        for layer in model.layers
-        if isinstance(layer, InvertibleLayer) and not isinstance(layer, Inverse)
-    ]
-    chain = rest[:1]
-    while chain:
-        following = [layer for layer in rest if _follows(layer, chain[-1])]
-        # Where the streams go on, a merge is a look at them from aside.
-        following.sort(key=lambda layer: isinstance(layer, ChannelMerge))
-        if not following:
-            break
-        chain.append(following[0])
-    if not chain:
-        return chain
-    outputs = keras.tree.flatten(model.output)
-    if any(chain[-1].output is output for output in outputs):
-        return chain  # Such as the encoder that ends behind psi.
-    while chain and not isinstance(chain[-1], ChannelMerge):
-        chain.pop()
-    return chain
-
-
-def _follows(layer, previous):
-    inputs = keras.tree.flatten(layer.input)
-    outputs = keras.tree.flatten(previous.output)
-    return len(inputs) == len(outputs) and all(
-        map(operator.is_, inputs, outputs)
-    )

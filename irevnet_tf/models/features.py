@@ -4,11 +4,9 @@ import keras
 
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.models.chain import block_points
-from irevnet_tf.models.chain import copy_layer
-from irevnet_tf.models.chain import invertible_part
-from irevnet_tf.models.chain import layer_points
-from irevnet_tf.models.chain import point_name
+from irevnet_tf.layers.base import share_layer
+from irevnet_tf.models.chain import entrance
+from irevnet_tf.models.chain import find_chain
 
 
 def features(model, points=None) -> keras.Model:
@@ -42,46 +40,47 @@ def features(model, points=None) -> keras.Model:
         ValueError: if `model` is no i-RevNet or has no such point, or if
             `points` is empty or names one twice.
     """
-    model, body = invertible_part(model)
-    names = _names(body, points)
-    blocks, layers = block_points(body), layer_points(body)
+    chain = find_chain(model)
+    names = _names(chain, points)
+    blocks, layers = chain.block_points(), chain.points()
     found = {}
-    x, is_own_graph = body[0].input, True
-    for index, layer in enumerate(body):
+    inputs, x = entrance(chain.model, chain.steps)
+    for index, layer in enumerate(chain.layers):
         cuts = {
             count: name
             for name, (place, count) in blocks.items()
             if place == index and name in names
         }
         if cuts:
-            x, is_own_graph = _run_in_parts(layer, x, cuts, found), False
-        elif is_own_graph:
-            x = layer.output
+            x = _run_in_parts(layer, x, cuts, found)
         else:
-            x = copy_layer(layer)(x)
+            x = share_layer(layer)(x)
         for name, place in layers.items():
             if place == index and name in names:
                 found[name] = x
     return keras.Model(
-        model.input,
+        inputs,
         {name: found[name] for name in names},
-        name=f"{model.name}_features",
+        name=f"{chain.model.name}_features",
     )
 
 
-def _names(body, points):
+def _names(chain, points):
     """Return the names of the points that the user asked for."""
     if points is None:
-        layers = layer_points(body)
-        stages = [x.name for x in body if isinstance(x, ReversibleSequence)]
-        return [name for name in stages if name in layers] or [body[-1].name]
+        layers = chain.points()
+        stages = [
+            x.name for x in chain.layers if isinstance(x, ReversibleSequence)
+        ]
+        last = chain.layers[-1].name
+        return [name for name in stages if name in layers] or [last]
     if not isinstance(points, list | tuple) or not points:
         raise ValueError(
             "`points` must be a non-empty list of points in the model, such "
             "as ['stage1']. "
             f"Received: points={points!r}"
         )
-    names = [point_name(body, point) for point in points]
+    names = [chain.point_name(point) for point in points]
     if len(set(names)) < len(names):
         raise ValueError(
             "`points` must be different points in the model. "

@@ -4,7 +4,7 @@ import keras
 
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import Inverse
-from irevnet_tf.models.chain import invertible_part
+from irevnet_tf.models.chain import find_chain
 
 
 def encoder(model, end=None) -> keras.Model:
@@ -12,9 +12,10 @@ def encoder(model, end=None) -> keras.Model:
 
     Args:
         model: i-RevNet, with or without its classifier, any model of such
-            layers from `irevnet_tf.layers`, or a model that
-            extends one (`keras.Model(base.input, head(base.output))`) or
-            holds one (`keras.Sequential([base, head])`).
+            layers from `irevnet_tf.layers` or of your own with an `inverse`
+            (`layers.InvertibleLayer`), or a model that extends one
+            (`keras.Model(base.input, head(base.output))`) or holds one
+            (`keras.Sequential([base, head])`).
         end: optional point to stop at: the number of a stage, from 1; the
             name of a stage, `"stage2"`, of a block, `"stage2_block1"`, or of
             another layer of the invertible part, such as `"stem"`. Defaults
@@ -28,13 +29,13 @@ def encoder(model, end=None) -> keras.Model:
         computed is computed here, too.
 
     Raises:
-        ValueError: if `model` is no i-RevNet, or has no such `end`, or if
-            only some of its layers are lossless.
+        ValueError: if `model` is no i-RevNet, or has no such `end`; if a layer
+            without inverse stands between its invertible ones; or if only
+            some of them are lossless.
     """
-    model, body = invertible_part(model, end)
-    return keras.Model(
-        model.input, body[-1].output, name=f"{model.name}_encoder"
-    )
+    chain = find_chain(model).up_to(end)
+    model = chain.model
+    return keras.Model(model.input, chain.output, name=f"{model.name}_encoder")
 
 
 def invert(model, start=None) -> keras.Model:
@@ -60,20 +61,17 @@ def invert(model, start=None) -> keras.Model:
         that other layers computed.
 
     Raises:
-        ValueError: if `model` is no i-RevNet, or has no such `start`, or if
-            only some of its layers are lossless.
+        ValueError: as `encoder`.
     """
-    model, body = invertible_part(model, start)
+    chain = find_chain(model).up_to(start)
     representation = keras.Input(
-        body[-1].output.shape[1:],
-        dtype=body[-1].output.dtype,
-        name="representation",
+        chain.output.shape[1:], dtype=chain.output.dtype, name="representation"
     )
     x = representation
-    for layer in body:
+    for layer in chain.layers:
         if isinstance(layer, FixedPoint):
             # A representation may come from anywhere. On the grid, it stays.
             x = Inverse(layer, name="representation_rounded")(x)
-    for layer in reversed(body):
+    for layer in reversed(chain.layers):
         x = Inverse(layer, name=f"{layer.name}_inverse")(x)
-    return keras.Model(representation, x, name=f"{model.name}_inverse")
+    return keras.Model(representation, x, name=f"{chain.model.name}_inverse")

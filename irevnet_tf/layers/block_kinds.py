@@ -1,0 +1,98 @@
+"""Which blocks compute alike, so that one trace can serve them all."""
+
+import json
+
+import keras
+import tensorflow as tf
+
+# Where the configuration of a Functional model refers to layers by name.
+_GRAPH_KEYS = ("inbound_nodes", "input_layers", "output_layers")
+
+
+def kind_of(block):
+    """Return a key that blocks share if one trace can serve them all.
+
+    That is: the same class and the same configuration of all layers, but for
+    names and seeds (which are state), and the same ones frozen, for a frozen
+    BatchNorm computes otherwise. A block with parts from elsewhere than Keras
+    and this package has a kind of its own: its configuration need not tell
+    all.
+    """
+    layers = list(block._flatten_layers())
+    variables = tuple(
+        (variable.trainable, tuple(variable.shape), variable.dtype)
+        for variable in block.variables
+    )
+    frozen = tuple(layer.trainable for layer in layers)
+    return type(block), _configuration(block, layers), frozen, variables
+
+
+def has_foreign_parts(block) -> bool:
+    """Return whether a block's configuration need not tell all about it."""
+    return isinstance(_configuration(block, list(block._flatten_layers())), int)
+
+
+def is_synchronized(block) -> bool:
+    """Return whether F exchanges values with other replicas as it runs."""
+    return tf.distribute.has_strategy() and any(
+        getattr(layer, "synchronized", False)
+        for layer in block._flatten_layers()
+    )
+
+
+def _configuration(block, layers):
+    """Return the layers' configuration, or what stands for this block only."""
+    if not all(_is_known(layer) for layer in layers):
+        return id(block)
+    # Serialized layer by layer: a composite's configuration does not show
+    # what has been changed on its parts.
+    configs = [keras.saving.serialize_keras_object(layer) for layer in layers]
+    if not all(map(_has_known_parts, configs)):
+        return id(block)
+    return json.dumps(_without_names(configs, {}))
+
+
+def _is_known(layer):
+    # An instance's own `call` is not in its configuration.
+    return _is_known_module(type(layer).__module__) and (
+        "call" not in vars(layer)
+    )
+
+
+def _is_known_module(module):
+    return (module or "").split(".")[0] in ("keras", "irevnet_tf")
+
+
+def _has_known_parts(config):
+    """Return whether a serialized layer holds no foreign object or function."""
+    if isinstance(config, dict):
+        is_lambda = config.get("class_name") == "__lambda__"
+        if is_lambda or not _is_known_module(config.get("module", "keras")):
+            return False
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        return all(map(_has_known_parts, config))
+    return True
+
+
+def _without_names(config, names, in_graph=False):
+    """Number the names in serialized layers by order of appearance.
+
+    Names are the values of "name", and where a Functional model lists the
+    edges of its graph.
+    """
+    if isinstance(config, dict):
+        if isinstance(config.get("name"), str):
+            names.setdefault(config["name"], f"#{len(names)}")
+        return {
+            key: _without_names(
+                value, names, in_graph or key == "name" or key in _GRAPH_KEYS
+            )
+            for key, value in config.items()
+            if key not in ("seed", "shared_object_id", "build_config")
+        }
+    if isinstance(config, list | tuple):
+        return [_without_names(value, names, in_graph) for value in config]
+    if in_graph and isinstance(config, str):
+        return names.get(config, config)
+    return config

@@ -1,0 +1,155 @@
+"""Gradients of one's own that die with their graph.
+
+`tf.custom_gradient` registers a function for each use in a graph, for ever:
+it holds on to the graph, and that to the weights, so that every network that
+was trained stays in memory. Here one function per kind of gradient is
+registered, and what belongs to a use is kept by the graph itself.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import tensorflow as tf
+from tensorflow.python.eager import record
+
+_CUSTOM = "IrevnetCustomGradient"
+_STRAIGHT_THROUGH = "IrevnetStraightThrough"
+_BARRIER = "IrevnetBarrier"
+_REPLACED = "IrevnetReplacedValue"
+# The attribute of a graph that maps its operations to their gradients.
+_GRADIENTS = "_irevnet_gradients"
+
+
+def with_gradient(outputs: list, sources: list, gradient: Callable) -> list:
+    """Return `outputs` with the gradient that a function computes.
+
+    Args:
+        outputs: tensors.
+        sources: the tensors that they depend on.
+        gradient: takes the gradient of each output, and returns a list of
+            those of the sources, None where there is none.
+    """
+    count = len(outputs)
+    if tf.executing_eagerly():
+        outputs = [tf.identity(y) for y in outputs]
+        record.record_operation(
+            _CUSTOM, outputs, sources, lambda *dy: gradient(*dy)
+        )
+        return outputs
+
+    def of_all(*gradients):
+        return [None] * count + list(gradient(*gradients[:count]))
+
+    # For gradients by operations, as a function's caller takes them ...
+    graph = tf.compat.v1.get_default_graph()
+    with _overriding("IdentityN", _CUSTOM):
+        through = tf.identity_n([*outputs, *sources])
+    if not hasattr(graph, _GRADIENTS):
+        setattr(graph, _GRADIENTS, {})
+    getattr(graph, _GRADIENTS)[through[0].op.name] = of_all
+    # ... and by a tape inside the function.
+    record.record_operation(_CUSTOM, through, [*outputs, *sources], of_all)
+    return through[:count]
+
+
+def round_straight_through(x, scale: float):
+    """Round to multiples of 1 / `scale`, with the gradient of the identity.
+
+    Args:
+        x: tensor.
+        scale: a power of two.
+    """
+    with record.stop_recording(), _overriding("Round", _STRAIGHT_THROUGH):
+        y = tf.round(x * scale) * (1.0 / scale)
+    record.record_operation(_STRAIGHT_THROUGH, [y], [x], lambda dy: [dy])
+    return y
+
+
+def add_up_gradient(x):
+    """Return x, whose gradient is added up before others' are added to it.
+
+    Floats depend on the order: with F's share in the gradient of x2 summed by
+    itself, as in `BlockFunctions.backward`, plain and memory-saving gradients
+    can be equal to the last bit.
+    """
+    with record.stop_recording(), _overriding("Identity", _BARRIER):
+        y = tf.identity(x)
+    record.record_operation(_BARRIER, [y], [x], lambda dy: [barrier(dy)])
+    return y
+
+
+def barrier(gradient):
+    """Return a sum that Grappler does not merge with the next one.
+
+    It merges sums of sums, which changes their order, but not with an
+    operation in between.
+    """
+    return tf.ensure_shape(gradient, gradient.shape)
+
+
+def replaced_value(weight, value):
+    """Return `value`, of which the gradient goes to `weight` instead.
+
+    That is what TensorFlow does to a variable that is assigned to, and read
+    after that: what was assigned has no gradient, the variable has.
+    """
+    with record.stop_recording(), _overriding("IdentityN", _REPLACED):
+        value, _ = tf.identity_n([value, weight])
+    record.record_operation(_REPLACED, [value], [weight], lambda dy: [dy])
+    return value
+
+
+def is_watched(tensors: list, variables: list) -> bool:
+    """Return whether a gradient tape records what becomes of these.
+
+    Args:
+        tensors: list of tensors.
+        variables: list of Keras variables.
+    """
+    if not record.could_possibly_record():
+        return False
+    values = [tf.convert_to_tensor(variable.value) for variable in variables]
+    return record.should_record_backprop([*tensors, *values])
+
+
+def _overriding(op_type, gradient):
+    """Let operations of a type that a graph gets have another gradient."""
+    if tf.executing_eagerly():
+        return contextlib.nullcontext()
+    graph = tf.compat.v1.get_default_graph()
+    return graph.gradient_override_map({op_type: gradient})
+
+
+@tf.RegisterGradient(_CUSTOM)
+def _custom_gradient(op, *gradients):
+    found = getattr(getattr(op, "graph", None), _GRADIENTS, {})
+    if op is not None and op.name in found:
+        return found[op.name](*gradients)
+    # SavedModel writes the gradient down without its graph.
+    return _refused(gradients)
+
+
+def _refused(gradients):
+    """Return gradients that are an error as soon as one of them runs."""
+    message = (
+        "A SavedModel holds no gradient of a memory-saving network in training "
+        "mode. Save one with `memory_saving=False`, or take the gradient "
+        "before saving."
+    )
+    with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
+        return [None if dy is None else tf.identity(dy) for dy in gradients]
+
+
+@tf.RegisterGradient(_STRAIGHT_THROUGH)
+def _straight_through_gradient(op, gradient):
+    return gradient
+
+
+@tf.RegisterGradient(_BARRIER)
+def _barrier_gradient(op, gradient):
+    return barrier(gradient)
+
+
+@tf.RegisterGradient(_REPLACED)
+def _replaced_gradient(op, value_gradient, weight_gradient):
+    return None, value_gradient

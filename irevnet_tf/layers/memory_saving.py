@@ -1,0 +1,130 @@
+"""A pass through reversible blocks that keeps the last output alone."""
+
+import tensorflow as tf
+
+from irevnet_tf.layers.block_functions import BlockFunctions
+from irevnet_tf.layers.block_kinds import has_foreign_parts
+from irevnet_tf.layers.block_kinds import is_synchronized
+from irevnet_tf.layers.block_kinds import kind_of
+from irevnet_tf.layers.gradients import with_gradient
+from irevnet_tf.layers.purity import refuse_impure
+from irevnet_tf.layers.rebuilt_inputs import DriftCheck
+
+
+class MemorySavingPass:
+    """One training pass through the blocks of a `ReversibleSequence`.
+
+    The forward direction keeps the outputs of the last block. The backward
+    direction rebuilds the inputs of each block from its outputs on the way
+    down, and runs F once more there for its gradient.
+
+    A pass belongs to one graph, or one eager step: a new one sees the blocks
+    as they have become. It does not hold on to them.
+
+    Args:
+        blocks: list of built `Coupling` layers.
+        training: bool, the mode of the residuals.
+    """
+
+    def __init__(self, blocks, training):
+        self._training = training
+        self._is_eager = tf.executing_eagerly()
+        self._functions = _functions(blocks, self._is_eager)
+        self._weights = [_values(x.trainable_variables) for x in blocks]
+        self._states = [_values(x.non_trainable_variables) for x in blocks]
+        self._drift_check = None
+
+    def run(self, inputs, layer):
+        """Return the outputs of the last block, and move the blocks' state.
+
+        Args:
+            inputs: pair of tensors.
+            layer: the `ReversibleSequence` that has the blocks.
+        """
+        sources = [*inputs, *tf.nest.flatten(self._weights)]
+        outputs = self._forward(inputs, layer)
+
+        def gradient(*output_gradients):
+            if self._is_eager:
+                return self._once_differentiable(output_gradients, sources)
+            return self._backward(output_gradients)
+
+        return tuple(with_gradient(list(outputs), sources, gradient))
+
+    def _forward(self, inputs, layer):
+        y, weights = inputs, self._weights
+        if self._is_eager:
+            # A tape around an eager step would keep what the blocks compute,
+            # although their gradient is given. A graph keeps what its
+            # backward pass reads, and no more.
+            y, weights = tf.nest.map_structure(tf.stop_gradient, (y, weights))
+        if layer.fraction_bits is None and layer.on_drift != "ignore":
+            self._drift_check = DriftCheck(y, layer)
+        self._arguments = list(zip(weights, self._states, strict=True))
+        range_check, assigned = layer.range_check(), []
+        for block, functions, arguments in zip(
+            layer.blocks, self._functions, self._arguments, strict=True
+        ):
+            if has_foreign_parts(block):
+                refuse_impure(block, y, *arguments, self._training)
+            y, values = functions.forward(y, *arguments, self._training)
+            assigned.append(values)
+            range_check.see(y[1])
+        # After the pass, and once: the backward pass runs F again but works
+        # on the old values.
+        for block, values in zip(layer.blocks, assigned, strict=True):
+            for variable, value in zip(block.variables, values, strict=True):
+                if value is not None:
+                    variable.assign(value)
+        self._outputs = range_check.guard(*y)
+        return self._outputs
+
+    def _backward(self, output_gradients):
+        """Return the gradients of the inputs and, in order, of the weights."""
+        x, dx, gradients = self._outputs, output_gradients, []
+        for functions, arguments in zip(
+            reversed(self._functions), reversed(self._arguments), strict=True
+        ):
+            x, dx, of_block = functions.backward(
+                x, dx, *arguments, self._training
+            )
+            gradients.append(of_block)
+        if self._drift_check is not None:
+            self._drift_check.compare(x)
+        return [*dx, *tf.nest.flatten(gradients[::-1])]
+
+    def _once_differentiable(self, output_gradients, sources):
+        """Let the gradient of a gradient fail, instead of being wrong.
+
+        It depends on more than the output gradients, but a tape cannot see
+        that, since the eager forward pass hides its steps.
+        """
+        gradients = self._backward(output_gradients)
+
+        def refuse(*_):
+            raise NotImplementedError(
+                "Second derivatives of an eager step need "
+                "`memory_saving=False`, or a tf.function around them."
+            )
+
+        return with_gradient(gradients, [*output_gradients, *sources], refuse)
+
+
+def _functions(blocks, is_eager):
+    """Return the `BlockFunctions` of each block, one for each kind."""
+    if is_eager:
+        return [BlockFunctions(block, traced=False) for block in blocks]
+    of_kind, found = {}, []
+    for block in blocks:
+        if is_synchronized(block):
+            found.append(BlockFunctions(block, traced=False))
+            continue
+        kind = kind_of(block)
+        if kind not in of_kind:
+            of_kind[kind] = BlockFunctions(block)
+        found.append(of_kind[kind])
+    return found
+
+
+def _values(variables):
+    return [tf.convert_to_tensor(variable.value) for variable in variables]

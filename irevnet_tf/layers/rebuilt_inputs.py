@@ -1,0 +1,129 @@
+"""How far the inputs that a backward pass rebuilds are from the real ones.
+
+In floats an inverse returns its input to rounding. A network whose streams
+explode multiplies that rounding from block to block, until the backward pass
+works on noise; its gradients are then wrong, without any sign in the loss.
+"""
+
+import functools
+import math
+import warnings
+import weakref
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+
+ACTIONS = ("warn", "raise", "ignore")
+
+# Relative error of the rebuilt inputs from which on gradients are in doubt.
+LIMIT = 1e-3
+
+# Values of an image that are compared, taken from all over it. Keeping the
+# whole input of every sequence would cost memory that a step is to save.
+SAMPLES = 256
+
+# The graphs, or layers in eager steps, of which a warning has been given.
+_warned = weakref.WeakSet()
+
+
+class RebuiltInputsWarning(UserWarning):
+    """The gradients of a memory-saving step are inexact."""
+
+
+def check_action(on_drift: str) -> str:
+    """Return what to do about drift, or raise ValueError."""
+    if on_drift not in ACTIONS:
+        raise ValueError(
+            "`on_drift` must be 'warn', 'raise' or 'ignore'. "
+            f"Received: on_drift={on_drift!r}"
+        )
+    return on_drift
+
+
+class DriftCheck:
+    """Compares a sample of rebuilt inputs with the real ones.
+
+    Args:
+        inputs: list of the real tensors `(batch, ...)`.
+        layer: the `ReversibleSequence` that they enter. Its `on_drift` is
+            what to do if they are far apart.
+    """
+
+    def __init__(self, inputs, layer):
+        self._samples = list(map(_sample, inputs))
+        self._layer = weakref.ref(layer)
+        self._on_drift = layer.on_drift
+        self._message = (
+            f"The inputs that {layer.name} rebuilds in its backward pass are "
+            "not those of the forward pass: its streams grow so much that "
+            "their rounding errors do, and its gradients are wrong by about "
+            "as much. Normalise inside of the residuals, scale their last "
+            "layers down, use `fraction_bits` (lossless) or "
+            "`memory_saving=False`. Received: relative error of the rebuilt "
+            "inputs="
+        )
+
+    def compare(self, rebuilt):
+        """Warn or raise if `rebuilt` is not what the inputs were."""
+        differences = [
+            _sample(x) - sample
+            for x, sample in zip(rebuilt, self._samples, strict=True)
+        ]
+        size = _norm(self._samples)
+        error = tf.math.divide_no_nan(_norm(differences), size)
+        # A forward pass that is not finite says so by its loss.
+        drifts = tf.math.is_finite(size) & ~(error <= LIMIT)
+        if self._on_drift == "raise":
+            tf.debugging.Assert(~drifts, [self._message, error])
+        elif tf.executing_eagerly():
+            if drifts:
+                _warn_once(self._layer, self._message, error)
+        elif not _is_compiled():
+            # TensorFlow keeps the function that a graph calls for ever, so it
+            # must hold on to nothing.
+            graph = weakref.ref(tf.compat.v1.get_default_graph())
+            warn = functools.partial(_warn_once, graph, self._message)
+
+            def call():
+                tf.numpy_function(warn, [error], [])
+                return tf.no_op()
+
+            tf.cond(drifts, call, tf.no_op)
+
+
+def _warn_once(key, message, error):
+    """Warn of the first error in a graph, for all sequences of a model.
+
+    Args:
+        key: weak reference to the graph or, of an eager step, to the layer.
+        message: string, without the number.
+        error: array or tensor, the number.
+    """
+    if key() in _warned:
+        return
+    _warned.add(key())
+    warnings.warn(
+        f"{message}{float(error):.1e}", RebuiltInputsWarning, stacklevel=2
+    )
+
+
+def _sample(x):
+    """Return up to `SAMPLES` values of each image, or a few more."""
+    if None in x.shape[1:]:
+        size = tf.reduce_prod(tf.shape(x)[1:])
+        stride = tf.maximum(size // SAMPLES, 1)
+    else:
+        size = math.prod(x.shape[1:])
+        stride = max(size // SAMPLES, 1)
+    return tf.reshape(x, [-1, size])[:, ::stride]
+
+
+def _norm(tensors):
+    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(x)) for x in tensors]))
+
+
+def _is_compiled():
+    """Return whether XLA compiles this graph, and cannot call Python."""
+    return control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
