@@ -3,12 +3,13 @@
 import tensorflow as tf
 
 from irevnet_tf.layers.block_functions import BlockFunctions
-from irevnet_tf.layers.block_kinds import has_foreign_parts
 from irevnet_tf.layers.block_kinds import is_synchronized
 from irevnet_tf.layers.block_kinds import kind_of
 from irevnet_tf.layers.gradients import with_gradient
 from irevnet_tf.layers.purity import refuse_impure
 from irevnet_tf.layers.rebuilt_inputs import DriftCheck
+from irevnet_tf.layers.residual_scope import assign
+from irevnet_tf.layers.residual_scope import values_of
 
 
 class MemorySavingPass:
@@ -30,8 +31,8 @@ class MemorySavingPass:
         self._training = training
         self._is_eager = tf.executing_eagerly()
         self._functions = _functions(blocks, self._is_eager)
-        self._weights = [_values(x.trainable_variables) for x in blocks]
-        self._states = [_values(x.non_trainable_variables) for x in blocks]
+        self._weights = [values_of(x.trainable_variables) for x in blocks]
+        self._states = [values_of(x.non_trainable_variables) for x in blocks]
         self._drift_check = None
 
     def run(self, inputs, layer):
@@ -65,17 +66,14 @@ class MemorySavingPass:
         for block, functions, arguments in zip(
             layer.blocks, self._functions, self._arguments, strict=True
         ):
-            if has_foreign_parts(block):
-                refuse_impure(block, y, *arguments, self._training)
+            refuse_impure(block, y, *arguments, self._training)
             y, values = functions.forward(y, *arguments, self._training)
             assigned.append(values)
             range_check.see(y[1])
         # After the pass, and once: the backward pass runs F again but works
         # on the old values.
         for block, values in zip(layer.blocks, assigned, strict=True):
-            for variable, value in zip(block.variables, values, strict=True):
-                if value is not None:
-                    variable.assign(value)
+            assign(block, values)
         self._outputs = range_check.guard(*y)
         return self._outputs
 
@@ -124,7 +122,3 @@ def _functions(blocks, is_eager):
             of_kind[kind] = BlockFunctions(block)
         found.append(of_kind[kind])
     return found
-
-
-def _values(variables):
-    return [tf.convert_to_tensor(variable.value) for variable in variables]

@@ -1,7 +1,11 @@
 """BatchNorm whose statistics are summed without loss of precision."""
 
+import functools
+
 import keras
 import tensorflow as tf
+
+from irevnet_tf.layers.residual_scope import run_with_separate_gradients
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -22,6 +26,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Arguments, shapes and weights are those of
     `keras.layers.BatchNormalization`.
     """
+
+    def call(self, inputs, training=None, mask=None):
+        run = functools.partial(super().call, training=training, mask=mask)
+        if training and not tf.executing_eagerly():
+            # The gradient of gamma ends in a product.
+            return run_with_separate_gradients(self, run, inputs)
+        return run(inputs)
 
     def _moments(self, inputs, mask):
         if mask is not None:

@@ -3,6 +3,7 @@
 import weakref
 
 from irevnet_tf.layers.block_functions import BlockFunctions
+from irevnet_tf.layers.block_kinds import has_foreign_parts
 
 _RANDOM = (
     "Multinomial",
@@ -44,7 +45,8 @@ def refuse_impure(block, inputs, weights, state, training):
 
     A backward pass that draws other random numbers than the forward pass, or
     counts a step twice, would be wrong without a word. Each block is looked
-    at once, by its graph.
+    at once, by its graph; those with parts of Keras and this package alone
+    are known to be pure.
 
     Args:
         block: `Coupling`.
@@ -55,6 +57,9 @@ def refuse_impure(block, inputs, weights, state, training):
     """
     if block in _pure:
         return
+    _pure.add(block)
+    if not has_foreign_parts(block):
+        return
     forward = BlockFunctions(block).forward
     traced = forward.get_concrete_function(inputs, weights, state, training)
     definition = traced.graph.as_graph_def()
@@ -64,9 +69,9 @@ def refuse_impure(block, inputs, weights, state, training):
     ]
     for node in nodes:
         if node.op in _REMEDIES:
+            _pure.discard(block)
             raise ValueError(
                 f"A residual must {_REMEDIES[node.op]} if `memory_saving` is "
                 "True, since F runs twice in a step. Received: "
                 f"residual={block.residual.name} with the operation {node.op}"
             )
-    _pure.add(block)

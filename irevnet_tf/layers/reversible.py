@@ -1,5 +1,6 @@
 """A chain of reversible blocks that trains in constant memory."""
 
+import functools
 import math
 
 import keras
@@ -13,6 +14,7 @@ from irevnet_tf.layers.fixed_point import RangeCheck
 from irevnet_tf.layers.gradients import is_watched
 from irevnet_tf.layers.memory_saving import MemorySavingPass
 from irevnet_tf.layers.rebuilt_inputs import check_action
+from irevnet_tf.layers.residual_scope import run_with_separate_gradients
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -147,14 +149,19 @@ class ReversibleSequence(InvertibleLayer):
         return RangeCheck(self.compute_dtype, self.fraction_bits)
 
     def _run(self, inputs, training):
-        if self.memory_saving and self._needs_gradient(inputs, training):
+        needs_gradient = self._needs_gradient(inputs, training)
+        if self.memory_saving and needs_gradient:
             return MemorySavingPass(self.blocks, training).run(inputs, self)
         check = self.range_check()
-        y1, y2 = inputs
+        y = inputs
         for block in self.blocks:
-            y1, y2 = block((y1, y2), training=training)
-            check.see(y2)
-        return check.guard(y1, y2)
+            run = functools.partial(block, training=training)
+            if self.fraction_bits is not None and needs_gradient:
+                y = run_with_separate_gradients(block, run, y)
+            else:
+                y = run(y)
+            check.see(y[1])
+        return check.guard(*y)
 
     def _run_inverse(self, outputs, training):
         check = self.range_check()
