@@ -24,12 +24,12 @@ def kind_of(block):
         for variable in block.variables
     )
     frozen = tuple(layer.trainable for layer in layers)
-    return type(block), _configuration(block, layers), frozen, variables
+    return _configuration(block, layers), type(block), frozen, variables
 
 
-def has_foreign_parts(block) -> bool:
-    """Return whether a block's configuration need not tell all about it."""
-    return isinstance(_configuration(block, list(block._flatten_layers())), int)
+def is_foreign(kind) -> bool:
+    """Return whether this is the kind of one block, with foreign parts."""
+    return isinstance(kind[0], int)
 
 
 def is_synchronized(block) -> bool:

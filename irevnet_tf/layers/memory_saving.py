@@ -1,8 +1,11 @@
 """A pass through reversible blocks that keeps the last output alone."""
 
+import weakref
+
 import tensorflow as tf
 
 from irevnet_tf.layers.block_functions import BlockFunctions
+from irevnet_tf.layers.block_kinds import is_foreign
 from irevnet_tf.layers.block_kinds import is_synchronized
 from irevnet_tf.layers.block_kinds import kind_of
 from irevnet_tf.layers.gradients import with_gradient
@@ -10,6 +13,9 @@ from irevnet_tf.layers.purity import refuse_impure
 from irevnet_tf.layers.rebuilt_inputs import DriftCheck
 from irevnet_tf.layers.residual_scope import assign
 from irevnet_tf.layers.residual_scope import values_of
+
+# {sequence: {kind of block: its functions}}, of the last graph.
+_traced = weakref.WeakKeyDictionary()
 
 
 class MemorySavingPass:
@@ -23,14 +29,15 @@ class MemorySavingPass:
     as they have become. It does not hold on to them.
 
     Args:
-        blocks: list of built `Coupling` layers.
+        layer: the `ReversibleSequence`, whose blocks are built.
         training: bool, the mode of the residuals.
     """
 
-    def __init__(self, blocks, training):
+    def __init__(self, layer, training):
+        blocks = layer.blocks
         self._training = training
         self._is_eager = tf.executing_eagerly()
-        self._functions = _functions(blocks, self._is_eager)
+        self._functions = _functions(layer, self._is_eager)
         self._weights = [values_of(x.trainable_variables) for x in blocks]
         self._states = [values_of(x.non_trainable_variables) for x in blocks]
         self._drift_check = None
@@ -108,12 +115,17 @@ class MemorySavingPass:
         return with_gradient(gradients, [*output_gradients, *sources], refuse)
 
 
-def _functions(blocks, is_eager):
-    """Return the `BlockFunctions` of each block, one for each kind."""
+def _functions(layer, is_eager):
+    """Return the `BlockFunctions` of each block, one for each kind.
+
+    Those of blocks whose configuration tells all serve later graphs, too:
+    Keras' `fit` traces its first step twice.
+    """
     if is_eager:
-        return [BlockFunctions(block, traced=False) for block in blocks]
-    of_kind, found = {}, []
-    for block in blocks:
+        return [BlockFunctions(block, traced=False) for block in layer.blocks]
+    of_kind = dict(_traced.get(layer, {}))
+    found = []
+    for block in layer.blocks:
         if is_synchronized(block):
             found.append(BlockFunctions(block, traced=False))
             continue
@@ -121,4 +133,9 @@ def _functions(blocks, is_eager):
         if kind not in of_kind:
             of_kind[kind] = BlockFunctions(block)
         found.append(of_kind[kind])
+    _traced[layer] = {
+        kind: functions
+        for kind, functions in of_kind.items()
+        if functions in found and not is_foreign(kind)
+    }
     return found

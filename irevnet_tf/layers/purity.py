@@ -3,7 +3,8 @@
 import weakref
 
 from irevnet_tf.layers.block_functions import BlockFunctions
-from irevnet_tf.layers.block_kinds import has_foreign_parts
+from irevnet_tf.layers.block_kinds import is_foreign
+from irevnet_tf.layers.block_kinds import kind_of
 
 _RANDOM = (
     "Multinomial",
@@ -58,7 +59,7 @@ def refuse_impure(block, inputs, weights, state, training):
     if block in _pure:
         return
     _pure.add(block)
-    if not has_foreign_parts(block):
+    if not is_foreign(kind_of(block)):
         return
     forward = BlockFunctions(block).forward
     traced = forward.get_concrete_function(inputs, weights, state, training)

@@ -151,7 +151,7 @@ class ReversibleSequence(InvertibleLayer):
     def _run(self, inputs, training):
         needs_gradient = self._needs_gradient(inputs, training)
         if self.memory_saving and needs_gradient:
-            return MemorySavingPass(self.blocks, training).run(inputs, self)
+            return MemorySavingPass(self, training).run(inputs, self)
         check = self.range_check()
         y = inputs
         for block in self.blocks:
