@@ -59,14 +59,17 @@ def evaluate(
     """
     encode = encoder(model)
     decode = invert(encode)
-    both = keras.Model(encode.input, [model.output, decode(encode.output)])
+    # Two models, since the decoder called on the encoder's output would leave
+    # a trace in the model's layers.
+    both = keras.Model(encode.input, [model.output, encode.output])
     correct, errors, largest = 0, [], 0.0
     for batch in batches:
         images, labels, weights = map(np.asarray, batch)
         counts = weights > 0
         if not np.any(counts):
             continue
-        outputs, reconstructions = both.predict_on_batch(images)
+        outputs, features = both.predict_on_batch(images)
+        reconstructions = decode.predict_on_batch(features)
         hits = np.argmax(outputs, axis=-1) == np.argmax(labels, axis=-1)
         correct += int(np.sum(hits[counts]))
         images = on_grid(encode, images)[counts]
@@ -117,8 +120,15 @@ def reconstruct(
         float array of the shape of `images`.
     """
     encode = encoder(model)
-    autoencoder = keras.Model(encode.input, invert(encode)(encode.output))
-    return autoencoder.predict(images, batch_size=batch_size, verbose=0)
+    decode = invert(encode)
+    return np.concatenate(
+        [
+            decode.predict_on_batch(
+                encode.predict_on_batch(images[start : start + batch_size])
+            )
+            for start in range(0, len(images), batch_size)
+        ]
+    )
 
 
 def relative_errors(

@@ -10,7 +10,6 @@ import tensorflow as tf
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BatchNormalization
 from irevnet_tf.layers import BottleneckResidual
-from irevnet_tf.layers import Coupling
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.base import share_layer
@@ -160,7 +159,7 @@ class _Replay:
             return _without_statistics(layer)
         if isinstance(layer, ReversibleSequence):
             copy = _plain_sequence(layer)
-        elif isinstance(layer, Coupling):
+        elif type(layer) is AdditiveCoupling:
             copy = _plain_coupling(layer)
         else:
             copy = share_layer(layer)
@@ -216,7 +215,7 @@ def _plain_sequence(sequence):
 
 def _plain_coupling(block):
     if type(block) is not AdditiveCoupling:
-        return block.share()
+        return block  # No graph has it: it is part of a sequence.
     residual = block.residual
     if type(residual) is BottleneckResidual:
         residual = keras.Sequential(

@@ -141,7 +141,7 @@ class Shared(InvertibleLayer):
             build_by_call(self.layer, input_shape)
 
     def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
+        return output_shape(self.layer, input_shape)
 
     def compute_inverse_shape(self, output_shape):
         return inverse_shape(self.layer, output_shape)
@@ -181,6 +181,14 @@ def run_inverse(layer, outputs, training=None):
     if "training" in inspect.signature(layer.inverse).parameters:
         return layer.inverse(outputs, training=training)
     return layer.inverse(outputs)
+
+
+def output_shape(layer, input_shape):
+    """Return the shape, or shapes, of what a built layer returns."""
+    spec = layer.compute_output_spec(
+        _symbolic(input_shape, layer.compute_dtype)
+    )
+    return keras.tree.map_structure(lambda x: tuple(x.shape), spec)
 
 
 def inverse_shape(layer, output_shape):

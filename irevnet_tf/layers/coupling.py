@@ -70,6 +70,7 @@ class Coupling(InvertibleLayer):
         ValueError: if `residual` is no Keras layer, or the coupling cannot be
             lossless; at build, if F(x2) has another shape or dtype than it
             must have.
+        NotImplementedError: at build, without one of the first three methods.
     """
 
     # Whether `couple` and `uncouple` are exact on the grid of `fraction_bits`.
@@ -100,6 +101,12 @@ class Coupling(InvertibleLayer):
 
     def build(self, input_shape):
         check_pair(input_shape, self)
+        for method in ("couple", "residual_input", "uncouple"):
+            if getattr(type(self), method) is getattr(Coupling, method):
+                raise NotImplementedError(
+                    f"A Coupling must define `{method}`. "
+                    f"Received: layer={self.name} of {type(self)}"
+                )
         x2_shape = tuple(input_shape[1])
         output = build_by_call(self.residual, x2_shape)
         expected = self.residual_shape(input_shape)
@@ -172,19 +179,16 @@ class Coupling(InvertibleLayer):
         return tf.cast(fx2, self.compute_dtype)
 
     def couple(self, inputs, fx2):
-        raise NotImplementedError(self._lacks("couple"))
+        """Return (y1, y2), given (x1, x2) and F(x2)."""
+        raise NotImplementedError
 
     def residual_input(self, outputs):
-        raise NotImplementedError(self._lacks("residual_input"))
+        """Return x2 from (y1, y2)."""
+        raise NotImplementedError
 
     def uncouple(self, outputs, x2, fx2):
-        raise NotImplementedError(self._lacks("uncouple"))
-
-    def _lacks(self, method):
-        return (
-            f"A Coupling must define `{method}`. "
-            f"Received: layer={self.name} of {type(self)}"
-        )
+        """Return (x1, x2), given (y1, y2), x2 and F(x2)."""
+        raise NotImplementedError
 
     def pull_back(self, inputs, fx2, output_gradients, weights):
         """Return the gradients of what `couple` depends on.

@@ -7,6 +7,7 @@ from irevnet_tf.layers.base import build_by_call
 from irevnet_tf.layers.base import check_dtype
 from irevnet_tf.layers.base import inverse_shape
 from irevnet_tf.layers.base import is_invertible
+from irevnet_tf.layers.base import output_shape
 from irevnet_tf.layers.base import run_inverse
 
 
@@ -53,8 +54,8 @@ class Inverse(InvertibleLayer):
     def compute_output_shape(self, input_shape):
         return inverse_shape(self.layer, input_shape)
 
-    def compute_inverse_shape(self, output_shape):
-        return self.layer.compute_output_shape(output_shape)
+    def compute_inverse_shape(self, shape):
+        return output_shape(self.layer, shape)
 
     def call(self, inputs, training=None):
         return run_inverse(self.layer, inputs, training)
