@@ -1,5 +1,22 @@
 """Deep invertible networks for Keras 3 and TensorFlow."""
 
+# Before any module of this package, which may need what no other backend has.
+try:
+    import keras
+except ModuleNotFoundError as error:
+    # Those that another backend consists of.
+    if error.name not in ("jax", "openvino", "torch"):
+        raise
+    _backend = f"one that needs {error.name}, which is not installed"
+else:
+    _backend = keras.config.backend()
+if _backend != "tensorflow":
+    raise ImportError(
+        "irevnet_tf needs Keras' TensorFlow backend: set "
+        "KERAS_BACKEND=tensorflow before importing keras. "
+        f"Received: backend={_backend}"
+    )
+
 from irevnet_tf import layers
 from irevnet_tf.export.saved_model import export_saved_model
 from irevnet_tf.models.features import features

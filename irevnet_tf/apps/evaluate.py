@@ -8,6 +8,7 @@ directory, where null stands for a number that is not finite.
 
 import dataclasses
 
+from absl import app
 from absl import flags
 
 from irevnet_tf.apps.data_flags import DATA_DIR
@@ -18,6 +19,8 @@ from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.data import evaluation_batches
+from irevnet_tf.data.unreadable import UnreadableImageError
+from irevnet_tf.data.unreadable import naming_unreadable_files
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import evaluate
 
@@ -34,15 +37,19 @@ def evaluate_run(trained: TrainedRun) -> Evaluation:
 
     Returns:
         What was measured.
+
+    Raises:
+        app.UsageError: if a file of the test data is no whole image.
     """
-    result = evaluate(
-        trained.model,
-        evaluation_batches(
-            trained.dataset,
-            trained.dataset.test,
-            trained.directory.config.batch_size,
-        ),
+    dataset = trained.dataset
+    batches = evaluation_batches(
+        dataset, dataset.test, trained.directory.config.batch_size
     )
+    try:
+        with naming_unreadable_files(dataset.test, dataset.image_shape):
+            result = evaluate(trained.model, batches)
+    except UnreadableImageError as error:
+        raise app.UsageError(str(error)) from error
     trained.directory.write_evaluation(
         {"accuracy": result.accuracy, **dataclasses.asdict(result)}
     )

@@ -21,6 +21,7 @@ from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.atomic import require_replaceable
+from irevnet_tf.data.unreadable import UnreadableImageError
 from irevnet_tf.evaluation import on_grid
 from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.pictures import FORMATS
@@ -87,10 +88,16 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
         as many.
 
     Raises:
-        app.UsageError: if the picture cannot be written.
+        app.UsageError: if the picture cannot be written, or if a file of the
+            test data is no whole image.
     """
     available = trained.dataset.test.count
-    images, labels = trained.dataset.arrays("test", min(CANDIDATES, available))
+    try:
+        images, labels = trained.dataset.arrays(
+            "test", min(CANDIDATES, available)
+        )
+    except UnreadableImageError as error:
+        raise app.UsageError(str(error)) from error
     chosen = classes_in_turn(labels, count)
     try:
         require_replaceable(path)  # Before the work, not after it.

@@ -13,10 +13,10 @@ in the middle of the epoch. The run directory holds all there is of a run;
 irevnet-evaluate and irevnet-invert take it from there.
 
 Exit status: 0 when the run is finished; 1, with a message, if a flag does not
-fit, if the loss stops being finite, if a lossless network leaves its range or
-if a file cannot be written; 75 if the process was asked to end by SIGTERM and
-has written a checkpoint; 76 if another worker was lost. After 75 and 76 the
-same command continues, and nobody has to look.
+fit, if the loss stops being finite, if a lossless network leaves its range, if
+an image cannot be read or if a file cannot be written; 75 if the process was
+asked to end by SIGTERM and has written a checkpoint; 76 if another worker was
+lost. After 75 and 76 the same command continues, and nobody has to look.
 """
 
 import sys
@@ -34,6 +34,7 @@ from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.run_flags import RUN_DIR
 from irevnet_tf.data import Dataset
+from irevnet_tf.data.unreadable import UnreadableImageError
 from irevnet_tf.distribution import STRATEGIES
 from irevnet_tf.distribution import ChiefError
 from irevnet_tf.distribution import PeerWatch
@@ -164,7 +165,12 @@ def train_run(
         if chief:
             rows = directory.read_metrics()
             write_picture(curves_figure(rows), directory.curves_path)
-    except (DivergenceError, OSError, ResumeError) as error:
+    except (
+        DivergenceError,
+        OSError,
+        ResumeError,
+        UnreadableImageError,
+    ) as error:
         sys.exit(f"Training stopped: {error}")
     except Preempted as error:
         print(f"{error} The same command continues.", flush=True)
@@ -196,7 +202,10 @@ def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
         compile_model(model, config, run_length(config, dataset))
     except ValueError as error:
         raise app.UsageError(str(error)) from error
-    measured = evaluate_on(model, dataset, dataset.test, config)
+    try:
+        measured = evaluate_on(model, dataset, dataset.test, config)
+    except UnreadableImageError as error:
+        raise app.UsageError(str(error)) from error
     if is_chief(strategy):
         for name, value in measured.items():
             print(f"test {name.replace('_', ' ')}: {value:.4f}")

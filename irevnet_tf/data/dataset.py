@@ -9,6 +9,7 @@ from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.data.examples import ArrayExamples
 from irevnet_tf.data.examples import FileExamples
 from irevnet_tf.data.stream import StreamExamples
+from irevnet_tf.data.unreadable import naming_unreadable_files
 from irevnet_tf.pixel_normalization import Normalization
 
 Examples = ArrayExamples | FileExamples | StreamExamples
@@ -54,7 +55,8 @@ class Dataset:
             and resized as for testing, and int64 array (N,) of labels.
 
         Raises:
-            ValueError: if there is no such part, or if it has fewer examples.
+            ValueError: if there is no such part, if it has fewer examples, or
+                if a file cannot be read (`UnreadableImageError`).
         """
         parts = ("train", "test", "validation")
         examples = getattr(self, part) if part in parts else None
@@ -81,5 +83,8 @@ class Dataset:
             .map(picture, num_parallel_calls=tf.data.AUTOTUNE)
             .batch(_DECODED_AT_ONCE)
         )
-        images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+        with naming_unreadable_files(
+            examples, self.image_shape, lambda: np.arange(count)
+        ):
+            images, labels = zip(*batches.as_numpy_iterator(), strict=True)
         return np.concatenate(images), np.concatenate(labels)

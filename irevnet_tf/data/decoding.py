@@ -71,6 +71,24 @@ def central_crop(
     return _resize(_crop(raw, window, image_shape[2]), image_shape)
 
 
+def decode_whole(
+    raw: tf.Tensor, image_shape: tuple[int, int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode a file in all ways that the others do, to see whether it can be.
+
+    Cropping decodes a JPEG file as far as it needs to.
+
+    Args:
+        raw: string tensor with the bytes of an image file.
+        image_shape: Height, width and channels of the images to make of it.
+
+    Returns:
+        Two scalars that depend on every pixel.
+    """
+    crop = central_crop(raw, image_shape)
+    return tf.reduce_max(crop), tf.reduce_max(_decode(raw, image_shape[2]))
+
+
 def _raw_shape(raw):
     if raw.dtype != tf.string:
         return tf.shape(raw)

@@ -7,7 +7,6 @@ import pathlib
 import tempfile
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.image_classification import mnist
 
 # SHA-256 of the unpacked files. They were computed from files whose
 # gzip-compressed SHA-256 is the one that TFDS has on record. Others have
@@ -85,21 +84,21 @@ def _unpack(name, path):
     return contents
 
 
-with tfds.core.registered.skip_registration():
+class _LocalFashionMnist(
+    tfds.image_classification.FashionMNIST, skip_registration=True
+):
+    """TFDS' own set, which gets its files from a folder."""
 
-    class _LocalFashionMnist(mnist.FashionMNIST):
-        """TFDS' own set, which gets its files from a folder."""
+    name = "fashion_mnist"
+    unpacked = None
 
-        name = "fashion_mnist"
-        unpacked = None
-
-        def _split_generators(self, dl_manager):
-            del dl_manager
-            return super()._split_generators(_Unpacked(self.unpacked))
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        return super()._split_generators(_Unpacked(self.unpacked))
 
 
 class _Unpacked:
-    """What `mnist.MNIST` needs of a download manager."""
+    """What TFDS' set needs of a download manager."""
 
     def __init__(self, folder):
         self._folder = pathlib.Path(folder)

@@ -82,6 +82,8 @@ def training_batches(
 
     Raises:
         ValueError: if the arguments do not fit each other.
+        tf.errors.OpError: while it is read, if a file is no whole image;
+            `irevnet_tf.data.unreadable.naming_unreadable_files` says which.
     """
     context = context or tf.distribute.InputContext()
     replica_batch = replica_batch_size(context, batch_size)
@@ -169,6 +171,7 @@ def evaluation_batches(
 
     Raises:
         ValueError: if `batch_size` is no multiple of the number of replicas.
+        tf.errors.OpError: while it is read, as by `training_batches`.
     """
     context = context or tf.distribute.InputContext()
     replica_batch = replica_batch_size(context, batch_size)

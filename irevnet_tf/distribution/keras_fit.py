@@ -50,7 +50,7 @@ def _maybe_symbolic_build(self, iterator=None, data_batch=None):
     Keras averages the first batch over the replicas only to know its shapes;
     those of the first local replica tell the same.
     """
-    strategy = self._distribute_strategy
+    strategy = self.distribute_strategy
     if iterator is not None and _has_several_workers(strategy):
         _, _, batches = next(iter(iterator))
         data_batch = tf.nest.map_structure(

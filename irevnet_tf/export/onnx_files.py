@@ -1,6 +1,7 @@
 """ONNX files of both directions of a network."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import threading
@@ -14,10 +15,13 @@ from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.export.signatures import input_spec
 from irevnet_tf.export.signatures import load_convertible
 
-# Of ONNX' operator sets, the first into which tf2onnx 1.17 converts all that
-# these networks do, and the last that it knows.
+# Of ONNX' operator sets, the first that is tested, and the last that tf2onnx
+# 1.17 knows.
 FIRST_OPSET = 10
 LATEST_OPSET = 18
+# The first with TensorFlow's `Round`. For older ones tf2onnx takes the floor of
+# x + 0.5, in silence: another value at halves, and at large odd numbers.
+ROUNDING_OPSET = 11
 
 # The environment belongs to the process, not to a thread of it.
 _ENVIRONMENT = threading.Lock()
@@ -46,7 +50,8 @@ def export_onnx(
             cannot be converted, none.
         signatures: Names of those to convert. If None, all but those that
             read image files, and `serving_default`, which is `forward`.
-        opset: ONNX' operator set, 10 to 18.
+        opset: ONNX' operator set, 10 to 18; at least 11 for a lossless
+            network, as 10 has no rounding to the nearest even.
 
     Returns:
         The paths of the files, by signature.
@@ -69,17 +74,15 @@ def export_onnx(
             f"{LATEST_OPSET}. Received: opset={opset!r}"
         )
     loaded, names = load_convertible(saved_model, signatures)
+    for name in names:
+        _require_rounding(name, loaded.signatures[name], opset)
     paths = {name: pathlib.Path(directory) / f"{name}.onnx" for name in names}
     for path in paths.values():
         require_replaceable(path)
     with contextlib.ExitStack() as files:
         for name, path in paths.items():
             temporary = files.enter_context(replacing(path))
-            function, spec = _with_distinct_names(loaded.signatures[name])
-            with _optimizing_in_place():
-                network, _ = tf2onnx.convert.from_function(
-                    function, [spec], opset=opset
-                )
+            network = _convert(tf2onnx, name, loaded.signatures[name], opset)
             _sort_outputs(network.graph)
             _name_sizes(network.graph)
             onnx.save(network, temporary)
@@ -115,6 +118,43 @@ def import_tf2onnx() -> tuple[types.ModuleType, types.ModuleType]:
     return onnx, tf2onnx
 
 
+def _require_rounding(name, function, opset):
+    """Refuse an opset in which what a signature computes is another thing."""
+    graph = function.graph.as_graph_def()
+    parts = [graph.node, *(f.node_def for f in graph.library.function)]
+    rounds = any(node.op == "Round" for part in parts for node in part)
+    if rounds and opset < ROUNDING_OPSET:
+        raise ValueError(
+            f"`opset` must be at least {ROUNDING_OPSET} for a network that "
+            "rounds, as a lossless one does: older ones have no operation "
+            "that rounds halves to even. "
+            f"Received: opset={opset}, signature={name}"
+        )
+
+
+def _convert(tf2onnx, name, function, opset):
+    """Return a signature in ONNX, without optimizations that fail."""
+    function, spec = _with_distinct_names(function)
+
+    def convert():
+        network, _ = tf2onnx.convert.from_function(
+            function, [spec], opset=opset
+        )
+        return network
+
+    # One that fails: to make a bias of a scalar behind a convolution.
+    with contextlib.suppress(Exception), _optimizing(in_place=True):
+        return convert()
+    try:
+        with _optimizing(in_place=False):
+            return convert()
+    except Exception as error:
+        raise ValueError(
+            "tf2onnx must be able to convert every operation to ONNX' opset "
+            f"{opset}. Received: signature={name}: {error}"
+        ) from error
+
+
 def _with_distinct_names(function):
     """Return a signature without outputs named as its input, and its spec."""
     spec = input_spec(function)
@@ -130,22 +170,26 @@ def _with_distinct_names(function):
 
 
 @contextlib.contextmanager
-def _optimizing_in_place():
-    """Keep tf2onnx from copying the network before each optimization.
+def _optimizing(*, in_place):
+    """Decide whether tf2onnx copies the network before each optimization.
 
     It does so to go on without one that fails, which takes much of the time.
+    It then logs a traceback, although all is well.
     """
-    name = "TF2ONNX_CATCH_ERRORS"
+    variable = "TF2ONNX_CATCH_ERRORS"
+    logger = logging.getLogger("tf2onnx.optimizer")
     with _ENVIRONMENT:
-        before = os.environ.get(name)
-        os.environ[name] = "FALSE"
+        before, level = os.environ.pop(variable, None), logger.level
+        if in_place:
+            os.environ[variable] = "FALSE"
+        logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            if before is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = before
+            logger.setLevel(level)
+            os.environ.pop(variable, None)
+            if before is not None:
+                os.environ[variable] = before
 
 
 def _sort_outputs(graph):

@@ -108,6 +108,15 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
         return Shared(self)
 
 
+class WeightlessLayer(InvertibleLayer):
+    """An invertible layer all of which is in its configuration."""
+
+    def share(self):
+        if self.weights:  # Those of a subclass.
+            return super().share()
+        return type(self).from_config(self.get_config())
+
+
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class Shared(InvertibleLayer):
     """Computes what another layer computes, with that layer's weights.

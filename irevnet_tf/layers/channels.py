@@ -3,13 +3,13 @@
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.base import check_positive_int
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class ChannelSplit(InvertibleLayer):
+class ChannelSplit(WeightlessLayer):
     """Splits a tensor into the two streams `(x1, x2)`.
 
     The first half of the channels is x1, which the first block carries, and
@@ -42,7 +42,7 @@ class ChannelSplit(InvertibleLayer):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class ChannelMerge(InvertibleLayer):
+class ChannelMerge(WeightlessLayer):
     """Concatenates the two streams on the channel axis: undoes `ChannelSplit`.
 
     The inverse splits where the streams met, in the middle if the layer has
@@ -87,7 +87,7 @@ class ChannelMerge(InvertibleLayer):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class InjectivePadding(InvertibleLayer):
+class InjectivePadding(WeightlessLayer):
     """Appends channels of zeros; its inverse cuts them off.
 
     This is what makes a network injective where a stage is wider than what

@@ -8,6 +8,7 @@ from irevnet_tf.layers.base import build_by_call
 from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import add_up_gradient
+from irevnet_tf.layers.gradients import is_recording
 from irevnet_tf.layers.tracking import trackable_ids
 
 
@@ -155,8 +156,9 @@ class Coupling(InvertibleLayer):
 
     def call(self, inputs, training=None):
         x1, x2 = inputs
-        fx2 = self.run_residual(add_up_gradient(x2), training)
-        return self.couple((x1, x2), fx2)
+        # Only where a gradient may follow: inference keeps plain operations.
+        read = add_up_gradient(x2) if training or is_recording() else x2
+        return self.couple((x1, x2), self.run_residual(read, training))
 
     def inverse(self, outputs, training=None):
         """Return the pair (x1, x2) from which `call` makes `outputs`.

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_positive_int
 
 
@@ -73,7 +73,7 @@ def _divisible_by(divisor):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class InvertibleDownsampling(InvertibleLayer):
+class InvertibleDownsampling(WeightlessLayer):
     """psi: trades resolution for channels, and loses nothing.
 
     `call` is a space-to-depth rearrangement, `inverse` is depth-to-space; both
@@ -119,6 +119,10 @@ class InvertibleDownsampling(InvertibleLayer):
                 "`divisor` must be a multiple of `block_size`. Received: "
                 f"divisor={divisor}, block_size={block_size}"
             )
+
+    @property
+    def downsampling(self):
+        return self.block_size
 
     def build(self, input_shape):
         # Images with other channels are refused here, not by some residual.

@@ -12,7 +12,7 @@ import numbers
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.gradients import round_straight_through
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
@@ -95,9 +95,8 @@ class RangeCheck:
         )
         # 1 or NaN, without a NaN in the graph of a network that has none, of
         # which `tf.debugging.enable_check_numerics` would complain.
-        factor = tf.stop_gradient(
-            tf.sqrt(tf.where(within, 1.0, tf.constant(-1.0, peaks.dtype)))
-        )
+        one = tf.ones_like(peaks)
+        factor = tf.stop_gradient(tf.sqrt(tf.where(within, one, -one)))
         return tuple(
             x * tf.reshape(factor, [-1] + [1] * (x.shape.rank - 1))
             for x in tensors
@@ -105,7 +104,7 @@ class RangeCheck:
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class FixedPoint(InvertibleLayer):
+class FixedPoint(WeightlessLayer):
     """Rounds to multiples of 2**-fraction_bits: the entrance of lossless mode.
 
     The inverse rounds as well, which changes nothing for a value that came

@@ -2,11 +2,12 @@
 
 `tf.custom_gradient` registers a function for each use in a graph, for ever:
 it holds on to the graph, and that to the weights, so that every network that
-was trained stays in memory. Here one function per kind of gradient is
-registered, and what belongs to a use is kept by the graph itself.
+was trained stays in memory. What is registered here holds on to nothing; what
+belongs to one use is kept by the graph itself.
 """
 
 import contextlib
+import zlib
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -16,6 +17,7 @@ _CUSTOM = "IrevnetCustomGradient"
 _STRAIGHT_THROUGH = "IrevnetStraightThrough"
 _BARRIER = "IrevnetBarrier"
 _REPLACED = "IrevnetReplacedValue"
+_registered = set()
 # The attribute of a graph that maps its operations to their gradients.
 _GRADIENTS = "_irevnet_gradients"
 
@@ -42,7 +44,7 @@ def with_gradient(outputs: list, sources: list, gradient: Callable) -> list:
 
     # For gradients by operations, as a function's caller takes them ...
     graph = tf.compat.v1.get_default_graph()
-    with _overriding("IdentityN", _CUSTOM):
+    with _overriding("IdentityN", _CUSTOM, [*outputs, *sources]):
         through = tf.identity_n([*outputs, *sources])
     if not hasattr(graph, _GRADIENTS):
         setattr(graph, _GRADIENTS, {})
@@ -59,7 +61,7 @@ def round_straight_through(x, scale: float):
         x: tensor.
         scale: a power of two.
     """
-    with record.stop_recording(), _overriding("Round", _STRAIGHT_THROUGH):
+    with record.stop_recording(), _overriding("Round", _STRAIGHT_THROUGH, [x]):
         y = tf.round(x * scale) * (1.0 / scale)
     record.record_operation(_STRAIGHT_THROUGH, [y], [x], lambda dy: [dy])
     return y
@@ -72,7 +74,7 @@ def add_up_gradient(x):
     itself, as in `BlockFunctions.backward`, plain and memory-saving gradients
     can be equal to the last bit.
     """
-    with record.stop_recording(), _overriding("Identity", _BARRIER):
+    with record.stop_recording(), _overriding("Identity", _BARRIER, [x]):
         y = tf.identity(x)
     record.record_operation(_BARRIER, [y], [x], lambda dy: [barrier(dy)])
     return y
@@ -93,10 +95,18 @@ def replaced_value(weight, value):
     That is what TensorFlow does to a variable that is assigned to, and read
     after that: what was assigned has no gradient, the variable has.
     """
-    with record.stop_recording(), _overriding("IdentityN", _REPLACED):
+    with (
+        record.stop_recording(),
+        _overriding("IdentityN", _REPLACED, [value, weight]),
+    ):
         value, _ = tf.identity_n([value, weight])
     record.record_operation(_REPLACED, [value], [weight], lambda dy: [dy])
     return value
+
+
+def is_recording() -> bool:
+    """Return whether there is a gradient tape."""
+    return record.could_possibly_record()
 
 
 def is_watched(tensors: list, variables: list) -> bool:
@@ -106,21 +116,29 @@ def is_watched(tensors: list, variables: list) -> bool:
         tensors: list of tensors.
         variables: list of Keras variables.
     """
-    if not record.could_possibly_record():
+    if not is_recording():
         return False
     values = [tf.convert_to_tensor(variable.value) for variable in variables]
     return record.should_record_backprop([*tensors, *values])
 
 
-def _overriding(op_type, gradient):
-    """Let operations of a type that a graph gets have another gradient."""
+def _overriding(op_type, kind, tensors):
+    """Let operations of a type that a graph gets have another gradient.
+
+    A SavedModel holds one gradient for each name, for tensors of one shape.
+    So there is a name for every kind of gradient and of tensors.
+    """
     if tf.executing_eagerly():
         return contextlib.nullcontext()
+    signature = repr([(x.dtype, x.shape) for x in tensors])
+    name = f"{kind}{zlib.crc32(signature.encode())}"
+    if name not in _registered:
+        _registered.add(name)
+        tf.RegisterGradient(name)(_GRADIENTS_OF_KIND[kind])
     graph = tf.compat.v1.get_default_graph()
-    return graph.gradient_override_map({op_type: gradient})
+    return graph.gradient_override_map({op_type: name})
 
 
-@tf.RegisterGradient(_CUSTOM)
 def _custom_gradient(op, *gradients):
     found = getattr(getattr(op, "graph", None), _GRADIENTS, {})
     if op is not None and op.name in found:
@@ -140,16 +158,9 @@ def _refused(gradients):
         return [None if dy is None else tf.identity(dy) for dy in gradients]
 
 
-@tf.RegisterGradient(_STRAIGHT_THROUGH)
-def _straight_through_gradient(op, gradient):
-    return gradient
-
-
-@tf.RegisterGradient(_BARRIER)
-def _barrier_gradient(op, gradient):
-    return barrier(gradient)
-
-
-@tf.RegisterGradient(_REPLACED)
-def _replaced_gradient(op, value_gradient, weight_gradient):
-    return None, value_gradient
+_GRADIENTS_OF_KIND = {
+    _CUSTOM: _custom_gradient,
+    _STRAIGHT_THROUGH: lambda op, gradient: gradient,
+    _BARRIER: lambda op, gradient: barrier(gradient),
+    _REPLACED: lambda op, of_value, of_weight: (None, of_value),
+}

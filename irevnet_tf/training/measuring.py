@@ -7,6 +7,7 @@ import tensorflow as tf
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.dataset import Examples
+from irevnet_tf.data.unreadable import naming_unreadable_files
 from irevnet_tf.evaluation import on_grid
 from irevnet_tf.evaluation import relative_errors
 from irevnet_tf.models.inversion import encoder
@@ -77,6 +78,9 @@ def evaluate_on(
     Returns:
         `"loss"`, the cross-entropy without label smoothing, `"accuracy"`,
         and `"top_5_accuracy"` if there are many classes.
+
+    Raises:
+        UnreadableImageError: if a file of the data is no whole image.
     """
     # What training computes at a time; more might not fit.
     size = config.batch_size // config.accumulation_steps
@@ -85,12 +89,13 @@ def evaluate_on(
             dataset, examples, size, context=context
         )
     )
-    values = model.evaluate(
-        batches,
-        # Keras counts an empty step at the end of a distributed data set.
-        steps=-(-examples.count // size),
-        verbose=0,
-        return_dict=True,
-    )
+    with naming_unreadable_files(examples, dataset.image_shape):
+        values = model.evaluate(
+            batches,
+            # Keras counts an empty step at the end of a distributed data set.
+            steps=-(-examples.count // size),
+            verbose=0,
+            return_dict=True,
+        )
     values["loss"] = values.pop("cross_entropy")
     return values

@@ -46,7 +46,7 @@ class SGD(keras.optimizers.SGD):
         pass
 
     def _backend_apply_gradients(self, grads, trainable_variables):
-        strategy = self._distribution_strategy
+        strategy = tf.distribute.get_strategy()
         if not (
             self.gradient_accumulation_steps
             and tf.distribute.get_replica_context()

@@ -9,6 +9,7 @@ import tensorflow as tf
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import steps_per_epoch
 from irevnet_tf.data import training_batches
+from irevnet_tf.data.unreadable import naming_unreadable_files
 from irevnet_tf.distribution import average_statistics
 from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import on_chief
@@ -65,6 +66,7 @@ def train(
 
     Raises:
         ValueError: if the data does not suffice for an epoch.
+        UnreadableImageError: if a file of the data is no whole image.
         ResumeError: if a checkpoint is of another model, or if workers see
             different ones.
         OSError: if the run directory cannot be written to, or the disk is
@@ -198,16 +200,28 @@ class _Training:
                 context=context,
             )
         )
-        self.model.fit(
-            batches,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            steps_per_epoch=(steps - first_step) * parts,
-            callbacks=self.callbacks,
-            # The pipeline shuffles; Keras warns when it is asked to as well.
-            shuffle=False,
-            verbose=0,
-        )
+
+        def order():
+            done = self.state.step - epoch * self.length.steps_per_epoch
+            return self.dataset.train.order(
+                seed=config.seed,
+                epoch=epoch,
+                position=done * config.batch_size,
+            )
+
+        with naming_unreadable_files(
+            self.dataset.train, self.dataset.image_shape, order
+        ):
+            self.model.fit(
+                batches,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                steps_per_epoch=(steps - first_step) * parts,
+                callbacks=self.callbacks,
+                # The pipeline shuffles; Keras warns if it is asked to as well.
+                shuffle=False,
+                verbose=0,
+            )
 
     def _row(self, held_out, probe):
         """Return the metrics of the epoch that was trained last."""

@@ -11,7 +11,6 @@ import tensorflow as tf
 import irevnet_tf
 from irevnet_tf import layers
 from irevnet_tf.export import export_saved_model
-from irevnet_tf.models.chain import invertible_part
 
 IMAGE = (8, 8, 4)
 NAMES = ("a", "b", "c")

@@ -1,9 +1,15 @@
 """What the converters write, leave out and refuse."""
 
+import os
 import sys
 
+import cases
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
+from irevnet_tf.export import export_saved_model
 from irevnet_tf.export.litert_file import export_litert
 from irevnet_tf.export.onnx_files import export_onnx
 
@@ -98,13 +104,86 @@ def test_sizes_in_onnx_are_named_where_they_are_not_fixed(export, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("opset", (10, 18))
-def test_onnx_of_an_opset(opset, saved_model, tmp_path):
-    paths = convert_onnx(
-        saved_model, tmp_path, signatures=["inverse"], opset=opset
+@pytest.mark.parametrize(
+    ("opset", "lossless"),
+    ((10, False), (18, False), (11, True), (18, True)),
+)
+def test_onnx_of_an_opset(opset, lossless, export, tmp_path):
+    saved_model = export(
+        "bijective_1x1", lossless=lossless, reconstruct_from="stage1"
     )
-    versions = onnx.load(paths["inverse"]).opset_import
-    assert {v.domain: v.version for v in versions}[""] == opset
+    paths = convert_onnx(saved_model, tmp_path, opset=opset)
+    for path in paths.values():
+        versions = onnx.load(path).opset_import
+        assert {v.domain: v.version for v in versions}[""] == opset
+    run = {n: onnxruntime.InferenceSession(p).run for n, p in paths.items()}
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3))
+    images = images.astype("float32")
+    (features,) = run["forward"](["features"], {"images": images})
+    (rebuilt,) = run["inverse"](["images"], {"features": features})
+    np.testing.assert_array_equal(np.rint(rebuilt), images)
+    if lossless:
+        (again,) = run["forward"](["features"], {"images": rebuilt})
+        np.testing.assert_array_equal(again, features)
+    (rebuilt,) = run["reconstruct"](["output_images"], {"images": images})
+    np.testing.assert_array_equal(np.rint(rebuilt), images)
+
+
+@pytest.mark.parametrize("dtype", ("float32", "mixed_float16"))
+@pytest.mark.parametrize("signature", ("forward", "inverse", "reconstruct"))
+def test_lossless_networks_are_refused_below_opset_11(
+    signature, dtype, export, tmp_path, monkeypatch
+):
+    saved_model = export(
+        "bijective_1x1", lossless=True, dtype=dtype, reconstruct_from="stage1"
+    )
+    # Nothing is converted before.
+    monkeypatch.setattr("tf2onnx.convert.from_function", None)
+    with pytest.raises(ValueError, match="`opset` must be at least 11") as e:
+        convert_onnx(saved_model, tmp_path, signatures=[signature], opset=10)
+    assert str(e.value).endswith(f"Received: opset=10, signature={signature}")
+    assert files_in(tmp_path) == []
+
+
+def test_onnx_without_an_optimization_of_tf2onnx_that_fails(
+    tmp_path, monkeypatch, capfd
+):
+    # tf2onnx stumbles over a scalar that is added to a convolution.
+    base = cases.build("bijective_1x1", include_top=False)
+    x = keras.layers.Conv2D(8, 1, use_bias=False)(base.output)
+    x = keras.layers.GlobalMaxPooling2D()(keras.layers.Rescaling(1, 2)(x))
+    model = keras.Model(base.input, x)
+    saved_model = export_saved_model(
+        model, tmp_path / "saved_model", preprocessing="unit", warmup=False
+    )
+    monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "anything")
+    capfd.readouterr()
+    paths = convert_onnx(saved_model, tmp_path, signatures=["forward"])
+    assert "Traceback" not in capfd.readouterr().err
+    assert os.environ["TF2ONNX_CATCH_ERRORS"] == "anything"
+    session = onnxruntime.InferenceSession(paths["forward"])
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3))
+    images = images.astype("float32")
+    (found,) = session.run(["outputs"], {"images": images})
+    expected = tf.saved_model.load(saved_model).signatures["forward"](
+        tf.constant(images)
+    )
+    np.testing.assert_allclose(found, expected["outputs"], atol=1e-5)
+
+
+def test_what_tf2onnx_fails_at_is_said_with_the_signature(
+    saved_model, tmp_path, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("tf2onnx.convert.from_function", fail)
+    with pytest.raises(ValueError, match="tf2onnx must be able to conv") as e:
+        convert_onnx(saved_model, tmp_path, signatures=["inverse"])
+    assert str(e.value).endswith(
+        "opset 18. Received: signature=inverse: list index out of range"
+    )
+    assert files_in(tmp_path) == []
 
 
 @both_formats
