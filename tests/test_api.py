@@ -96,11 +96,15 @@ def test_public_names():
         "BottleneckResidual",
         "ChannelMerge",
         "ChannelSplit",
+        "Coupling",
         "FixedPoint",
         "InjectivePadding",
         "Inverse",
         "InvertibleDownsampling",
+        "InvertibleLayer",
+        "RebuiltInputsWarning",
         "ReversibleSequence",
+        "Shared",
     ]
 
 

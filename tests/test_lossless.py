@@ -243,6 +243,20 @@ def test_keras_does_not_compile_what_a_call_would_not(monkeypatch, tmp_path):
             assert part.jit_compile is not lossless
 
 
+@pytest.mark.parametrize("bits", [10, 24, None])
+def test_fraction_bits_of_an_ordinary_network(bits):
+    message = (
+        "only with `lossless=True`. "
+        f"Received: fraction_bits={bits}, lossless=False"
+    )
+    with pytest.raises(ValueError, match=message):
+        cases.build("bijective", fraction_bits=bits)
+    with pytest.raises(ValueError, match=message):
+        irevnet_tf.IRevNet28(fraction_bits=bits)
+    # The default may be named.
+    cases.build("bijective", fraction_bits=14)
+
+
 @pytest.mark.parametrize("bits", [-1, 24, 1.5, True, None, "14"])
 def test_impossible_fraction_bits(bits):
     with pytest.raises(ValueError, match="from 0 to 23.*Received: fraction_b"):

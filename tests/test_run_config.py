@@ -32,6 +32,10 @@ from irevnet_tf.training import RunOptions
         ({"weight_decay": math.inf}, "finite. Received: weight_decay=inf"),
         ({"dropout_rate": 1.0}, "less than 1. Received: dropout_rate=1.0"),
         ({"fraction_bits": 24}, "from 0 to 23 .* Received: fraction_bits=24"),
+        (
+            {"fraction_bits": 10, "lossless": False},
+            "only with `lossless=True`. Received: fraction_bits=10, lossless=F",
+        ),
         ({"mixed_precision": "half"}, "Received: mixed_precision='half'"),
         ({"seed": -1}, "Received: seed=-1"),
         ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
@@ -70,6 +74,12 @@ def test_config_refuses_values_out_of_range(values, message):
 def test_config_survives_the_round_trip_through_a_dict():
     config = RunConfig(epochs=7, mixed_precision="mixed_bfloat16")
     assert RunConfig.from_dict(dataclasses.asdict(config)) == config
+
+
+def test_config_of_an_older_run_may_have_bits_that_count_for_nothing():
+    config = RunConfig(lossless=False)
+    values = {**dataclasses.asdict(config), "fraction_bits": 10}
+    assert RunConfig.from_dict(values) == config
 
 
 def test_config_refuses_missing_and_unknown_keys():

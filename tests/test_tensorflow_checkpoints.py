@@ -14,15 +14,10 @@ def _reachable(layer, save_type):
     found, rest = set(), [layer]
     while rest:
         value = rest.pop()
-        if id(value) in found:
-            continue
-        found.add(id(value))
-        if isinstance(value, dict):
-            rest += value.values()
-        elif isinstance(value, list | tuple):
-            rest += value
-        elif hasattr(value, "_trackable_children"):
-            rest += value._trackable_children(save_type).values()
+        if id(value) not in found:
+            found.add(id(value))
+            children = tf.train.TrackableView.children(value, save_type)
+            rest += children.values()
     return found
 
 

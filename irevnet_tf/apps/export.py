@@ -3,8 +3,7 @@
     irevnet-export --run_dir=runs/digits --output=models/digits
     irevnet-export --model=IRevNet28 --weights=fashion_mnist \\
         --output=models/clothes --image_bytes
-    irevnet-export --keras_file=tuned.keras --preprocessing=unit \\
-        --output=models/tuned
+    irevnet-export --keras_file=tuned.keras --output=models/tuned
 
 The model's directory gets a new version, complete or not at all, which
 TensorFlow Serving takes up. With --onnx and --litert the same signatures are
@@ -39,6 +38,8 @@ from irevnet_tf.export import export_saved_model
 from irevnet_tf.export.model_card import CARD_FILE
 from irevnet_tf.export.onnx_files import import_tf2onnx
 from irevnet_tf.export.trial import HALF_A_STEP
+from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.pixel_normalization import Normalization
 from irevnet_tf.pretrained.registry import find_record
 
@@ -204,7 +205,7 @@ def _load(request):
         return Source(trained.model, dataset.normalization, dataset.class_names)
     if request.keras_file is not None:
         model = keras.saving.load_model(request.keras_file, compile=False)
-        return Source(model, None, None)
+        return Source(model, find_preprocessing(find_chain(model)), None)
     return _load_weights(request)
 
 

@@ -53,8 +53,9 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         "preprocessing",
         None,
         list(PREPROCESSING),
-        "What raw images go through; what the run or the weights of a name "
-        "were trained with if not given, and otherwise needed.",
+        "What raw images go through; if not given, what the run, the weights "
+        "of a name, or the network in the file were trained with. Needed "
+        "where none of these tells.",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -29,6 +29,7 @@ from irevnet_tf.export.warmup import serving_api_is_installed
 from irevnet_tf.export.warmup import write_warmup_requests
 from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.models.inversion import encoder
+from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.pixel_normalization import Normalization
 
 
@@ -84,9 +85,10 @@ def export_saved_model(
         preprocessing: what raw images go through, and its inverse what comes
             back: a mode of `irevnet_tf.preprocess_input`, for images from 0
             to 255 in every mode, or an
-            `irevnet_tf.pixel_normalization.Normalization`. None: that of the
-            weights, if the i-RevNet was built with the weights of a name, and
-            otherwise "unit", values from 0 to 1.
+            `irevnet_tf.pixel_normalization.Normalization`. None: what the
+            i-RevNet has as `preprocessing`, which is that of its weights if it
+            was built with the weights of a name; if that is None, "unit",
+            values from 0 to 1.
         image_size: None for the size that the model was built for; "dynamic"
             for all sizes, one in a batch; an integer, or (height, width).
         class_names: a name for every class, or a mode of
@@ -127,7 +129,7 @@ def export_saved_model(
     chain = check_model(model)
     base = chain.model
     if preprocessing is None:
-        preprocessing = getattr(base, "preprocessing", "unit")
+        preprocessing = find_preprocessing(chain) or "unit"
     image_shape = check_image_shape(model, image_size)
     check_divisible(image_shape[:2], chain.downsampling)
     check_image_bytes(image_bytes, image_shape)

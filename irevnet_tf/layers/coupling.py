@@ -9,7 +9,6 @@ from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import add_up_gradient
 from irevnet_tf.layers.gradients import is_recording
-from irevnet_tf.layers.tracking import trackable_ids
 
 
 class Coupling(InvertibleLayer):
@@ -223,7 +222,8 @@ class Coupling(InvertibleLayer):
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         children = super()._trackable_children(save_type, **kwargs)
         # Residuals from elsewhere may keep layers in lists, see TrackedParts.
-        found = trackable_ids(self.residual)
+        view = tf.train.TrackableView(self.residual)
+        found = set(map(id, view.descendants()))
         for index, variable in enumerate(self.residual.variables):
             if id(variable) not in found:
                 children[f"variable-{index}"] = variable

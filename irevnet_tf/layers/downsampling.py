@@ -92,6 +92,10 @@ class InvertibleDownsampling(WeightlessLayer):
             A network that downsamples again further on gives its total factor
             to its first layer, so that a size which does not fit is refused at
             the entrance and not halfway. Defaults to `block_size`.
+        preprocessing: optional string, the `mode` of
+            `irevnet_tf.preprocess_input` by which the network's images were
+            scaled. It computes nothing: the first layer of a network keeps it
+            for whoever exports that. Can be changed on the layer.
 
     Input shape:
         `(batch, height, width, channels)`.
@@ -100,15 +104,15 @@ class InvertibleDownsampling(WeightlessLayer):
         `(batch, height / b, width / b, b * b * channels)`.
 
     Raises:
-        ValueError: when called on a height or width that `divisor` does not
-            divide. For sizes that are unknown until a graph runs it is
-            `tf.errors.InvalidArgumentError` instead.
+        ValueError: if an argument is out of range; when called on a height or
+            width that `divisor` does not divide. For sizes that are unknown
+            until a graph runs it is `tf.errors.InvalidArgumentError` instead.
 
     Reference:
         Section 2 of the i-RevNet paper (https://arxiv.org/abs/1802.07088).
     """
 
-    def __init__(self, block_size, divisor=None, **kwargs):
+    def __init__(self, block_size, divisor=None, preprocessing=None, **kwargs):
         super().__init__(**kwargs)
         self.block_size = check_positive_int("block_size", block_size)
         self.divisor = check_positive_int(
@@ -119,6 +123,21 @@ class InvertibleDownsampling(WeightlessLayer):
                 "`divisor` must be a multiple of `block_size`. Received: "
                 f"divisor={divisor}, block_size={block_size}"
             )
+        self.preprocessing = preprocessing
+
+    @property
+    def preprocessing(self) -> str | None:
+        return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, mode):
+        if mode is not None and not isinstance(mode, str):
+            raise ValueError(
+                "`preprocessing` must be None or a string, a mode of "
+                "`irevnet_tf.preprocess_input`. "
+                f"Received: preprocessing={mode!r}"
+            )
+        self._preprocessing = mode
 
     @property
     def downsampling(self):
@@ -162,4 +181,5 @@ class InvertibleDownsampling(WeightlessLayer):
             **config,
             "block_size": self.block_size,
             "divisor": self.divisor,
+            "preprocessing": self.preprocessing,
         }

@@ -5,6 +5,7 @@ import numpy as np
 
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.normalization import BatchNormalization
+from irevnet_tf.layers.tracking import TrackedParts
 
 # The authors' networks were trained with PyTorch's defaults; Keras' momentum
 # is one minus PyTorch's.
@@ -23,7 +24,7 @@ def default_initializer():
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class BottleneckResidual(keras.layers.Layer):
+class BottleneckResidual(TrackedParts, keras.layers.Layer):
     """F = three convolutions, each behind BatchNorm and ReLU.
 
     In the authors' order: [BN, ReLU,] conv (with the stride), BN, ReLU, conv,
@@ -128,7 +129,8 @@ class BottleneckResidual(keras.layers.Layer):
 
     def build(self, input_shape):
         for layer in self.layers:
-            layer.build(input_shape)
+            if not layer.built:
+                layer.build(input_shape)
             input_shape = layer.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape):
@@ -151,7 +153,30 @@ class BottleneckResidual(keras.layers.Layer):
             "bottleneck_ratio": self.bottleneck_ratio,
             "dropout_rate": self.dropout_rate,
             "preactivation": self.preactivation,
+            # For what may have been changed on them: `trainable`, a
+            # BatchNorm's `momentum`, LoRA.
+            "layers": [
+                keras.saving.serialize_keras_object(layer)
+                for layer in self.layers
+            ],
         }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        layers = config.pop("layers", None)
+        residual = super().from_config(config)
+        if layers is not None:
+            residual.layers.clear()
+            residual.layers.extend(
+                keras.saving.deserialize_keras_object(layers)
+            )
+        elif not residual.trainable:
+            # Of a version that did not record the layers, when this was how
+            # what was frozen with its network looked.
+            for layer in residual.layers:
+                layer.trainable = False
+        return residual
 
 
 def check_kernel_sizes(kernel_sizes):

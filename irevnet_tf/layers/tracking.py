@@ -25,16 +25,5 @@ class TrackedParts:
         return children
 
 
-def trackable_ids(value) -> set[int]:
-    """Return the ids of all objects that a checkpoint of `value` finds."""
-    found, rest = set(), [value]
-    while rest:
-        value = rest.pop()
-        if id(value) not in found:
-            found.add(id(value))
-            rest += value._trackable_children().values()
-    return found
-
-
 def _is_trackable(value):
     return isinstance(value, tf.__internal__.tracking.Trackable)

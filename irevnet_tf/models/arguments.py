@@ -6,6 +6,10 @@ import numpy as np
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.pretrained.files import check_weights_path
 
+# Values below 1024, in steps fine enough for images of 8 bits at any usual
+# scale.
+DEFAULT_FRACTION_BITS = 14
+
 
 def padding_of_stage(index, incoming, stride, width):
     """Return how many channels of zeros stage `index` needs in front.
@@ -112,6 +116,15 @@ def check_input_tensor(input_tensor):
         raise ValueError(
             "`input_tensor` must be a Keras tensor, such as keras.Input "
             f"returns. Received: input_tensor of type {type(input_tensor)}"
+        )
+
+
+def check_lossless(lossless, fraction_bits):
+    """Raise ValueError for `fraction_bits` that would count for nothing."""
+    if fraction_bits != DEFAULT_FRACTION_BITS and not lossless:
+        raise ValueError(
+            "`fraction_bits` counts only with `lossless=True`. "
+            f"Received: fraction_bits={fraction_bits}, lossless={lossless}"
         )
 
 

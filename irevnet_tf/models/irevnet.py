@@ -17,20 +17,19 @@ from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.residual import EPSILON
 from irevnet_tf.layers.residual import default_initializer
+from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.arguments import check_activation
 from irevnet_tf.models.arguments import check_image_shape
 from irevnet_tf.models.arguments import check_input_tensor
+from irevnet_tf.models.arguments import check_lossless
 from irevnet_tf.models.arguments import check_options
 from irevnet_tf.models.arguments import check_stages
 from irevnet_tf.models.arguments import padding_of_stage
+from irevnet_tf.models.model import Functional
 from irevnet_tf.pretrained.files import load_weights_file
 
 # The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
 HEAD_MOMENTUM = 0.1
-
-# Values below 1024, in steps fine enough for images of 8 bits at any usual
-# scale.
-DEFAULT_FRACTION_BITS = 14
 
 
 def IRevNet(
@@ -90,9 +89,9 @@ def IRevNet(
             kind of device, both or neither under XLA, and under XLA in
             batches of the same size. The weights are the same in both modes.
             See `layers.FixedPoint`.
-        fraction_bits: integer from 0 to 23 (52 in float64); counts if
-            `lossless`. Values must then stay below 2**(24 - fraction_bits) in
-            magnitude; larger ones are an error.
+        fraction_bits: integer from 0 to 23 (52 in float64). Values must stay
+            below 2**(24 - fraction_bits) in magnitude; larger ones are an
+            error. Can be given if `lossless` only.
         include_top: whether to end in the classifier.
         weights: None for random initialization, or the path of a
             `.weights.h5` file.
@@ -114,10 +113,13 @@ def IRevNet(
         (the invertible representation behind the stage) and so on. It takes
         float images `(batch, height, width, channels)`. Streams and head are
         float32, or float64 under that policy; only residuals compute in half
-        precision.
+        precision. Its attribute `preprocessing`, a string or None, says how
+        the images were scaled, to whoever exports it. It can be set, and stays
+        in files and copies.
 
     Raises:
-        ValueError: if an argument is out of range; if the stages' arguments
+        ValueError: if an argument is out of range; if there are
+            `fraction_bits` without `lossless`; if the stages' arguments
             differ in length; if a stage has too few channels to hold what
             comes in, or channels that cannot be split; if the downsampling
             does not divide a given height or width; if the weights file does
@@ -135,6 +137,7 @@ def IRevNet(
     classifier_activation = check_activation(
         classifier_activation, weights, include_top
     )
+    check_lossless(lossless, fraction_bits)
     divisor = initial_downsampling * math.prod(strides)
 
     image = _image_input(input_shape, input_tensor)
@@ -188,7 +191,7 @@ def IRevNet(
     if input_tensor is not None:
         inputs = keras.utils.get_source_inputs(input_tensor)
         inputs = inputs[0] if len(inputs) == 1 else inputs
-    model = keras.Model(inputs, x, name=name)
+    model = Functional(inputs, x, name=name)
     if weights is not None:
         load_weights_file(model, weights)
     return model

@@ -4,9 +4,9 @@ import math
 
 import keras
 
+from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.arguments import check_image_shape
 from irevnet_tf.models.arguments import check_input_tensor
-from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.irevnet import IRevNet
 from irevnet_tf.pretrained.files import check_weights_path
 from irevnet_tf.pretrained.registry import expected_weights
@@ -103,8 +103,8 @@ DOCSTRING = """Build the {name} architecture, {description}.
             keeping them. Defaults to `True`.
         lossless: whether the inverse is exact to the last bit. Defaults to
             `False`.
-        fraction_bits: how fine the grid of a lossless network's values is.
-            Defaults to `{fraction_bits}`.
+        fraction_bits: how fine the grid of a lossless network's values is;
+            for those only. Defaults to `{fraction_bits}`.
 
     Returns:
         A Keras Functional model, see `irevnet_tf.IRevNet`.
@@ -116,7 +116,8 @@ DOCSTRING = """Build the {name} architecture, {description}.
 
     Note: images go through `irevnet_tf.preprocess_input(x, mode)` first, with
     the name of the weights as the mode. With the weights of a name, the model
-    has this mode as the attribute `preprocessing`.
+    has this mode as the attribute `preprocessing`, and keeps it when it is
+    saved, cloned or made a part of another model.
 
     Reference:
         https://arxiv.org/abs/1802.07088

@@ -8,7 +8,8 @@ from typing import Any
 
 from irevnet_tf.data.augmentation import Augmentation
 from irevnet_tf.layers.fixed_point import check_fraction_bits
-from irevnet_tf.models.irevnet import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.arguments import check_lossless
 from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.pixel_normalization import NORMALIZATIONS
 
@@ -218,6 +219,7 @@ class RunConfig:
             "image_channels", self.image_channels in (None, 1, 3), "1 or 3"
         )
         check_fraction_bits(self.fraction_bits, "float32")
+        check_lossless(self.lossless, self.fraction_bits)
         self._require(
             "batch_size",
             self.batch_size % self.accumulation_steps == 0,
@@ -285,8 +287,11 @@ class RunConfig:
                 f"{', '.join(sorted(values.keys() - names)) or 'none'}."
             )
         # JSON has no tuples.
-        decay_epochs = tuple(values["decay_epochs"])
-        return cls(**{**values, "decay_epochs": decay_epochs})
+        values = {**values, "decay_epochs": tuple(values["decay_epochs"])}
+        if not values["lossless"]:
+            # Once, any were allowed there, and did nothing.
+            values["fraction_bits"] = DEFAULT_FRACTION_BITS
+        return cls(**values)
 
     @classmethod
     def types(cls) -> dict[str, Any]:

@@ -121,6 +121,21 @@ def test_a_saved_keras_model_is_exported(tmp_path):
     assert found["classes"][0].numpy().decode() in "abcdefghij"
 
 
+def test_a_saved_keras_model_may_know_its_scale(tmp_path):
+    base = cases.build("bijective", include_top=False, pooling="avg")
+    base.preprocessing = "cifar10"
+    head = keras.layers.Dense(3, activation="softmax")
+    keras.Sequential([base, head]).save(tmp_path / "tuned.keras")
+    arguments = (
+        f"--keras_file={tmp_path / 'tuned.keras'}",
+        f"--output={tmp_path / 'out'}",
+    )
+    version = run_app(*arguments)
+    assert card_of(version)["preprocessing"]["name"] == "cifar10"
+    version = run_app(*arguments, "--preprocessing=unit")
+    assert card_of(version)["preprocessing"]["name"] == "unit"
+
+
 def test_weights_files_are_exported_for_their_classes(tmp_path):
     path = tmp_path / "model.weights.h5"
     irevnet_tf.IRevNet28(classes=3, input_shape=(8, 8, 1)).save_weights(path)

@@ -187,8 +187,8 @@ def test_a_model_and_its_export_compute_the_same(case, tmp_path):
     found = loaded.signatures["forward"](images=raw)
     extra = {"classes"} if "class_names" in arguments else set()
     assert found.keys() == {name, "features"} - {None} | extra
-    network, body = invertible_part(model)
-    features = keras.Model(network.inputs[0], body[-1].output)(raw / 255)
+    encoder = irevnet_tf.encoder(model)
+    features = keras.Model(encoder.inputs[0], encoder.outputs[0])(raw / 255)
     np.testing.assert_allclose(found["features"], features, atol=1e-5)
     if case == "nested twice":
         # The images pass the network once, not once for each output.

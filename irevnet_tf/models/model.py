@@ -1,0 +1,70 @@
+"""The class of i-RevNets: a Functional model that keeps its images' scale."""
+
+import keras
+
+from irevnet_tf.layers import InvertibleDownsampling
+from irevnet_tf.models.chain import Chain
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class Functional(keras.Model):
+    """A Keras Functional model that knows how its images were scaled.
+
+    Its entrance, the first `InvertibleDownsampling`, keeps that for it: files,
+    clones and pickles of the model have it, and so has every other model with
+    this layer.
+
+    The class is called as Keras' own is, since Keras goes by the name: in the
+    paths inside weights files of models that hold this one, in `.h5` files,
+    and in what `keras.callbacks.TensorBoard` draws.
+
+    Args:
+        inputs: Keras tensor or a structure of them.
+        outputs: as `inputs`.
+        name: optional name of the model.
+    """
+
+    @property
+    def preprocessing(self) -> str | None:
+        """The mode of `irevnet_tf.preprocess_input`, None if unknown.
+
+        Setting it raises ValueError if the model has no entrance, or for
+        anything else than a string or None.
+        """
+        return getattr(self._entrance(), "preprocessing", None)
+
+    @preprocessing.setter
+    def preprocessing(self, mode):
+        entrance = self._entrance()
+        if entrance is None:
+            raise ValueError(
+                "`preprocessing` can be set on models with an "
+                "InvertibleDownsampling layer, which keeps it. "
+                f"Received: model={self.name}, preprocessing={mode!r}"
+            )
+        entrance.preprocessing = mode
+
+    def _entrance(self):
+        return next(_entrances(self.layers), None)
+
+
+def find_preprocessing(chain: Chain) -> str | None:
+    """Return how the images of a chain of layers were scaled, if known.
+
+    An i-RevNet of an older file is a plain Functional model. What a user set
+    on that counts, though it is an attribute like any other.
+
+    Args:
+        chain: of a model's invertible layers, see `chain.find_chain`.
+    """
+    modes = [getattr(chain.model, "preprocessing", None)]
+    modes += [layer.preprocessing for layer in _entrances(chain.layers)]
+    return next(filter(None, modes), None)
+
+
+def _entrances(layers):
+    """Yield the layers that keep a scale, those inside of others too."""
+    for layer in layers:
+        for part in layer._flatten_layers():
+            if isinstance(part, InvertibleDownsampling):
+                yield part
