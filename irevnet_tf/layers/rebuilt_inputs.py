@@ -15,8 +15,8 @@ from tensorflow.python.ops import control_flow_util
 
 ACTIONS = ("warn", "raise", "ignore")
 
-# Relative error of the rebuilt inputs from which on gradients are in doubt. That
-# of the gradient is a tenth to a fifth of it (`benchmarks/drift.py`).
+# Relative error of the rebuilt inputs from which on gradients are in doubt.
+# That of the gradient is a tenth to a fifth of it (`benchmarks/drift.py`).
 LIMIT = 1e-3
 
 # Values of an image that are compared, taken from all over it. Keeping the
@@ -58,8 +58,8 @@ class DriftCheck:
             f"The inputs that {layer.name} rebuilds in its backward pass are "
             "not those of the forward pass: its streams grow so much that "
             "their rounding errors do, and its gradients are wrong by about a "
-            "tenth of the number below. Normalise inside of the residuals, scale their last "
-            "layers down, use `fraction_bits` (lossless) or "
+            "tenth of the number below. Normalise inside of the residuals, "
+            "scale their last layers down, use `fraction_bits` (lossless) or "
             "`memory_saving=False`. Received: relative error of the rebuilt "
             "inputs="
         )
