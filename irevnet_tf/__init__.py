@@ -18,6 +18,7 @@ if _backend != "tensorflow":
     )
 
 from irevnet_tf import layers
+from irevnet_tf import testing
 from irevnet_tf.export.saved_model import export_saved_model
 from irevnet_tf.models.features import features
 from irevnet_tf.models.inversion import encoder
@@ -52,5 +53,6 @@ __all__ = [
     "list_weights",
     "load_pytorch_checkpoint",
     "preprocess_input",
+    "testing",
     "undo_preprocess",
 ]

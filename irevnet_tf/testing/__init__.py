@@ -1,0 +1,8 @@
+"""Trying layers of one's own against what this package promises."""
+
+from irevnet_tf.testing.checking import CHECKS
+from irevnet_tf.testing.checking import check_invertible
+from irevnet_tf.testing.report import Check
+from irevnet_tf.testing.report import Report
+
+__all__ = ["CHECKS", "Check", "Report", "check_invertible"]

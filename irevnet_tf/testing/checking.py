@@ -1,0 +1,189 @@
+"""check_invertible: tries on a layer what this package promises of its own."""
+
+import functools
+import textwrap
+
+from irevnet_tf.export.inference import without_traces
+from irevnet_tf.testing.arguments import check_inputs
+from irevnet_tf.testing.arguments import check_names
+from irevnet_tf.testing.checks_files import checkpoint
+from irevnet_tf.testing.checks_files import export
+from irevnet_tf.testing.checks_files import files
+from irevnet_tf.testing.checks_files import frozen
+from irevnet_tf.testing.checks_gradients import gradients
+from irevnet_tf.testing.checks_gradients import lossless
+from irevnet_tf.testing.checks_gradients import lossless_modes
+from irevnet_tf.testing.checks_gradients import state
+from irevnet_tf.testing.checks_gradients import training
+from irevnet_tf.testing.checks_inverse import graph
+from irevnet_tf.testing.checks_inverse import half_precision
+from irevnet_tf.testing.checks_inverse import inverse
+from irevnet_tf.testing.checks_inverse import inverse_in_training
+from irevnet_tf.testing.checks_inverse import shapes
+from irevnet_tf.testing.checks_inverse import unbuilt
+from irevnet_tf.testing.checks_memory import memory
+from irevnet_tf.testing.checks_memory import traces
+from irevnet_tf.testing.checks_models import chain
+from irevnet_tf.testing.checks_models import company
+from irevnet_tf.testing.checks_python import python
+from irevnet_tf.testing.finding import Broken
+from irevnet_tf.testing.finding import DoesNotApply
+from irevnet_tf.testing.report import Check
+from irevnet_tf.testing.report import Report
+from irevnet_tf.testing.snapshot import Snapshot
+from irevnet_tf.testing.snapshot import surroundings_kept
+from irevnet_tf.testing.subject import Subject
+
+# name: (check, the largest error that holds or None if it has none)
+_CHECKS = {
+    "inverse": (inverse, 1e-5),
+    "inverse in training": (inverse_in_training, 1e-5),
+    "shapes": (shapes, None),
+    "unbuilt": (unbuilt, 1e-5),
+    "graph": (graph, 1e-5),
+    "gradients": (gradients, 1e-5),
+    "state": (state, 1e-5),
+    "training": (training, 1e-5),
+    "lossless": (lossless, 0.0),
+    "lossless modes": (lossless_modes, 0.0),
+    "python": (python, 1e-5),
+    "company": (company, 1e-5),
+    "chain": (chain, 1e-5),
+    "files": (files, 1e-6),
+    "frozen": (frozen, 1e-6),
+    "checkpoint": (checkpoint, 0.0),
+    "export": (export, 1e-5),
+    "half precision": (half_precision, 2e-2),
+    "memory": (memory, None),
+    "traces": (traces, None),
+}
+CHECKS = tuple(_CHECKS)
+
+# Of the message of an exception, in the detail of a check.
+_LENGTH = 500
+
+
+def check_invertible(
+    layer, inputs, *, checks=None, limits=None, seed=0
+) -> Report:
+    """Try on a layer what this package promises of its own layers.
+
+    It takes any `InvertibleLayer`, and any Keras layer with `inverse` beside
+    `call`; a `Coupling` or a `ReversibleSequence`; and any Keras layer without
+    an inverse, which is tried as the residual of `AdditiveCoupling`s.
+
+    Example:
+
+    >>> report = irevnet_tf.testing.check_invertible(
+    ...     AffineCoupling(keras.layers.Dense(8)), (x1, x2)
+    ... )
+    >>> assert report, report
+
+    The layer is left as it was, but for being built by a call if it is not
+    built. Weights that are trained are moved a bit for the time of the checks,
+    since layers which begin as the identity hide what is wrong.
+
+    The checks, in the order of `irevnet_tf.testing.CHECKS`:
+
+    - `"inverse"`, `"inverse in training"`: the inverse gives the input back.
+      Does not apply in training where each call has another output, as with
+      dropout.
+    - `"shapes"`: computed shapes and dtypes are those that come out.
+    - `"unbuilt"`: the inverse builds the layer, if it is called first.
+    - `"graph"`: graphs compute what eager calls do, for any batch size.
+    - `"gradients"`: memory-saving gradients are those of plain training, of a
+      few blocks, in both modes. Of other layers, all are there and finite.
+    - `"state"`: training steps move weights, statistics, seeds and all that
+      is assigned to as plain training does, and an inverse moves nothing.
+    - `"training"`: so does a compiled model. Of other layers, eager steps and
+      graphs end with the same weights.
+    - `"lossless"`: with `fraction_bits`, gradients, state and the inverse
+      after training are equal to the last bit.
+    - `"lossless modes"`: also where one direction is a graph and one is not.
+    - `"python"`: what changes in Python is seen, once a model is compiled.
+    - `"company"`: behind an AdditiveCoupling around the same residual, a block
+      computes and trains as itself.
+    - `"chain"`: in a model, `encoder`, `features` and `invert` find it.
+    - `"files"`: `.keras` files, configurations, clones and pickles compute the
+      same, and the same is trainable.
+    - `"frozen"`: also if one inner layer is frozen.
+    - `"checkpoint"`: `tf.train.Checkpoint` holds every weight.
+    - `"export"`: a SavedModel computes the same, without calls of functions.
+    - `"half precision"`: under mixed_bfloat16 the streams stay float32.
+    - `"memory"`: nothing holds on to a copy that was deleted.
+    - `"traces"`: `encoder`, `features`, `invert` and `evaluation.evaluate`
+      leave no nodes on the layer.
+
+    Args:
+        layer: Keras layer. With its configuration (`get_config`) copies can be
+            made of it. What its configuration names, Keras need not know.
+        inputs: array, or tuple of arrays, `(batch, ..., channels)`. What the
+            layer takes: a pair for a coupling or a sequence, and what F takes
+            for a residual. They must be such as can be given back: multiples
+            of 2**-fraction_bits for a lossless layer, for example.
+        checks: iterable of str, or None. The names of those to run. Defaults
+            to all.
+        limits: dict of floats, or None. {name: the largest error that holds}
+            of checks with another limit than the default.
+        seed: int. Of all random numbers that are used.
+
+    Returns:
+        A `Report`, which is true if all that applies holds. An exception that
+        the layer raises is the detail of a check that does not hold.
+
+    Raises:
+        ValueError: if `layer` is no Keras layer, `inputs` do not fit it, or
+            there is no check of a name.
+    """
+    names = CHECKS if checks is None else tuple(checks)
+    limits = dict(limits or {})
+    check_names("checks", names, CHECKS)
+    check_names("limits", limits, CHECKS)
+    inputs = check_inputs(layer, inputs)
+    with surroundings_kept(seed):
+        try:
+            found = _run(layer, inputs, names, limits, seed)
+        except Exception as error:
+            # It cannot even be called.
+            found = [
+                Check(name, False, None, None, _message(error))
+                for name in names
+            ]
+    return Report(f"{layer.name} of {type(layer).__name__}", tuple(found))
+
+
+def _run(layer, inputs, names, limits, seed):
+    if not layer.built:
+        layer(inputs)
+    before = Snapshot(layer)
+    with without_traces(layer):
+        try:
+            subject = Subject(layer, inputs, seed)
+            return [_check(name, subject, limits) for name in names]
+        finally:
+            before.restore()
+
+
+def _check(name, subject, limits):
+    function, limit = _CHECKS[name]
+    limit = limits.get(name, limit)
+    result = functools.partial(Check, name)
+    subject.reset()
+    try:
+        value, detail = function(subject)
+    except DoesNotApply as reason:
+        return result(None, None, None, str(reason))
+    except Broken as reason:
+        return result(False, None, None, str(reason))
+    except Exception as error:
+        return result(False, None, None, _message(error))
+    finally:
+        subject.reset()
+    if value is None or limit is None:
+        return result(True, value, None, detail)
+    return result(value <= limit, value, limit, detail)
+
+
+def _message(error):
+    text = textwrap.shorten(str(error), _LENGTH, placeholder=" ...")
+    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,90 @@
+"""How a check says what it found, and how errors are measured."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+
+class Finding(NamedTuple):
+    """What a check measured.
+
+    Attributes:
+        value: float or None. The largest error.
+        detail: str. Where it is.
+    """
+
+    value: float | None
+    detail: str = ""
+
+
+class DoesNotApply(Exception):
+    """The layer promises nothing of the kind; the message says why."""
+
+
+class Broken(Exception):
+    """A promise is broken in a way that is no number; the message says how."""
+
+
+def worst(errors: dict, note: str = "") -> Finding:
+    """Return the largest of several errors.
+
+    Args:
+        errors: dict of floats. By what was compared. NaN counts as infinite.
+        note: str. What is added to the detail.
+    """
+    errors = {
+        name: float("inf") if np.isnan(error) else error
+        for name, error in errors.items()
+    }
+    name = max(errors, key=errors.get)
+    parts = [name if errors[name] else "", note]
+    return Finding(errors[name], "; ".join(filter(None, parts)))
+
+
+def relative_error(actual, expected) -> float:
+    """Return |actual - expected| / |expected| of all arrays together.
+
+    The absolute error if all that is expected is zero, and infinity if there
+    are not as many arrays, or not of the same shapes.
+    """
+    pair = _flat(actual, expected)
+    if pair is None:
+        return float("inf")
+    actual, expected = pair
+    # What is equal is so where it is infinite, too.
+    difference = np.linalg.norm(
+        np.where(actual == expected, 0.0, actual - expected)
+    )
+    size = np.linalg.norm(expected)
+    return float(difference / size if size else difference)
+
+
+def largest_difference(actual, expected) -> float:
+    """Return the largest |actual - expected|; infinity for other shapes."""
+    pair = _flat(actual, expected)
+    if pair is None:
+        return float("inf")
+    actual, expected = pair
+    if not actual.size:
+        return 0.0
+    return float(
+        np.max(np.where(actual == expected, 0, abs(actual - expected)))
+    )
+
+
+def _flat(*structures):
+    """Return a vector of each structure, or None if shapes differ."""
+    arrays = [
+        [np.asarray(leaf) for leaf in keras.tree.flatten(structure)]
+        for structure in structures
+    ]
+    shapes = [[leaf.shape for leaf in leaves] for leaves in arrays]
+    if any(one != shapes[0] for one in shapes):
+        return None
+    return [
+        np.concatenate(
+            [np.zeros(0), *(np.ravel(x).astype("float64") for x in leaves)]
+        )
+        for leaves in arrays
+    ]

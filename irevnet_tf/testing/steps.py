@@ -1,0 +1,136 @@
+"""Training steps of a sequence, memory-saving and plain, from one state."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.testing.snapshot import Snapshot
+from irevnet_tf.testing.snapshot import layers_of
+from irevnet_tf.testing.snapshot import values
+
+# Of all training in checks.
+LEARNING_RATE = 0.02
+
+
+class Step(NamedTuple):
+    """What one training step came to.
+
+    Attributes:
+        outputs: list of arrays.
+        gradients: list of arrays. Those of the inputs and of the trainable
+            variables; zeros where there is none.
+        state: list of arrays. The values of all variables after the step.
+    """
+
+    outputs: list
+    gradients: list
+    state: list
+
+
+class Steps:
+    """Training steps of a layer, each of which is run once.
+
+    Args:
+        layer: `ReversibleSequence`, or a layer that holds some. Built.
+        inputs: tensor, or tuple of tensors.
+    """
+
+    def __init__(self, layer, inputs):
+        self.layer = layer
+        self.inputs = inputs
+        self._start = Snapshot(layer)
+        self._functions, self._steps = {}, {}
+
+    def reset(self):
+        """Give the layer the values and flags with which steps begin."""
+        self._start.restore()
+
+    def step(self, memory_saving: bool, traced: bool) -> Step:
+        """Return what a step in training mode comes to."""
+        key = memory_saving, traced
+        if key not in self._steps:
+            self.reset()
+            self._steps[key] = self.run(memory_saving, traced)
+            self.reset()
+        return self._steps[key]
+
+    def train(self, memory_saving: bool, count: int) -> list:
+        """Return the variables' values after steps of SGD, and leave them."""
+        self.reset()
+        for _ in range(count):
+            step = self.run(memory_saving, True)
+            gradients = step.gradients[len(keras.tree.flatten(self.inputs)) :]
+            for variable, gradient in zip(
+                self.layer.trainable_variables, gradients, strict=True
+            ):
+                variable.assign(variable.value - LEARNING_RATE * gradient)
+        return values(self.layer)
+
+    def run(self, memory_saving: bool, traced: bool) -> Step:
+        """Run a step from where the layer is, and leave its state there."""
+        set_memory_saving(self.layer, memory_saving)
+        key = memory_saving, traced
+        if key not in self._functions:
+            self._functions[key] = _step_function(self.layer, traced)
+        outputs, gradients = self._functions[key](self.inputs)
+        return Step(
+            list(map(np.array, outputs)),
+            list(map(np.array, gradients)),
+            values(self.layer),
+        )
+
+
+def sequences_in(layer) -> list:
+    """Return the `ReversibleSequence`s in a layer, itself among them."""
+    return [x for x in layers_of(layer) if isinstance(x, ReversibleSequence)]
+
+
+def set_memory_saving(layer, memory_saving: bool):
+    """Let all sequences in a layer save memory, or none."""
+    for sequence in sequences_in(layer):
+        sequence.memory_saving = memory_saving
+
+
+def _step_function(layer, traced):
+    def step(inputs):
+        outputs, gradients = gradients_of(layer, inputs)
+        sources = [*keras.tree.flatten(inputs), *layer.trainable_variables]
+        gradients = [
+            tf.zeros(x.shape, x.dtype) if dx is None else dx
+            for x, dx in zip(sources, gradients, strict=True)
+        ]
+        return outputs, gradients
+
+    return tf.function(step, autograph=False) if traced else step
+
+
+def gradients_of(layer, inputs, training=True):
+    """Return a layer's outputs, and the gradients of a loss of them.
+
+    Args:
+        layer: Keras layer. Built.
+        inputs: tensor, or tuple of tensors.
+        training: bool.
+
+    Returns:
+        The list of outputs, and that of the gradients of the inputs and of
+        the trainable variables, None where there is none.
+    """
+    sources = [
+        *keras.tree.flatten(inputs),
+        *(variable.value for variable in layer.trainable_variables),
+    ]
+    with tf.GradientTape() as tape:
+        tape.watch(keras.tree.flatten(inputs))
+        outputs = keras.tree.flatten(layer(inputs, training=training))
+        # Its gradient is of another size in each output.
+        loss = tf.add_n(
+            [
+                tf.reduce_mean(tf.cast(tf.sin(y + index), "float64"))
+                for index, y in enumerate(outputs)
+            ]
+        )
+    return outputs, tape.gradient(loss, sources)
