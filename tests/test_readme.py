@@ -36,6 +36,19 @@ def test_code_in_readme(tmp_path, monkeypatch):
 ROOT = README.parent
 
 
+def test_code_in_the_document_of_own_layers():
+    text = (ROOT / "docs" / "own_layers.md").read_text()
+    names = {}
+    exec("".join(re.findall(r"```python\n(.*?)```", text, re.S)), names)
+    x = np.random.default_rng(0).normal(size=(2, 16, 16, 6))
+    x = x.astype("float32")
+    restored = names["decoder"](names["model"](x))
+    np.testing.assert_allclose(restored, x, atol=1e-4)
+    coupling = names["AffineCoupling"]
+    with pytest.raises(ValueError, match="can be lossless"):
+        coupling(names["keras"].layers.Dense(6), fraction_bits=14)
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -125,22 +125,23 @@ class Coupling(InvertibleLayer):
                 f"residual={self.residual.name}, whose output shape is "
                 f"{tuple(output.shape)}"
             )
+        self._check_dtype(output.dtype)
+
+    def _check_dtype(self, dtype):
+        dtype = tf.as_dtype(dtype)
+        if dtype == self.compute_dtype:
+            return
         # Containers have a dtype of their own, which their layers need not
         # share.
-        layers = self.residual._flatten_layers()
-        dtypes = {self.compute_dtype, *(x.compute_dtype for x in layers)}
-        fits = output.dtype in dtypes and (
-            tf.as_dtype(output.dtype).is_floating
-            and tf.as_dtype(output.dtype).size
-            <= tf.as_dtype(self.compute_dtype).size
+        computes = {x.compute_dtype for x in self.residual._flatten_layers()}
+        width = tf.as_dtype(self.compute_dtype).size
+        if dtype.is_floating and dtype.name in computes and dtype.size <= width:
+            return
+        raise ValueError(
+            "`residual` must return floats of a dtype that it computes in, "
+            f"not wider than the streams' {self.compute_dtype}. Received: "
+            f"residual={self.residual.name}, whose output is {dtype.name}"
         )
-        if not fits:
-            raise ValueError(
-                "`residual` must return floats of a dtype that it computes "
-                f"in, not wider than the streams' {self.compute_dtype}. "
-                f"Received: residual={self.residual.name}, whose output is "
-                f"{output.dtype}"
-            )
 
     def residual_shape(self, input_shape):
         return None
@@ -177,6 +178,8 @@ class Coupling(InvertibleLayer):
     def run_residual(self, x2, training):
         """Return F(x2) in the streams' dtype."""
         fx2 = self.residual(x2, training=training)
+        # Again, since Keras tells of a Lambda what it should return.
+        self._check_dtype(fx2.dtype)
         return tf.cast(fx2, self.compute_dtype)
 
     def couple(self, inputs, fx2):
