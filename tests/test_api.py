@@ -31,6 +31,7 @@ def test_public_names():
         "list_weights",
         "load_pytorch_checkpoint",
         "preprocess_input",
+        "testing",
         "undo_preprocess",
     ]
     assert data.__all__ == [
