@@ -1,5 +1,7 @@
 """Which blocks share traced functions, and what a block may hold."""
 
+import gc
+
 import cases
 import keras
 import numpy as np
@@ -129,6 +131,44 @@ def test_blocks_that_compute_differently_share_nothing(create):
         run = tf.function(layer, autograph=False)
         outputs.append(run((x, 2 * x), training=True))
     assert cases.relative_error(*outputs) < 1e-6
+
+
+def _step(layer, pair):
+    def gradients():
+        with tf.GradientTape() as tape:
+            y1, y2 = layer(pair, training=True)
+            loss = tf.reduce_sum(tf.sin(y1) + y2**2)
+        return tape.gradient(loss, [v.value for v in layer.trainable_variables])
+
+    return tf.function(gradients, autograph=False)()
+
+
+@pytest.mark.parametrize("change", ["changed", "replaced"])
+def test_traces_do_not_outlive_the_block_that_they_were_made_of(change):
+    """Later graphs may have other shapes, and are traced anew."""
+
+    def residual():
+        return layers.BottleneckResidual(6, 1, (1, 1, 1), 2)
+
+    layer = layers.ReversibleSequence(
+        [layers.AdditiveCoupling(residual()) for _ in range(3)]
+    )
+    small, large = (
+        (tf.random.stateless_normal((2, size, size, 6), (1, size)),) * 2
+        for size in (4, 5)
+    )
+    layer.build([tuple(small[0].shape)] * 2)
+    _step(layer, small)
+    if change == "changed":
+        layer.blocks[0].residual.layers[0].epsilon = 0.5
+    else:
+        layer.blocks[0] = layers.AdditiveCoupling(residual())
+        layer.blocks[0].build([tuple(small[0].shape)] * 2)
+        gc.collect()
+    found = []
+    for layer.memory_saving in (True, False):
+        found.append(_step(layer, large))
+    assert cases.relative_error(*found) < 1e-5
 
 
 class Custom(keras.layers.Layer):

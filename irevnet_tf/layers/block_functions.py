@@ -35,14 +35,17 @@ class BlockFunctions:
             self.backward = _traced(self.backward)
 
     @property
-    def _block(self):
-        block = self._weak_block()
-        if block is None:
+    def block(self):
+        """The block that stands for its kind, None if it was deleted."""
+        return self._weak_block()
+
+    def _living_block(self):
+        if self.block is None:
             raise ReferenceError(
                 "A gradient needs the layers of the network, which have been "
                 "deleted."
             )
-        return block
+        return self.block
 
     def forward(self, inputs, weights, state, training):
         """Return the block's outputs and what it assigned to its variables.
@@ -57,7 +60,7 @@ class BlockFunctions:
             Outputs (y1, y2), and a list as long as the block's `variables`
             with the new value of what was assigned to, and None for the rest.
         """
-        block = self._block
+        block = self._living_block()
         with ResidualScope(block, weights, state) as scope:
             fx2 = block.run_residual(inputs[1], training)
             scope.refuse_losses()
@@ -79,7 +82,7 @@ class BlockFunctions:
             Inputs (x1, x2), their gradients, and the list of the weights'
             gradients.
         """
-        block, (y1, y2) = self._block, outputs
+        block, (y1, y2) = self._living_block(), outputs
         # Orders the blocks where these functions are not traced: nothing in
         # an inverse depends on a gradient. XLA orders by need of memory.
         with tf.control_dependencies(output_gradients):

@@ -121,21 +121,27 @@ def _functions(layer, is_eager):
     Those of blocks whose configuration tells all serve later graphs, too:
     Keras' `fit` traces its first step twice.
     """
+    blocks = layer.blocks
     if is_eager:
-        return [BlockFunctions(block, traced=False) for block in layer.blocks]
-    of_kind = dict(_traced.get(layer, {}))
+        return [BlockFunctions(block, traced=False) for block in blocks]
+    kinds = {block: kind_of(block) for block in blocks}
+    # The block that stood for a kind may have changed, or gone.
+    of_kind = {
+        kind: functions
+        for kind, functions in _traced.get(layer, {}).items()
+        if kinds.get(functions.block) == kind
+    }
     found = []
-    for block in layer.blocks:
+    for block, kind in kinds.items():
         if is_synchronized(block):
             found.append(BlockFunctions(block, traced=False))
             continue
-        kind = kind_of(block)
         if kind not in of_kind:
             of_kind[kind] = BlockFunctions(block)
         found.append(of_kind[kind])
     _traced[layer] = {
         kind: functions
         for kind, functions in of_kind.items()
-        if functions in found and not is_foreign(kind)
+        if not is_foreign(kind)
     }
     return found
