@@ -138,7 +138,8 @@ def _step(layer, pair):
         with tf.GradientTape() as tape:
             y1, y2 = layer(pair, training=True)
             loss = tf.reduce_sum(tf.sin(y1) + y2**2)
-        return tape.gradient(loss, [v.value for v in layer.trainable_variables])
+        weights = [v for x in layer.blocks for v in x.trainable_variables]
+        return tape.gradient(loss, [v.value for v in weights])
 
     return tf.function(gradients, autograph=False)()
 
