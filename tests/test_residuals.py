@@ -372,22 +372,22 @@ FLOATS = "must return floats of a dtype that it computes in, not wider"
 
 # name: (constructor, the error's message)
 REFUSED = {
-    "loss": (lambda: AddsLoss(6), "Residuals must not add losses"),
+    "loss": (lambda: AddsLoss(6), "A block must not add losses"),
     "regularizer": (
         lambda: keras.layers.Dense(6, activity_regularizer="l2"),
-        "Residuals must not add losses",
+        "A block must not add losses",
     ),
     "float64": (lambda: Casts("float64"), f"{FLOATS}.*is float64"),
     "float16": (lambda: Casts("float16"), f"{FLOATS}.*is float16"),
     "int32": (lambda: Casts("int32"), f"{FLOATS}.*is int32"),
     "shape": (
         lambda: keras.layers.Dense(5),
-        r"must map x2 to the shape \(3, 6\).*is \(3, 5\)",
+        r"shape that the coupling needs, \(3, 6\).*is \(3, 5\)",
     ),
-    "raw_variable": (HasRawVariable, "have Keras weights .*of tf.Variables"),
+    "raw_variable": (HasRawVariable, "Keras weights .*operation .*Variable"),
     "tf_random": (
         DrawsByTensorFlow,
-        "SeedGenerator, an attribute of its layer",
+        "SeedGenerator.*operation Random",
     ),
     "no_generator": (
         DrawsWithoutGenerator,

@@ -12,7 +12,7 @@ from irevnet_tf.layers import BatchNormalization
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import is_invertible
-from irevnet_tf.layers.base import share_layer
+from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.chain import find_steps
@@ -157,7 +157,7 @@ class _Replay:
     def _copy(self, layer):
         if id(layer) not in self._steps:
             return _without_statistics(layer)
-        if isinstance(layer, ReversibleSequence):
+        if type(layer) is ReversibleSequence:
             copy = _plain_sequence(layer)
         elif type(layer) is AdditiveCoupling:
             copy = _plain_coupling(layer)

@@ -2,7 +2,6 @@
 
 from irevnet_tf.layers.additive_coupling import AdditiveCoupling
 from irevnet_tf.layers.base import InvertibleLayer
-from irevnet_tf.layers.base import Shared
 from irevnet_tf.layers.channels import ChannelMerge
 from irevnet_tf.layers.channels import ChannelSplit
 from irevnet_tf.layers.channels import InjectivePadding
@@ -14,6 +13,7 @@ from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
+from irevnet_tf.layers.shared import Shared
 
 __all__ = [
     "AdditiveCoupling",

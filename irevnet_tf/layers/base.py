@@ -42,6 +42,9 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
       `compute_output_shape`. By default Keras finds it by running `inverse`
       symbolically, which needs a layer that is built.
     - `downsampling`: by how much the layer divides height and width.
+    - `keeps_grid`: set it to True if the layer moves values and does not
+      change them, as permutations do. Lossless networks hold no other layers
+      beside their couplings.
     - `share()`: a layer that computes the same with the same weights and
       belongs to no graph. By default a `layers.Shared` around this one.
 
@@ -70,6 +73,8 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
     Raises:
         NotImplementedError: when it is built, if it has no `inverse`.
     """
+
+    keeps_grid = False
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls, *args, **kwargs)
@@ -105,73 +110,10 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
 
     def share(self) -> "InvertibleLayer":
         """Return a layer with the same weights that belongs to no graph."""
+        # Here, since that is an InvertibleLayer, too.
+        from irevnet_tf.layers.shared import Shared
+
         return Shared(self)
-
-
-class WeightlessLayer(InvertibleLayer):
-    """An invertible layer all of which is in its configuration."""
-
-    def share(self):
-        if self.weights:  # Those of a subclass.
-            return super().share()
-        return type(self).from_config(self.get_config())
-
-
-@keras.saving.register_keras_serializable(package="irevnet_tf")
-class Shared(InvertibleLayer):
-    """Computes what another layer computes, with that layer's weights.
-
-    A layer that is used twice leaves a trace at both places: it keeps the
-    models alive which it is used in, and Keras reports its first use only. So
-    models that are made of another's layers use them through this one.
-
-    Args:
-        layer: invertible layer.
-
-    Input shape:
-        That of `layer`.
-
-    Output shape:
-        That of `layer`.
-    """
-
-    def __init__(self, layer, **kwargs):
-        kwargs.setdefault("name", layer.name)
-        kwargs.setdefault("dtype", layer.dtype_policy)
-        super().__init__(**kwargs)
-        self.layer = layer
-
-    @property
-    def downsampling(self):
-        return getattr(self.layer, "downsampling", 1)
-
-    def build(self, input_shape):
-        if not self.layer.built:
-            build_by_call(self.layer, input_shape)
-
-    def compute_output_shape(self, input_shape):
-        return output_shape(self.layer, input_shape)
-
-    def compute_inverse_shape(self, output_shape):
-        return inverse_shape(self.layer, output_shape)
-
-    def call(self, inputs, training=None):
-        return self.layer(inputs, training=training)
-
-    def inverse(self, outputs, training=None):
-        return run_inverse(self.layer, outputs, training)
-
-    def share(self):
-        return Shared(self.layer)
-
-    def get_config(self):
-        layer = keras.saving.serialize_keras_object(self.layer)
-        return {**super().get_config(), "layer": layer}
-
-    @classmethod
-    def from_config(cls, config):
-        layer = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**{**config, "layer": layer})
 
 
 def is_invertible(layer) -> bool:
@@ -205,13 +147,6 @@ def inverse_shape(layer, output_shape):
     if hasattr(layer, "compute_inverse_shape"):
         return layer.compute_inverse_shape(output_shape)
     return _traced_shape(layer.inverse, output_shape, layer.compute_dtype)
-
-
-def share_layer(layer) -> InvertibleLayer:
-    """Return a layer that shares the weights and belongs to no graph."""
-    if isinstance(layer, InvertibleLayer):
-        return layer.share()
-    return Shared(layer)
 
 
 def build_by_call(layer, shape):

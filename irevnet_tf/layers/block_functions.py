@@ -63,9 +63,9 @@ class BlockFunctions:
         block = self._living_block()
         with ResidualScope(block, weights, state) as scope:
             fx2 = block.run_residual(inputs[1], training)
-            scope.refuse_losses()
             outputs = block.couple(inputs, fx2)
-        return outputs, scope.assigned_values()
+            scope.refuse_losses()
+        return outputs, scope.assigned_values(block.variables)
 
     def backward(self, outputs, output_gradients, weights, state, training):
         """Rebuild the inputs and pull the gradients back, running F once.
@@ -80,7 +80,7 @@ class BlockFunctions:
 
         Returns:
             Inputs (x1, x2), their gradients, and the list of the weights'
-            gradients.
+            gradients, None for a weight that is not used.
         """
         block, (y1, y2) = self._living_block(), outputs
         # Orders the blocks where these functions are not traced: nothing in
@@ -96,19 +96,18 @@ class BlockFunctions:
             (dx1, dx2), dfx2, own_gradients = block.pull_back(
                 inputs, fx2, output_gradients, weights
             )
-        share, *weight_gradients = tape.gradient(
-            fx2,
-            [x2, *weights],
-            dfx2,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-        weight_gradients = [
-            of_residual if own is None else of_residual + own
-            for of_residual, own in zip(
-                weight_gradients, own_gradients, strict=True
-            )
-        ]
-        return inputs, (dx1, dx2 + barrier(share)), weight_gradients
+        share, *weight_gradients = tape.gradient(fx2, [x2, *weights], dfx2)
+        if share is not None:
+            dx2 += barrier(share)
+        weight_gradients = list(map(_sum, weight_gradients, own_gradients))
+        return inputs, (dx1, dx2), weight_gradients
+
+
+def _sum(a, b):
+    """Return the sum of two gradients, either of which may be None."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
 
 
 def _traced(method):

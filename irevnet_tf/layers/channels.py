@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.shared import WeightlessLayer
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -24,6 +24,8 @@ class ChannelSplit(WeightlessLayer):
     Raises:
         ValueError: if the number of channels is odd.
     """
+
+    keeps_grid = True
 
     def compute_output_shape(self, input_shape):
         return split_shape(input_shape)
@@ -54,6 +56,8 @@ class ChannelMerge(WeightlessLayer):
     Output shape:
         `(..., channels 1 + channels 2)`.
     """
+
+    keeps_grid = True
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -103,6 +107,8 @@ class InjectivePadding(WeightlessLayer):
     Output shape:
         `(batch, height, width, c + channels)`.
     """
+
+    keeps_grid = True
 
     def __init__(self, channels, **kwargs):
         super().__init__(**kwargs)

@@ -83,6 +83,12 @@ class Coupling(InvertibleLayer):
                 "`residual` must be a Keras layer. "
                 f"Received: residual={residual!r}"
             )
+        if self.activity_regularizer is not None:
+            raise ValueError(
+                "A coupling has no `activity_regularizer`, which would not be "
+                "seen in a ReversibleSequence: give it to that. Received: "
+                f"activity_regularizer={self.activity_regularizer!r}"
+            )
         if fraction_bits is not None:
             self._require_lossless(fraction_bits)
             fraction_bits = check_fraction_bits(
@@ -101,6 +107,14 @@ class Coupling(InvertibleLayer):
 
     def build(self, input_shape):
         check_pair(input_shape, self)
+        for method in ("call", "inverse"):
+            if getattr(type(self), method) is not getattr(Coupling, method):
+                raise ValueError(
+                    "A Coupling must be defined by `couple`, "
+                    "`residual_input` and `uncouple`, since a "
+                    f"ReversibleSequence does not use its `{method}`. "
+                    f"Received: layer={self.name} of {type(self)}"
+                )
         for method in ("couple", "residual_input", "uncouple"):
             if getattr(type(self), method) is getattr(Coupling, method):
                 raise NotImplementedError(
@@ -120,8 +134,8 @@ class Coupling(InvertibleLayer):
             )
         if expected is not None and not _may_be_equal(output.shape, expected):
             raise ValueError(
-                f"`residual` must map x2 to the shape {tuple(expected)}, that "
-                f"of psi(x1) in an AdditiveCoupling. Received: "
+                "`residual` must map x2 to the shape that the coupling needs, "
+                f"{tuple(expected)}. Received: "
                 f"residual={self.residual.name}, whose output shape is "
                 f"{tuple(output.shape)}"
             )

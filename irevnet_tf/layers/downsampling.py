@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.shared import WeightlessLayer
 
 
 def psi(x, block_size: int):
@@ -111,6 +111,8 @@ class InvertibleDownsampling(WeightlessLayer):
     Reference:
         Section 2 of the i-RevNet paper (https://arxiv.org/abs/1802.07088).
     """
+
+    keeps_grid = True
 
     def __init__(self, block_size, divisor=None, preprocessing=None, **kwargs):
         super().__init__(**kwargs)

@@ -2,17 +2,17 @@
 
 import keras
 
-from irevnet_tf.layers.base import InvertibleLayer
 from irevnet_tf.layers.base import build_by_call
 from irevnet_tf.layers.base import check_dtype
 from irevnet_tf.layers.base import inverse_shape
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.base import output_shape
 from irevnet_tf.layers.base import run_inverse
+from irevnet_tf.layers.shared import AroundLayer
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class Inverse(InvertibleLayer):
+class Inverse(AroundLayer):
     """Runs a layer backwards: `Inverse(layer)(y)` is `layer.inverse(y)`.
 
     The two share their weights. This is what `irevnet_tf.invert` builds its
@@ -38,10 +38,8 @@ class Inverse(InvertibleLayer):
             raise ValueError(
                 f"`layer` must have a method `inverse`. Received: layer={layer}"
             )
-        kwargs.setdefault("dtype", layer.dtype_policy)
-        super().__init__(**kwargs)
+        super().__init__(layer, **kwargs)
         check_dtype(self, [layer])
-        self.layer = layer
 
     @property
     def downsampling(self):
@@ -65,12 +63,3 @@ class Inverse(InvertibleLayer):
 
     def share(self):
         return Inverse(self.layer, name=self.name)
-
-    def get_config(self):
-        layer = keras.saving.serialize_keras_object(self.layer)
-        return {**super().get_config(), "layer": layer}
-
-    @classmethod
-    def from_config(cls, config):
-        layer = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**{**config, "layer": layer})

@@ -80,7 +80,7 @@ class MemorySavingPass:
         # After the pass, and once: the backward pass runs F again but works
         # on the old values.
         for block, values in zip(layer.blocks, assigned, strict=True):
-            assign(block, values)
+            assign(block.variables, values)
         self._outputs = range_check.guard(*y)
         return self._outputs
 
@@ -95,7 +95,10 @@ class MemorySavingPass:
             )
             gradients.append(of_block)
         if self._drift_check is not None:
-            self._drift_check.compare(x)
+            # Nothing else sees to it that the comparison runs where a
+            # function's caller takes the gradient.
+            with tf.control_dependencies([self._drift_check.compare(x)]):
+                dx = list(map(tf.identity, dx))
         return [*dx, *tf.nest.flatten(gradients[::-1])]
 
     def _once_differentiable(self, output_gradients, sources):
@@ -112,7 +115,10 @@ class MemorySavingPass:
                 "`memory_saving=False`, or a tf.function around them."
             )
 
-        return with_gradient(gradients, [*output_gradients, *sources], refuse)
+        found = [g for g in gradients if g is not None]
+        found = with_gradient(found, [*output_gradients, *sources], refuse)
+        found = iter(found)
+        return [None if g is None else next(found) for g in gradients]
 
 
 def _functions(layer, is_eager):

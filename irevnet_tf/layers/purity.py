@@ -2,43 +2,29 @@
 
 import weakref
 
+from tensorflow.python.framework import op_def_registry
+
 from irevnet_tf.layers.block_functions import BlockFunctions
 from irevnet_tf.layers.block_kinds import is_foreign
+from irevnet_tf.layers.block_kinds import is_synchronized
 from irevnet_tf.layers.block_kinds import kind_of
 
-_RANDOM = (
-    "Multinomial",
-    "ParameterizedTruncatedNormal",
-    "RandomGamma",
-    "RandomPoissonV2",
-    "RandomShuffle",
-    "RandomStandardNormal",
-    "RandomUniform",
-    "RandomUniformInt",
-    "RngReadAndSkip",
-    "StatefulRandomBinomial",
-    "TruncatedNormal",
-)
-_VARIABLE = (
-    "AssignAddVariableOp",
-    "AssignSubVariableOp",
-    "AssignVariableOp",
-    "ReadVariableOp",
-    "ResourceGather",
-    "ResourceScatterUpdate",
-)
-_REMEDIES = {
-    **dict.fromkeys(
-        _RANDOM,
-        "draw random numbers by a keras.random.SeedGenerator, an attribute of "
-        "its layer,",
-    ),
-    **dict.fromkeys(
-        _VARIABLE, "have Keras weights (`add_weight`) instead of tf.Variables"
-    ),
+# Operations with a state or an effect that does no harm: calls, of which the
+# functions are looked at themselves, branches and loops, and messages. What
+# Python functions do cannot be seen.
+_HARMLESS = {
+    "Assert",
+    "Case",
+    "EagerPyFunc",
+    "If",
+    "PrintV2",
+    "PyFunc",
+    "StatefulPartitionedCall",
+    "While",
 }
 
-_pure = weakref.WeakSet()
+# {block: the modes in which it has been looked at}
+_pure = weakref.WeakKeyDictionary()
 
 
 def refuse_impure(block, inputs, weights, state, training):
@@ -46,8 +32,8 @@ def refuse_impure(block, inputs, weights, state, training):
 
     A backward pass that draws other random numbers than the forward pass, or
     counts a step twice, would be wrong without a word. Each block is looked
-    at once, by its graph; those with parts of Keras and this package alone
-    are known to be pure.
+    at once in each mode, by its graph; those with parts of Keras and this
+    package alone are known to be pure.
 
     Args:
         block: `Coupling`.
@@ -56,23 +42,31 @@ def refuse_impure(block, inputs, weights, state, training):
         state: as in `BlockFunctions.forward`.
         training: as in `BlockFunctions.forward`.
     """
-    if block in _pure:
+    if training in _pure.setdefault(block, set()):
         return
-    _pure.add(block)
-    if not is_foreign(kind_of(block)):
-        return
-    forward = BlockFunctions(block).forward
-    traced = forward.get_concrete_function(inputs, weights, state, training)
-    definition = traced.graph.as_graph_def()
+    # Those that talk to other replicas cannot be traced by themselves.
+    if is_foreign(kind_of(block)) and not is_synchronized(block):
+        forward = BlockFunctions(block).forward
+        traced = forward.get_concrete_function(inputs, weights, state, training)
+        _refuse_state(block, traced.graph.as_graph_def())
+    _pure[block].add(training)
+
+
+def _refuse_state(block, definition):
     nodes = [
         *definition.node,
         *(n for f in definition.library.function for n in f.node_def),
     ]
+    functions = {f.signature.name for f in definition.library.function}
     for node in nodes:
-        if node.op in _REMEDIES:
-            _pure.discard(block)
+        if node.op in _HARMLESS or node.op in functions:
+            continue
+        if op_def_registry.get(node.op).is_stateful:
             raise ValueError(
-                f"A residual must {_REMEDIES[node.op]} if `memory_saving` is "
-                "True, since F runs twice in a step. Received: "
-                f"residual={block.residual.name} with the operation {node.op}"
+                "A residual must keep its variables as Keras weights "
+                "(`add_weight`), and draw random numbers by a "
+                "keras.random.SeedGenerator that is an attribute of its "
+                "layer, if `memory_saving` is True, since F runs twice in a "
+                f"step. Received: residual={block.residual.name} with the "
+                f"operation {node.op}"
             )

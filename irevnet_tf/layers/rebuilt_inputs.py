@@ -58,14 +58,18 @@ class DriftCheck:
             f"The inputs that {layer.name} rebuilds in its backward pass are "
             "not those of the forward pass: its streams grow so much that "
             "their rounding errors do, and its gradients are wrong by about a "
-            "tenth of the number below. Normalise inside of the residuals, "
+            "tenth as much. Normalise inside of the residuals, "
             "scale their last layers down, use `fraction_bits` (lossless) or "
             "`memory_saving=False`. Received: relative error of the rebuilt "
             "inputs="
         )
 
     def compare(self, rebuilt):
-        """Warn or raise if `rebuilt` is not what the inputs were."""
+        """Warn or raise if `rebuilt` is not what the inputs were.
+
+        Returns:
+            What has to run for that, for `tf.control_dependencies`.
+        """
         differences = [
             _sample(x) - sample
             for x, sample in zip(rebuilt, self._samples, strict=True)
@@ -75,21 +79,25 @@ class DriftCheck:
         # A forward pass that is not finite says so by its loss.
         drifts = tf.math.is_finite(size) & ~(error <= LIMIT)
         if self._on_drift == "raise":
-            tf.debugging.Assert(~drifts, [self._message, error])
-        elif tf.executing_eagerly():
+            with tf.control_dependencies(
+                [tf.debugging.Assert(~drifts, [self._message, error])]
+            ):
+                return tf.identity(error)
+        if tf.executing_eagerly():
             if drifts:
                 _warn_once(self._layer, self._message, error)
-        elif not _is_compiled():
-            # TensorFlow keeps the function that a graph calls for ever, so it
-            # must hold on to nothing.
-            graph = weakref.ref(tf.compat.v1.get_default_graph())
-            warn = functools.partial(_warn_once, graph, self._message)
-
-            def call():
-                tf.numpy_function(warn, [error], [])
-                return tf.no_op()
-
-            tf.cond(drifts, call, tf.no_op)
+            return error
+        if _is_compiled():
+            return error
+        # TensorFlow keeps the function that a graph calls for ever, so it
+        # must hold on to nothing.
+        graph = weakref.ref(tf.compat.v1.get_default_graph())
+        warn = functools.partial(_warn_once, graph, self._message)
+        return tf.cond(
+            drifts,
+            lambda: tf.numpy_function(warn, [error], tf.bool),
+            lambda: True,
+        )
 
 
 def _warn_once(key, message, error):
@@ -99,13 +107,17 @@ def _warn_once(key, message, error):
         key: weak reference to the graph or, of an eager step, to the layer.
         message: string, without the number.
         error: array or tensor, the number.
+
+    Returns:
+        True, since TensorFlow asks for a value.
     """
-    if key() in _warned:
-        return
-    _warned.add(key())
-    warnings.warn(
-        f"{message}{float(error):.1e}", RebuiltInputsWarning, stacklevel=2
-    )
+    if key() is None or key() not in _warned:
+        if key() is not None:
+            _warned.add(key())
+        warnings.warn(
+            f"{message}{float(error):.1e}", RebuiltInputsWarning, stacklevel=2
+        )
+    return True
 
 
 def _sample(x):

@@ -1,78 +1,93 @@
-"""Calling a residual as a function of the values of its variables."""
+"""Calling a layer as a function of the values of its variables."""
 
 import keras
 import tensorflow as tf
+from keras.src.backend import AutocastScope
 
 from irevnet_tf.layers.gradients import add_up_gradient
 from irevnet_tf.layers.gradients import replaced_value
 
 
-class ResidualScope(keras.StatelessScope):
-    """Lets a block read given values, and keeps what it assigns.
+class ValuesScope(keras.StatelessScope):
+    """Lets a layer read given values, and keeps what it assigns.
 
     Reads and writes have the gradients that TensorFlow's own variables have:
     what is assigned has none, and what is read of a trainable variable counts
     as that variable's, before and after something was assigned to it.
 
     Args:
-        block: `Coupling`.
+        layer: built Keras layer.
         weights: tensors in place of the values of its trainable variables.
         state: tensors in place of the values of its other variables.
-        runs_again: whether the block is run twice in a step.
-
-    Raises:
-        ValueError: inside the scope, if the block `runs_again` and uses a
-            variable that is none of its own: it would be read or written
-            twice, and would get no gradient.
+        **kwargs: of `keras.StatelessScope`.
     """
 
-    def __init__(self, block, weights, state, runs_again=True):
-        self._block = block
-        self._runs_again = runs_again
-        self._weights = {
-            id(variable): weight
-            for variable, weight in zip(
-                block.trainable_variables, weights, strict=True
-            )
-        }
-        self._known = {id(variable) for variable in block.variables}
-        self._assigned = set()
-        super().__init__(
-            [
-                *zip(block.trainable_variables, weights, strict=True),
-                *zip(block.non_trainable_variables, state, strict=True),
-            ],
-            collect_losses=runs_again,
-        )
+    def __init__(self, layer, weights, state, **kwargs):
+        trainable = list(zip(layer.trainable_variables, weights, strict=True))
+        others = zip(layer.non_trainable_variables, state, strict=True)
+        self._weights = {id(variable): value for variable, value in trainable}
+        self._assigned = {}
+        super().__init__([*trainable, *others], **kwargs)
 
     def add_update(self, update):
         variable, value = update
-        self._require_own(variable)
         value = tf.stop_gradient(value)
         if id(variable) in self._weights:
             value = replaced_value(self._weights[id(variable)], value)
-        self._assigned.add(id(variable))
+        self._assigned[id(variable)] = variable
         super().add_update((variable, value))
 
-    def get_current_value(self, variable):
-        self._require_own(variable)
-        return super().get_current_value(variable)
+    def assigned_values(self, variables) -> list:
+        """Return the new value of each variable that was assigned to.
 
-    def assigned_values(self) -> list:
-        """Return the new value of each of the block's variables, or None.
+        Args:
+            variables: Keras variables.
 
-        In the order of `block.variables`; None for those that were not
-        assigned to.
+        Returns:
+            A list as long as `variables`, with None for the others.
         """
         return [
             self.get_current_value(variable)
             if id(variable) in self._assigned
             else None
-            for variable in self._block.variables
+            for variable in variables
         ]
 
+    def assign(self):
+        """Assign to the variables, outside of the scope."""
+        variables = list(self._assigned.values())
+        assign(variables, self.assigned_values(variables))
+
+
+class ResidualScope(ValuesScope):
+    """A `ValuesScope` for a block that is run twice in a step.
+
+    Args:
+        block: `Coupling`.
+        weights: as in `ValuesScope`.
+        state: as in `ValuesScope`.
+
+    Raises:
+        ValueError: inside the scope, if a variable is used that is none of
+            the block's: it would be read or written twice, and would get no
+            gradient.
+    """
+
+    def __init__(self, block, weights, state):
+        self._block = block
+        self._known = {id(variable) for variable in block.variables}
+        super().__init__(block, weights, state, collect_losses=True)
+
+    def add_update(self, update):
+        self._require_own(update[0])
+        super().add_update(update)
+
+    def get_current_value(self, variable):
+        self._require_own(variable)
+        return super().get_current_value(variable)
+
     def _require_own(self, variable):
-        if self._runs_again and id(variable) not in self._known:
+        if id(variable) not in self._known:
             raise ValueError(
                 "A residual must use no variables but its own, those of its "
                 "layers and of seed generators that are attributes of theirs, "
@@ -85,20 +100,22 @@ class ResidualScope(keras.StatelessScope):
         """Raise ValueError if a loss was added inside the scope."""
         if self.losses:
             raise ValueError(
-                "Residuals must not add losses (by `add_loss` or an activity "
-                "regularizer) if `memory_saving` is True, since F runs twice "
-                f"in a step. Received: residual={self._block.residual.name}"
+                "A block must not add losses (by `add_loss` or an activity "
+                "regularizer) if `memory_saving` is True, since it runs twice "
+                f"in a step. Received: block={self._block.name} with "
+                f"residual={self._block.residual.name}"
             )
 
 
 def values_of(variables) -> list:
-    """Return the values of Keras variables, as tensors."""
-    return [tf.convert_to_tensor(variable.value) for variable in variables]
+    """Return the values of Keras variables, as tensors of their own dtype."""
+    with AutocastScope(None):
+        return [tf.convert_to_tensor(variable.value) for variable in variables]
 
 
-def assign(block, values):
-    """Assign what `ResidualScope.assigned_values` returned."""
-    for variable, value in zip(block.variables, values, strict=True):
+def assign(variables, values):
+    """Assign what `ValuesScope.assigned_values` returned."""
+    for variable, value in zip(variables, values, strict=True):
         if value is not None:
             variable.assign(value)
 
@@ -118,7 +135,7 @@ def run_with_separate_gradients(layer, run, inputs):
     """
     weights = list(map(add_up_gradient, values_of(layer.trainable_variables)))
     state = values_of(layer.non_trainable_variables)
-    with ResidualScope(layer, weights, state, runs_again=False) as scope:
+    with ValuesScope(layer, weights, state) as scope:
         outputs = run(inputs)
-    assign(layer, scope.assigned_values())
+    scope.assign()
     return outputs

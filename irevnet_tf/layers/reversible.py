@@ -191,8 +191,14 @@ class ReversibleSequence(InvertibleLayer):
             name: optional name of the new layer.
 
         Raises:
-            ValueError: if there are no blocks between the two.
+            ValueError: if there are no blocks between the two, or this is a
+                subclass, which may do more than its blocks.
         """
+        if type(self) is not ReversibleSequence:
+            raise ValueError(
+                "Only a ReversibleSequence itself can be taken apart. "
+                f"Received: layer={self.name} of {type(self)}"
+            )
         return ReversibleSequence(
             self.blocks[start:stop],
             memory_saving=self.memory_saving,
@@ -202,6 +208,8 @@ class ReversibleSequence(InvertibleLayer):
         )
 
     def share(self):
+        if type(self) is not ReversibleSequence:
+            return super().share()
         return self.part(None, None, name=self.name)
 
     def get_config(self):

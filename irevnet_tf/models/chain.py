@@ -14,8 +14,9 @@ from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers import Shared
 from irevnet_tf.layers.base import is_invertible
-from irevnet_tf.layers.base import share_layer
+from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.graph import Call
 from irevnet_tf.models.graph import calls
 from irevnet_tf.models.graph import has_graph
@@ -68,7 +69,7 @@ class Chain:
         return {
             f"{layer.name}_block{count}": (index, count)
             for index, layer in enumerate(self.layers)
-            if isinstance(layer, ReversibleSequence)
+            if type(layer) is ReversibleSequence
             for count in range(1, len(layer.blocks) + 1)
         }
 
@@ -214,17 +215,32 @@ def rebuilt(model, steps, layers) -> Chain:
 
 
 def _chain(found):
-    """Return the first invertible calls that end in one tensor."""
-    rest = [call for call in found if _can_be_followed(call.layer)]
-    chain = rest[:1]
-    while chain:
-        following = [x for x in rest if x.reads == chain[-1].writes]
-        # A merge whose input also feeds another layer is a side output.
-        following.sort(key=lambda call: isinstance(call.layer, ChannelMerge))
-        if not following:
-            break
-        chain.append(following[0])
-    _refuse_obstacles(found, chain)
+    """Return the longest chain of invertible calls.
+
+    Where its streams go on, a merge is a side output, as of `features`.
+
+    Raises:
+        ValueError: if there are two, if it does not end in one tensor, or if
+            another layer stands in its way.
+    """
+    invertible = [call for call in found if _can_be_followed(call.layer)]
+    _refuse_obstacles(found, invertible)
+    longest = []  # The longest chain from each call on, the last one first.
+    for call in reversed(invertible):
+        following = [x for x in longest if x[0].reads == call.writes]
+        longest.append([call, *max(following, key=len, default=[])])
+    longest.reverse()
+    chain = max(longest, key=len, default=[])
+    layers = [call.layer for call in chain]
+    for other in longest:
+        # One that is used twice, as in siamese networks, is the same one.
+        if len(other) == len(chain) and [x.layer for x in other] != layers:
+            raise ValueError(
+                "`model` must have one chain of invertible layers. Received: "
+                f"model with one from {layers[0].name} to {layers[-1].name} "
+                f"and another from {other[0].layer.name} to "
+                f"{other[-1].layer.name}"
+            )
     if chain and len(chain[-1].writes) > 1:
         streams = set(chain[-1].writes)
         readers = [x.layer.name for x in found if streams & set(x.reads)]
@@ -244,13 +260,13 @@ def _can_be_followed(layer):
     return is_invertible(layer) and not isinstance(layer, Inverse)
 
 
-def _refuse_obstacles(found, chain):
-    """Raise ValueError if a layer without inverse stands in the chain's way.
+def _refuse_obstacles(found, invertible):
+    """Raise ValueError if a layer without inverse stands between others.
 
     The inverse of what is in front of it would be that of the whole to the
     user's eyes.
     """
-    behind = {key: None for call in chain for key in call.writes}
+    behind = {key: None for call in invertible for key in call.writes}
     for call in found:
         obstacles = [behind[key] for key in call.reads if key in behind]
         if not obstacles:
@@ -275,6 +291,7 @@ def _check_grid(layers):
 
     Their streams would be rounded as they are added up, without a word.
     """
+    layers = [x.layer if isinstance(x, Shared) else x for x in layers]
     bits = {
         layer.name: layer.fraction_bits
         for layer in layers
@@ -288,3 +305,16 @@ def _check_grid(layers):
             "its blocks must have the same `fraction_bits`. "
             f"Received: fraction_bits={bits}"
         )
+    if not is_lossless:
+        return
+    entrance = [isinstance(layer, FixedPoint) for layer in layers].index(True)
+    for layer in layers[entrance:]:
+        if not hasattr(layer, "fraction_bits") and not getattr(
+            layer, "keeps_grid", False
+        ):
+            raise ValueError(
+                "The layers of a lossless network must keep its grid: "
+                "couplings with `fraction_bits`, and layers that only move "
+                "values, which say so by `keeps_grid`. "
+                f"Received: {layer.name} of {type(layer)}"
+            )
