@@ -23,6 +23,9 @@ _HARMLESS = {
     "While",
 }
 
+# Draw random numbers, and TensorFlow does not say so.
+_RANDOM = {"FractionalAvgPool", "FractionalMaxPool"}
+
 # {block: the modes in which it has been looked at}
 _pure = weakref.WeakKeyDictionary()
 
@@ -61,7 +64,8 @@ def _refuse_state(block, definition):
     for node in nodes:
         if node.op in _HARMLESS or node.op in functions:
             continue
-        if op_def_registry.get(node.op).is_stateful:
+        is_stateful = op_def_registry.get(node.op).is_stateful
+        if is_stateful or node.op in _RANDOM:
             raise ValueError(
                 "A residual must keep its variables as Keras weights "
                 "(`add_weight`), and draw random numbers by a "

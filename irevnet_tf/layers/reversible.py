@@ -56,7 +56,7 @@ class ReversibleSequence(InvertibleLayer):
     Raises:
         ValueError: if `blocks` is empty, holds other layers, shares a layer
             between two residuals, or differs in `fraction_bits` or dtype; when
-            called with `memory_saving`, if a residual cannot run twice: if it
+            called with `memory_saving`, if a block cannot run twice: if it
             adds a loss, uses a variable that is not its own or no Keras
             variable, or draws random numbers without a
             `keras.random.SeedGenerator`.
