@@ -382,7 +382,7 @@ REFUSED = {
     "int32": (lambda: Casts("int32"), f"{FLOATS}.*is int32"),
     "shape": (
         lambda: keras.layers.Dense(5),
-        r"shape that the coupling needs, \(3, 6\).*is \(3, 5\)",
+        r"its `residual_shape`, \(3, 6\).*is \(3, 5\)",
     ),
     "raw_variable": (HasRawVariable, "Keras weights .*operation .*Variable"),
     "tf_random": (

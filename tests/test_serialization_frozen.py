@@ -1,5 +1,7 @@
 """Files and copies keep what was frozen, or changed, inside of a network."""
 
+import pickle
+
 import cases
 import copies
 import keras
@@ -251,3 +253,75 @@ def test_the_pretrained_networks_load_into_copies(tmp_path):
         same = copies.file(model, tmp_path)
         images = np.random.default_rng(0).random((2, *shape), "float32")
         np.testing.assert_array_equal(same(images), model(images))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Composite(keras.layers.Layer):
+    """As users write them: its parts are not in its configuration."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.BatchNormalization()
+        self.conv = keras.layers.Conv2D(2, 3, padding="same")
+
+    def build(self, input_shape):
+        self.norm.build(input_shape)
+        self.conv.build(input_shape)
+
+    def call(self, inputs, training=None):
+        return self.conv(self.norm(inputs, training=training))
+
+
+def _freeze_composite(sequence):
+    sequence.trainable = False
+
+
+def _freeze_residual(sequence):
+    sequence.blocks[0].residual.trainable = False
+
+
+def _freeze_norm_of_composite(sequence):
+    sequence.blocks[1].residual.norm.trainable = False
+
+
+def _freeze_variable(sequence):
+    sequence.blocks[1].residual.conv.kernel.trainable = False
+
+
+@pytest.mark.parametrize(
+    "freeze",
+    [
+        _freeze_composite,
+        _freeze_residual,
+        _freeze_norm_of_composite,
+        _freeze_variable,
+    ],
+)
+def test_what_is_frozen_in_residuals_of_users_stays_frozen(freeze, tmp_path):
+    image = keras.Input((4, 4, 4))
+    sequence = layers.ReversibleSequence(
+        [layers.AdditiveCoupling(Composite()) for _ in "ab"], name="own"
+    )
+    streams = sequence(layers.ChannelSplit()(image))
+    model = keras.Model(image, layers.ChannelMerge()(streams))
+    freeze(sequence)
+    expected = [v.trainable for v in model.variables]
+    assert not all(expected)
+    model.save(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(8, 4, 4, 4))
+    for twin in (
+        keras.saving.load_model(tmp_path / "model.keras"),
+        keras.models.clone_model(model),
+        pickle.loads(pickle.dumps(model)),
+    ):
+        assert [v.trainable for v in twin.variables] == expected
+        count = len(model.trainable_variables)
+        assert len(twin.trainable_variables) == count
+        frozen = twin.get_layer("own").blocks[0].residual.norm
+        before = frozen.get_weights()
+        if twin.trainable_variables:
+            twin.compile("sgd", "mse")
+            twin.fit(x, x, verbose=0)
+        if freeze in (_freeze_composite, _freeze_residual):
+            for old, new in zip(before, frozen.get_weights(), strict=True):
+                np.testing.assert_array_equal(old, new)

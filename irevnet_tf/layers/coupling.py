@@ -9,6 +9,8 @@ from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import add_up_gradient
 from irevnet_tf.layers.gradients import is_recording
+from irevnet_tf.layers.trainable_flags import set_trainable_flags
+from irevnet_tf.layers.trainable_flags import trainable_flags
 
 
 class Coupling(InvertibleLayer):
@@ -96,6 +98,7 @@ class Coupling(InvertibleLayer):
             )
         self.residual = residual
         self.fraction_bits = fraction_bits
+        self._recorded_flags = None
 
     def _require_lossless(self, fraction_bits):
         if not self.can_be_lossless:
@@ -125,6 +128,8 @@ class Coupling(InvertibleLayer):
         output = build_by_call(self.residual, x2_shape)
         expected = self.residual_shape(input_shape)
         self._check_residual(output, expected)
+        if self._recorded_flags is not None:
+            set_trainable_flags(self, self._recorded_flags)
 
     def _check_residual(self, output, expected):
         if not keras.utils.is_keras_tensor(output):
@@ -135,7 +140,7 @@ class Coupling(InvertibleLayer):
         if expected is not None and not _may_be_equal(output.shape, expected):
             raise ValueError(
                 "`residual` must map x2 to the shape that the coupling needs, "
-                f"{tuple(expected)}. Received: "
+                f"its `residual_shape`, {tuple(expected)}. Received: "
                 f"residual={self.residual.name}, whose output shape is "
                 f"{tuple(output.shape)}"
             )
@@ -251,12 +256,21 @@ class Coupling(InvertibleLayer):
             **super().get_config(),
             "residual": keras.saving.serialize_keras_object(self.residual),
             "fraction_bits": self.fraction_bits,
+            # What is frozen inside of a residual, which the configuration of
+            # a layer from elsewhere need not tell.
+            "trainable_flags": (
+                trainable_flags(self) if self.built else self._recorded_flags
+            ),
         }
 
     @classmethod
     def from_config(cls, config):
         residual = keras.saving.deserialize_keras_object(config["residual"])
-        return cls(**{**config, "residual": residual})
+        config = {**config, "residual": residual}
+        flags = config.pop("trainable_flags", None)
+        coupling = cls(**config)
+        coupling._recorded_flags = flags
+        return coupling
 
 
 def _may_be_equal(shape, other):

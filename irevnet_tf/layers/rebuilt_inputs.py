@@ -60,8 +60,9 @@ class DriftCheck:
             "their rounding errors do, and its gradients are wrong by about a "
             "tenth as much. Normalise inside of the residuals, "
             "scale their last layers down, use `fraction_bits` (lossless) or "
-            "`memory_saving=False`. Received: relative error of the rebuilt "
-            "inputs="
+            "`memory_saving=False`. If no stream grows, a residual computes "
+            "something else the second time. Received: relative error of the "
+            "rebuilt inputs="
         )
 
     def compare(self, rebuilt):

@@ -90,8 +90,9 @@ class ResidualScope(ValuesScope):
         if id(variable) not in self._known:
             raise ValueError(
                 "A residual must use no variables but its own, those of its "
-                "layers and of seed generators that are attributes of theirs, "
-                "if `memory_saving` is True. "
+                "layers, if `memory_saving` is True; random numbers need a "
+                "`seed=`, a keras.random.SeedGenerator that is an attribute of "
+                "its layer. "
                 f"Received: residual={self._block.residual.name}, which uses "
                 f"{variable.path}"
             )

@@ -1,6 +1,7 @@
 """What `check_invertible` is called with: a layer and what it takes."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers import Coupling
@@ -42,6 +43,14 @@ def check_inputs(layer, inputs):
         raise ValueError(
             f"`layer` must be a Keras layer. Received: layer={layer!r}"
         )
+    if isinstance(layer, keras.Model) and not is_invertible(layer):
+        parts = [x for x in layer.layers if is_invertible(x)]
+        if parts:
+            raise ValueError(
+                "`layer` must be an invertible layer, a coupling or a "
+                "residual. Of a model, check the layers. Received: "
+                f"layer={layer.name} with {[part.name for part in parts]}"
+            )
     dtype = stream_dtype()
     if is_invertible(layer) or layer.variable_dtype == "float64":
         dtype = layer.compute_dtype
@@ -51,6 +60,7 @@ def check_inputs(layer, inputs):
         tensors = _tensor(inputs, dtype)
     _require_number(layer, tensors)
     _require_specs(layer, tensors)
+    _require_grid(layer, tensors)
     return tensors
 
 
@@ -86,6 +96,19 @@ def _require_number(layer, tensors):
             f"`inputs` must be {expected}, of one batch size. "
             f"Received: inputs of shapes {shapes}"
         )
+
+
+def _require_grid(layer, tensors):
+    bits = getattr(layer, "fraction_bits", None)
+    if bits is None:
+        return
+    for x in keras.tree.flatten(tensors):
+        if not np.array_equal(x, tf.round(x * 2.0**bits) * 2.0**-bits):
+            raise ValueError(
+                "`inputs` must be multiples of 2**-fraction_bits for a "
+                "lossless layer, as layers.FixedPoint(fraction_bits)(inputs) "
+                f"are. Received: inputs that are not, fraction_bits={bits}"
+            )
 
 
 def _require_specs(layer, tensors):

@@ -4,6 +4,7 @@ import functools
 import textwrap
 
 from irevnet_tf.export.inference import without_traces
+from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.testing.arguments import check_inputs
 from irevnet_tf.testing.arguments import check_names
 from irevnet_tf.testing.checks_files import checkpoint
@@ -132,8 +133,9 @@ def check_invertible(
         the layer raises is the detail of a check that does not hold.
 
     Raises:
-        ValueError: if `layer` is no Keras layer, `inputs` do not fit it, or
-            there is no check of a name.
+        ValueError: if `layer` is no Keras layer, or a model with invertible
+            layers, which are to be checked one by one; if `inputs` do not fit
+            it; or if there is no check of a name.
     """
     names = CHECKS if checks is None else tuple(checks)
     limits = dict(limits or {})
@@ -149,7 +151,10 @@ def check_invertible(
                 Check(name, False, None, None, _message(error))
                 for name in names
             ]
-    return Report(f"{layer.name} of {type(layer).__name__}", tuple(found))
+    title = f"{layer.name} of {type(layer).__name__}"
+    if not is_invertible(layer):
+        title += ", as the residual of AdditiveCouplings"
+    return Report(title, tuple(found))
 
 
 def _run(layer, inputs, names, limits, seed):
