@@ -5,6 +5,9 @@ import json
 import keras
 import tensorflow as tf
 
+# Methods that Keras, and InvertibleLayer, wrap in every instance.
+_WRAPPED_METHODS = {"build", "inverse", "quantize"}
+
 # Where the configuration of a Functional model refers to layers by name.
 _GRAPH_KEYS = ("inbound_nodes", "input_layers", "output_layers")
 
@@ -53,10 +56,14 @@ def _configuration(block, layers):
 
 
 def _is_known(layer):
-    # An instance's own `call` is not in its configuration.
-    return _is_known_module(type(layer).__module__) and (
-        "call" not in vars(layer)
-    )
+    # An instance's own method, such as `call`, is not in its configuration.
+    own_methods = {
+        name
+        for name, value in vars(layer).items()
+        if callable(value) and hasattr(type(layer), name)
+    }
+    is_itself = own_methods <= _WRAPPED_METHODS
+    return is_itself and _is_known_module(type(layer).__module__)
 
 
 def _is_known_module(module):
