@@ -254,6 +254,14 @@ def test_two_chains_are_refused():
         irevnet_tf.encoder(model)
 
 
+def test_two_ends_of_one_chain_are_refused():
+    image = keras.Input((6, 4))
+    start = layers.ChannelMerge()(layers.ChannelSplit()(image))
+    ends = [layers.ChannelMerge()(layers.ChannelSplit()(start)) for _ in "ab"]
+    with pytest.raises(ValueError, match="one chain.*Received: model with"):
+        irevnet_tf.invert(keras.Model(image, ends))
+
+
 def test_a_lossless_network_holds_no_float_layer():
     def network(between):
         image = keras.Input((6, 6, 4))

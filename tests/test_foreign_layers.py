@@ -288,7 +288,6 @@ def test_downsampling_is_known_of_every_layer():
 
 @pytest.mark.parametrize("channels", [(3, 1), (1, 3), (2, 2)])
 def test_streams_of_unequal_width_are_split_where_they_met(channels):
-    image = keras.Input((8, 8, 4))
     merge = layers.ChannelMerge()
     pair = tuple(foreign.image((2, 8, 8, c), c) for c in channels)
     merged = merge(pair)
@@ -301,7 +300,6 @@ def test_streams_of_unequal_width_are_split_where_they_met(channels):
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match="streams of.*Received: channels=6"):
         merge.inverse(foreign.image((2, 8, 8, 6)))
-    del image
 
 
 def test_a_dtype_other_than_that_of_the_parts_is_refused():

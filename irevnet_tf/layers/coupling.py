@@ -9,7 +9,7 @@ from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import add_up_gradient
 from irevnet_tf.layers.gradients import is_recording
-from irevnet_tf.layers.trainable_flags import set_trainable_flags
+from irevnet_tf.layers.trainable_flags import freeze_by_flags
 from irevnet_tf.layers.trainable_flags import trainable_flags
 
 
@@ -129,7 +129,7 @@ class Coupling(InvertibleLayer):
         expected = self.residual_shape(input_shape)
         self._check_residual(output, expected)
         if self._recorded_flags is not None:
-            set_trainable_flags(self, self._recorded_flags)
+            freeze_by_flags(self, self._recorded_flags)
 
     def _check_residual(self, output, expected):
         if not keras.utils.is_keras_tensor(output):
@@ -163,6 +163,7 @@ class Coupling(InvertibleLayer):
         )
 
     def residual_shape(self, input_shape):
+        """Return the shape that F(x2) must have, None for any."""
         return None
 
     def compute_output_shape(self, input_shape):

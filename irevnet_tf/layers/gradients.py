@@ -34,9 +34,7 @@ def with_gradient(outputs: list, sources: list, gradient: Callable) -> list:
     count = len(outputs)
     if tf.executing_eagerly():
         outputs = [tf.identity(y) for y in outputs]
-        record.record_operation(
-            _CUSTOM, outputs, sources, lambda *dy: gradient(*dy)
-        )
+        record.record_operation(_CUSTOM, outputs, sources, gradient)
         return outputs
 
     def of_all(*gradients):

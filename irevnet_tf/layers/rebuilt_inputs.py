@@ -133,6 +133,8 @@ def _sample(x):
 
 
 def _norm(tensors):
+    # In half precision the sum would overflow.
+    tensors = [tf.cast(x, "float32") for x in tensors]
     return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(x)) for x in tensors]))
 
 

@@ -9,14 +9,21 @@ def trainable_flags(layer) -> dict[str, list[bool]]:
     }
 
 
-def set_trainable_flags(layer, flags):
-    """Freeze and free the parts of a layer as `trainable_flags` told.
+def freeze_by_flags(layer, flags):
+    """Freeze the parts of a layer that `trainable_flags` told are frozen.
 
-    Does nothing if the layer has other parts by now.
+    What is frozen already stays so. Does nothing if the layer has other parts
+    by now.
     """
     parts, variables = list(layer._flatten_layers()), layer.variables
     if [len(parts), len(variables)] != [len(x) for x in flags.values()]:
         return
+    flags = {
+        kind: [
+            then and now for then, now in zip(flags[kind], of_kind, strict=True)
+        ]
+        for kind, of_kind in trainable_flags(layer).items()
+    }
     # A layer comes before its parts, which it passes its own flag on to.
     for part, flag in zip(parts, flags["layers"], strict=True):
         part.trainable = flag

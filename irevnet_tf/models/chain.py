@@ -231,16 +231,7 @@ def _chain(found):
         longest.append([call, *max(following, key=len, default=[])])
     longest.reverse()
     chain = max(longest, key=len, default=[])
-    layers = [call.layer for call in chain]
-    for other in longest:
-        # One that is used twice, as in siamese networks, is the same one.
-        if len(other) == len(chain) and [x.layer for x in other] != layers:
-            raise ValueError(
-                "`model` must have one chain of invertible layers. Received: "
-                f"model with one from {layers[0].name} to {layers[-1].name} "
-                f"and another from {other[0].layer.name} to "
-                f"{other[-1].layer.name}"
-            )
+    _refuse_another(chain, longest)
     if chain and len(chain[-1].writes) > 1:
         streams = set(chain[-1].writes)
         readers = [x.layer.name for x in found if streams & set(x.reads)]
@@ -250,6 +241,29 @@ def _chain(found):
             f"{chain[-1].layer.name}, which enter {readers or 'nothing'}"
         )
     return chain
+
+
+def _refuse_another(chain, longest):
+    """Raise ValueError if a chain, or one of its ends, could be another.
+
+    Args:
+        chain: the longest one.
+        longest: the longest chain from each call on.
+    """
+    for index, call in enumerate(chain):
+        rest = chain[index:]
+        layers = [x.layer for x in rest]
+        for other in longest:
+            starts = index == 0 or other[0].reads == call.reads
+            # One that is used twice, as in siamese networks, is the same one.
+            is_same = [x.layer for x in other] == layers
+            if starts and len(other) == len(rest) and not is_same:
+                raise ValueError(
+                    "`model` must have one chain of invertible layers. "
+                    f"Received: model with one from {layers[0].name} to "
+                    f"{layers[-1].name} and another from "
+                    f"{other[0].layer.name} to {other[-1].layer.name}"
+                )
 
 
 def _is(a, b):

@@ -30,8 +30,8 @@ def encoder(model, end=None) -> keras.Model:
 
     Raises:
         ValueError: if `model` is no i-RevNet, or has no such `end`; if a layer
-            without inverse stands between its invertible ones; or if only
-            some of them are lossless.
+            without inverse stands between its invertible ones, or these form
+            more than one chain; or if only some of them are lossless.
     """
     chain = find_chain(model).up_to(end)
     model = chain.model
