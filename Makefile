@@ -11,7 +11,7 @@
 PYTHON ?= python3
 DEMO_FLAGS ?=
 SOURCES := $(shell find irevnet_tf weights -name "*.py" -o -name "*.json" \
-    -o -name "*.h5")
+    -o -name "*.h5" -o -name "*.jinja")
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 

@@ -23,6 +23,7 @@ setup(
     # The small weights and their registry are data of the package.
     package_dir={"irevnet_tf.weights": "weights"},
     package_data={
+        "irevnet_tf.apps": ["*.jinja"],
         "irevnet_tf.models": ["class_names.json"],
         "irevnet_tf.weights": ["registry.json", "*.weights.h5"],
     },
@@ -39,10 +40,18 @@ setup(
         "tensorflow>=2.21,<2.22",
         # Read here to check weights files that Keras writes.
         "h5py>=3.11",
+        # For reports in HTML. Earlier releases have holes in their sandbox
+        # (CVE-2025-27516).
+        "jinja2>=3.1.6",
         # The first releases of these three that are built for NumPy 2.
         "matplotlib>=3.9",
         "numpy>=2.0",
+        # For animations. Earlier releases have a hole in how they read fonts
+        # (CVE-2026-42308).
+        "pillow>=12.2",
         "scikit-learn>=1.5",
+        # Singular values; the first release that is built for NumPy 2.
+        "scipy>=1.13",
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
@@ -76,6 +85,7 @@ setup(
             "irevnet-invert=irevnet_tf.apps.invert:run",
             "irevnet-convert=irevnet_tf.apps.convert:run",
             "irevnet-export=irevnet_tf.apps.export:run",
+            "irevnet-analyze=irevnet_tf.apps.analyze:run",
             "irevnet-serve=irevnet_tf.apps.serve:run",
             "irevnet-prepare-fashion-mnist="
             "irevnet_tf.apps.prepare_fashion_mnist:run",

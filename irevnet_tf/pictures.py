@@ -88,7 +88,7 @@ def inversion_figure(
     rows = {
         "original": (images - black) / span,
         "rebuilt": (reconstructions - black) / span,
-        _difference_label(digit, exponent): differences,
+        difference_label(digit, exponent): differences,
     }
     figure = Figure(
         # At least wide enough for the title.
@@ -101,7 +101,7 @@ def inversion_figure(
     for axes, (label, pictures) in zip(grid, rows.items(), strict=True):
         axes[0].set_ylabel(label, fontsize=10, labelpad=6)
         for axis, picture in zip(axes, pictures, strict=True):
-            _draw(axis, picture)
+            draw_picture(axis, picture)
     errors = relative_errors(images, reconstructions)
     for axis, caption in zip(grid[0], captions, strict=True):
         axis.set_title(caption, fontsize=10)
@@ -192,7 +192,8 @@ def write_picture(figure: Figure, path: str | os.PathLike) -> None:
         figure.savefig(temporary)
 
 
-def _difference_label(digit: int, exponent: int) -> str:
+def difference_label(digit: int, exponent: int) -> str:
+    """Return the label of a row of differences, times `amplification`."""
     if exponent:
         factor = f"10^{{{exponent}}}"
         if digit > 1:
@@ -202,7 +203,7 @@ def _difference_label(digit: int, exponent: int) -> str:
     return "difference\n" + rf"$\times\,{factor}$"
 
 
-def _draw(axis: Axes, picture: np.ndarray) -> None:
+def draw_picture(axis: Axes, picture: np.ndarray) -> None:
     """Draw values from 0 to 1.
 
     Args:

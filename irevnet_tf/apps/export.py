@@ -10,27 +10,24 @@ TensorFlow Serving takes up. With --onnx and --litert the same signatures are
 written for these runtimes, too.
 """
 
-import dataclasses
 import json
 import pathlib
 
-import keras
 from absl import app
 from absl import flags
 
-import irevnet_tf
 from irevnet_tf.apps import export_flags
-from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps import network_source
 from irevnet_tf.apps.export_flags import Request
 from irevnet_tf.apps.export_flags import define_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
+from irevnet_tf.apps.network_source import check_network
+from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.apps.report import print_rows
 from irevnet_tf.apps.report import say
-from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import TrainedRun
-from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
@@ -38,22 +35,6 @@ from irevnet_tf.export import export_saved_model
 from irevnet_tf.export.model_card import CARD_FILE
 from irevnet_tf.export.onnx_files import import_tf2onnx
 from irevnet_tf.export.trial import HALF_A_STEP
-from irevnet_tf.models.chain import find_chain
-from irevnet_tf.models.model import find_preprocessing
-from irevnet_tf.pixel_normalization import Normalization
-from irevnet_tf.pretrained.registry import find_record
-
-flags.declare_key_flag(BEST)
-flags.declare_key_flag(DATA_DIR)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Source:
-    """A network, and how its images come and its classes are called."""
-
-    model: keras.Model
-    preprocessing: str | Normalization | None
-    class_names: str | tuple[str, ...] | None
 
 
 def export_run(trained: TrainedRun, directory: pathlib.Path) -> pathlib.Path:
@@ -80,7 +61,7 @@ def export(request: Request) -> pathlib.Path:
     """
     _check_request(request)
     with usage_errors():
-        source = _load(request)
+        source = load_network(request)
     preprocessing = request.preprocessing or source.preprocessing
     if preprocessing is None:
         raise app.UsageError(
@@ -116,20 +97,7 @@ def _check_request(request):
         raise app.UsageError(
             "--output must be a directory. Received: --output=None"
         )
-    of_model = {
-        "--weights": request.weights,
-        "--classes": request.classes,
-        "--image_channels": request.image_channels,
-        "--lossless": request.lossless,
-    }
-    if request.model is None and set(of_model.values()) != {None}:
-        given = [flag for flag, value in of_model.items() if value is not None]
-        raise app.UsageError(
-            f"{', '.join(given)} need --model: other networks are exported "
-            "as they are. Received: --model=None"
-        )
-    if BEST.value and request.run_dir is None:
-        raise app.UsageError("--best needs --run_dir. Received: --run_dir=None")
+    check_network(request)
     with usage_errors():
         if request.onnx is not None:
             import_tf2onnx()
@@ -185,51 +153,6 @@ def _shape(spec):
     return f"{spec['dtype']} {'x'.join(sides)}"
 
 
-def _load(request):
-    sources = {
-        "--run_dir": request.run_dir,
-        "--keras_file": request.keras_file,
-        "--model": request.model,
-    }
-    given = [flag for flag, value in sources.items() if value is not None]
-    if len(given) != 1:
-        raise ValueError(
-            "Exactly one of --run_dir, --keras_file and --model is needed. "
-            f"Received: {', '.join(given) or 'none of them'}"
-        )
-    if request.run_dir is not None:
-        trained = load_trained_run(
-            request.run_dir, DATA_DIR.value, best=BEST.value
-        )
-        dataset = trained.dataset
-        return Source(trained.model, dataset.normalization, dataset.class_names)
-    if request.keras_file is not None:
-        model = keras.saving.load_model(request.keras_file, compile=False)
-        return Source(model, find_preprocessing(find_chain(model)), None)
-    return _load_weights(request)
-
-
-def _load_weights(request):
-    if request.weights is None:
-        raise ValueError(
-            "--model needs --weights: the name of its weights, or a file. "
-            "Received: --weights=None"
-        )
-    record = find_record(request.model, request.weights)
-    lossless = request.lossless
-    if lossless is None:
-        lossless = record is not None and record.lossless
-    arguments = {"weights": request.weights, "lossless": lossless}
-    if request.classes is not None:
-        arguments["classes"] = request.classes
-    if request.image_channels is not None:
-        arguments["input_shape"] = (None, None, request.image_channels)
-    model = getattr(irevnet_tf, request.model)(**arguments)
-    if record is None:
-        return Source(model, None, None)
-    return Source(model, record.preprocessing, record.class_names)
-
-
 def _image_size(text):
     """Return what the flag means to `export_saved_model`."""
     sides = (text or "").split(",")
@@ -258,6 +181,7 @@ def run() -> None:
     define_flags()
     # Of this module, of which --help tells.
     flags.adopt_module_key_flags(export_flags)
+    flags.adopt_module_key_flags(network_source)
     launch(main)
 
 

@@ -4,22 +4,16 @@ import dataclasses
 
 from absl import flags
 
+from irevnet_tf.apps.network_source import NetworkRequest
+from irevnet_tf.apps.network_source import define_network_flags
 from irevnet_tf.export.arguments import DYNAMIC
-from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.pixel_normalization import PREPROCESSING
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request(NetworkRequest):
     """The flags, by their names."""
 
-    run_dir: str | None
-    keras_file: str | None
-    model: str | None
-    weights: str | None
-    classes: int | None
-    image_channels: int | None
-    lossless: bool | None
     output: str | None
     preprocessing: str | None
     class_names: str | None
@@ -31,18 +25,13 @@ class Request:
     onnx: str | None
     litert: str | None
 
-    @classmethod
-    def from_flags(cls, values: flags.FlagValues) -> "Request":
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: values[name].value for name in names})
-
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags.
 
     Not on import: other applications have flags of the same names.
     """
-    _define_sources(values)
+    define_network_flags(values)
     flags.DEFINE_string(
         "output",
         None,
@@ -109,55 +98,5 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         "litert",
         None,
         "A .tflite file with the same signatures, for LiteRT, too.",
-        flag_values=values,
-    )
-
-
-def _define_sources(values):
-    flags.DEFINE_string(
-        "run_dir",
-        None,
-        "Export the network of a training run.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "keras_file",
-        None,
-        "Export a model that was saved as a .keras file.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "model",
-        None,
-        sorted(VARIANTS),
-        "Export this network, with --weights.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "weights",
-        None,
-        "With --model: the name of its weights, or a .weights.h5 file.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "classes",
-        None,
-        "With --weights of a file: the number of classes, if not the usual.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "image_channels",
-        None,
-        "With --weights of a file, which does not tell: the images' channels, "
-        "3 if not given.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "lossless",
-        None,
-        "With --model: whether the inverse is to be exact to the last bit; as "
-        "in training if not given, no for a file.",
         flag_values=values,
     )

@@ -143,11 +143,22 @@ class AdditiveCoupling(Coupling):
             residual: Keras layer. With this one's own, the two couplings
                 share their weights.
         """
+        return self._like(residual, self.fraction_bits)
+
+    def with_fraction_bits(self, fraction_bits):
+        """Return an `AdditiveCoupling` with these weights, on another grid.
+
+        Args:
+            fraction_bits: int, or None for plain floats.
+        """
+        return self._like(self.residual, fraction_bits)
+
+    def _like(self, residual, fraction_bits):
         return AdditiveCoupling(
             residual,
             stride=self.stride,
             zero_channels=self.zero_channels,
-            fraction_bits=self.fraction_bits,
+            fraction_bits=fraction_bits,
             name=self.name,
             dtype=self.dtype_policy,
         )

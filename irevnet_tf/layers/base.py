@@ -159,7 +159,9 @@ def build_by_call(layer, shape):
     Returns:
         What a symbolic call returns, Keras tensors.
     """
-    return layer(_symbolic(shape, layer.compute_dtype))
+    inputs = _symbolic(shape, layer.compute_dtype)
+    # A call would leave a trace in a layer that another one shares.
+    return layer.compute_output_spec(inputs) if layer.built else layer(inputs)
 
 
 def _symbolic(shape, dtype):

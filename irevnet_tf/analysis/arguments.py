@@ -1,0 +1,121 @@
+"""Checks of what studies are given, before any work."""
+
+import numbers
+
+import numpy as np
+
+from irevnet_tf.analysis.network import Network
+
+
+def check_images(images, network: Network, name: str = "images") -> np.ndarray:
+    """Return images as an array, behind what stands in front of the network.
+
+    Raises:
+        ValueError: if they are no finite floats, or not of the size that the
+            network takes.
+    """
+    images = np.asarray(images)
+    if images.dtype.kind != "f":
+        raise ValueError(
+            f"`{name}` must be floats as the network takes them; see "
+            "`irevnet_tf.preprocess_input`. "
+            f"Received: {name} of dtype {images.dtype}"
+        )
+    shape = network.input_shape
+    fits = images.ndim == 4 and all(
+        expected in (None, side)
+        for expected, side in zip(shape, images.shape[1:], strict=True)
+    )
+    if not fits or not len(images):
+        sides = ", ".join(
+            "any" if side is None else str(side) for side in shape
+        )
+        raise ValueError(
+            f"`{name}` must have the shape (N, {sides}), as the network takes "
+            f"them. Received: {name} of shape {images.shape}"
+        )
+    if not np.all(np.isfinite(images)):
+        bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+        raise ValueError(
+            f"`{name}` must be finite. Received: {name} with NaN or infinity "
+            f"in {len(bad)} of {len(images)}, the first at index {bad[0]}"
+        )
+    return network.entered(images.astype(network.dtype))
+
+
+def check_labels(labels, images, name: str = "labels") -> np.ndarray:
+    """Return an int64 array, one label for each image."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        raise ValueError(
+            f"`{name}` must be integers (N,), one for each of the "
+            f"{len(images)} images. Received: {name} of shape {labels.shape} "
+            f"and dtype {labels.dtype}"
+        )
+    return labels.astype("int64")
+
+
+def check_count(value, name: str, smallest: int = 1) -> int:
+    """Return `value` as an int that is large enough."""
+    is_integer = isinstance(value, numbers.Integral)
+    if isinstance(value, bool) or not is_integer or value < smallest:
+        raise ValueError(
+            f"`{name}` must be an integer of {smallest} or more. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_window(window, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return (top, left, height, width) of a window in an image.
+
+    Args:
+        window: None for the whole image, an integer for a square in its
+            centre, or the four numbers, in pixels.
+        size: (height, width) of the image.
+
+    Raises:
+        ValueError: if it is none of these, or not inside of the image.
+    """
+    if window is None:
+        return (0, 0, *size)
+    if isinstance(window, numbers.Integral) and not isinstance(window, bool):
+        top, left = ((side - window) // 2 for side in size)
+        window = (top, left, window, window)
+    is_box = (
+        isinstance(window, tuple | list)
+        and len(window) == 4
+        and all(isinstance(side, numbers.Integral) for side in window)
+    )
+    if not is_box or not (
+        window[0] >= 0
+        and window[1] >= 0
+        and window[2] >= 1
+        and window[3] >= 1
+        and window[0] + window[2] <= size[0]
+        and window[1] + window[3] <= size[1]
+    ):
+        raise ValueError(
+            "`window` must be a side in pixels, or (top, left, height, "
+            f"width), inside of the image of {size[0]}x{size[1]} pixels. "
+            f"Received: window={window!r}"
+        )
+    return tuple(map(int, window))
+
+
+def check_class_names(names, head) -> tuple[str, ...]:
+    """Return the name of every class, its number if it has no other.
+
+    Args:
+        names: list of strings, or None.
+        head: the classifier, or None if there is none.
+    """
+    count = 0 if head is None else head.classes
+    if names is None:
+        return tuple(map(str, range(count)))
+    if isinstance(names, str) or (count and len(names) != count):
+        raise ValueError(
+            f"`class_names` must be the names of {count} classes. "
+            f"Received: class_names={names!r}"
+        )
+    return tuple(map(str, names))

@@ -1,0 +1,67 @@
+"""The two classifiers that tell how well classes are separated."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import ShuffleSplit
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
+
+CLASSIFIERS = ("svm", "1nn")
+REGULARIZATIONS = tuple(10.0 ** np.arange(-4, 1))
+
+
+def choose_c(x: np.ndarray, y: np.ndarray, seed: int) -> float:
+    """Return the C of a linear SVM that does best on a held-out quarter.
+
+    Args:
+        x: float array (N, features), of training images.
+        y: int array (N,), their labels.
+        seed: of the choice of the quarter.
+    """
+    search = GridSearchCV(
+        _svm(1.0, seed),
+        {"C": REGULARIZATIONS},
+        cv=_held_out_quarter(y, seed),
+        refit=False,
+    )
+    return _quietly(search, x, y).best_params_["C"]
+
+
+def accuracies(train, test, c: float, seed: int) -> np.ndarray:
+    """Return the accuracies of `CLASSIFIERS` on test images.
+
+    Args:
+        train: pair of features (N, features) and labels (N,).
+        test: the same of other images.
+        c: of the linear SVM.
+        seed: of the SVM's order of examples.
+
+    Returns:
+        float array (2,).
+    """
+    models = _svm(c, seed), KNeighborsClassifier(1)
+    return np.array([_quietly(x, *train).score(*test) for x in models])
+
+
+def _held_out_quarter(y, seed):
+    """Return how to hold out a quarter, by class as in all if possible."""
+    _, counts = np.unique(y, return_counts=True)
+    size = max(len(counts), len(y) // 4)
+    if np.min(counts) < 2 or len(y) - size < len(counts):
+        return ShuffleSplit(1, test_size=0.25, random_state=seed)
+    return StratifiedShuffleSplit(1, test_size=size, random_state=seed)
+
+
+def _svm(c, seed):
+    return LinearSVC(C=c, dual="auto", tol=1e-3, random_state=seed)
+
+
+def _quietly(model, x, y):
+    with warnings.catch_warnings():
+        # With a large C on few examples: its accuracy does not wait for that.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(x, y)

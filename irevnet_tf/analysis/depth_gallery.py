@@ -1,0 +1,196 @@
+"""What stages see, and what their first principal components remember."""
+
+import dataclasses
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from irevnet_tf.analysis.arguments import check_count
+from irevnet_tf.analysis.arguments import check_images
+from irevnet_tf.analysis.network import Network
+from irevnet_tf.analysis.network import batches
+from irevnet_tf.analysis.points import stage_points
+from irevnet_tf.analysis.result import Result
+from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.pixel_normalization import Normalization
+
+COMPONENTS = (1, 4, 16, 64, 256)
+# Channels of a representation in the figure, in a square.
+_TILES = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DepthGallery(Result):
+    """Images decoded from the first principal components of their stages.
+
+    Attributes:
+        points: names of the P points.
+        components: int array (K,), how many components were kept.
+        examples: float array (N, height, width, channels), as the network
+            takes images.
+        tiles: P float arrays (N, tiles, height', width'), the channels that
+            vary most over the training images.
+        decoded: float array (P, K, N, height, width, channels).
+        errors: float array (P, K, N), root mean square of the pixels'
+            differences to the examples, where white is 1.
+        variance: float array (P, K), the share of the training images'
+            variance in the components that were kept.
+        train_size: how many training images the components are of.
+        normalization: of the images.
+    """
+
+    points: tuple[str, ...]
+    components: np.ndarray
+    examples: np.ndarray
+    tiles: tuple[np.ndarray, ...]
+    decoded: np.ndarray
+    errors: np.ndarray
+    variance: np.ndarray
+    train_size: int
+    normalization: Normalization
+
+    def tables(self):
+        return {
+            "depth_gallery": [
+                {
+                    "point": self.points[p],
+                    "components": self.components[k],
+                    "image": image,
+                    "pixel_error": self.errors[p, k, image],
+                }
+                for p, k, image in np.ndindex(self.errors.shape)
+            ]
+        }
+
+    def summary(self):
+        return [
+            {
+                "point": point,
+                **{
+                    f"error from {count}": np.mean(self.errors[p, k])
+                    for k, count in enumerate(self.components)
+                },
+                f"variance in {self.components[-1]}": self.variance[p, -1],
+            }
+            for p, point in enumerate(self.points)
+        ]
+
+    def conclusion(self):
+        first, last = (np.mean(self.errors[p, -1]) for p in (0, -1))
+        return (
+            f"Decoded from {self.components[-1]} principal components of "
+            f"{self.train_size} images, {len(self.examples)} others are off "
+            f"by {first:.2f} at {self.points[0]} and by {last:.2f} at "
+            f"{self.points[-1]} (root mean square of pixels, white is 1); the "
+            f"components hold {self.variance[0, -1]:.1%} and "
+            f"{self.variance[-1, -1]:.1%} of the variance."
+        )
+
+
+def depth_gallery(
+    model,
+    images,
+    examples,
+    *,
+    points=None,
+    components=None,
+    batch_size=64,
+    preprocessing=None,
+    seed=0,
+    progress=None,
+) -> DepthGallery:
+    """Decode images from the first principal components of representations.
+
+    Example:
+
+    >>> found = irevnet_tf.analysis.depth_gallery(model, x_train[:500], x[:6])
+    >>> irevnet_tf.analysis.draw_depth_gallery(found)
+
+    Args:
+        model: any model that `irevnet_tf.encoder` takes.
+        images: float array (M, height, width, channels), as it takes them, of
+            whose representations the components are. All of their
+            representations at one point are held in memory.
+        examples: float array (N, height, width, channels), other images.
+        points: optional list of points, as of `irevnet_tf.features`. Defaults
+            to all stages.
+        components: optional list of integers, less than M: how many
+            components to keep. Defaults to 1, 4, 16, 64, 256, as far as there
+            are enough images.
+        batch_size: integer, images at a time.
+        preprocessing: how the images were scaled, see
+            `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: of the randomized decomposition.
+        progress: optional function of how much is done, from 0 to 1.
+
+    Returns:
+        A `DepthGallery`.
+
+    Raises:
+        ValueError: if an argument is out of range, or `model` is no i-RevNet.
+    """
+    network = Network(model, preprocessing)
+    images = check_images(images, network)
+    examples = check_images(examples, network, "examples")
+    batch_size = check_count(batch_size, "batch_size")
+    components = _components(components, len(images))
+    names = tuple(p.name for p in network.points(points, stage_points))
+    steps = StepCounter(progress, len(names) * (len(components) + 2))
+    originals = network.on_grid(examples)
+    tiles, decoded, variance = [], [], []
+    for name in names:
+        seen = np.concatenate(
+            [network.encode(x, name) for x in batches(images, batch_size)]
+        )
+        steps.done()
+        of_examples = network.encode(examples, name)
+        tiles.append(_tiles(seen, of_examples))
+        pca = PCA(n_components=components[-1], random_state=seed)
+        pca.fit(seen.reshape(len(seen), -1))
+        steps.done()
+        codes = pca.transform(of_examples.reshape(len(examples), -1))
+        rebuilt = []
+        for count in components:
+            kept = codes[:, :count] @ pca.components_[:count] + pca.mean_
+            kept = kept.reshape(of_examples.shape).astype(of_examples.dtype)
+            rebuilt.append(network.decode(kept, name))
+            steps.done()
+        decoded.append(rebuilt)
+        shares = np.cumsum(pca.explained_variance_ratio_)
+        variance.append(shares[components - 1])
+    decoded = np.array(decoded)
+    difference = network.pixels(decoded) - network.pixels(originals)
+    return DepthGallery(
+        points=names,
+        components=components,
+        examples=originals,
+        tiles=tuple(tiles),
+        decoded=decoded,
+        errors=np.sqrt(np.mean(difference**2, axis=(3, 4, 5))),
+        variance=np.array(variance),
+        train_size=len(images),
+        normalization=network.normalization,
+    )
+
+
+def _components(components, images):
+    """Return which numbers of components to keep, rising."""
+    if components is None:
+        components = [count for count in COMPONENTS if count < images]
+    components = [check_count(count, "components") for count in components]
+    if not components or max(components) >= images:
+        raise ValueError(
+            "`components` must be one number or more, below the number of "
+            f"`images` (={images}). Received: components={components}"
+        )
+    return np.unique(components)
+
+
+def _tiles(seen, examples):
+    """Return the channels of the examples that vary most, from 0 to 1."""
+    axes = tuple(range(seen.ndim - 1))
+    spread = np.std(seen, axis=axes)
+    chosen = np.argsort(-spread, kind="stable")[: _TILES**2]
+    low, high = np.percentile(seen[..., chosen], (1, 99), axis=axes)
+    scaled = (examples[..., chosen] - low) / np.maximum(high - low, 1e-12)
+    return np.moveaxis(np.clip(scaled, 0.0, 1.0), -1, 1)

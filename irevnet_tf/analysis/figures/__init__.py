@@ -1,0 +1,1 @@
+"""How each study is drawn."""

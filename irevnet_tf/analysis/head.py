@@ -1,0 +1,147 @@
+"""What a classifier makes of images, before and behind its softmax."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.export.inference import InferenceNormalization
+from irevnet_tf.export.inference import inference_copy
+from irevnet_tf.export.inference import without_traces
+from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.graph import calls
+
+
+class Head:
+    """The logits of a classifier.
+
+    Args:
+        model: i-RevNet with a classifier, or a model that extends or holds
+            one, whose last layer is a Dense, with or without softmax.
+
+    Raises:
+        ValueError: if it is no such model.
+    """
+
+    def __init__(self, model):
+        shape = model.inputs[0].shape[1:]
+        with without_traces(model):
+            copy = inference_copy(model, shape)
+            self._pooling = _pooling(copy)
+            self._logits = keras.Model(copy.input, _logits(copy))
+        self.classes = self._logits.output.shape[-1]
+
+    def logits(self, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
+        """Return float array (N, classes)."""
+        return np.concatenate(
+            [
+                self._logits(images[i : i + batch_size], training=False)
+                for i in range(0, len(images), batch_size)
+            ]
+        )
+
+    def probabilities(self, images, batch_size: int = 64) -> np.ndarray:
+        """Return float array (N, classes) whose rows add up to 1."""
+        return tf.nn.softmax(self.logits(images, batch_size)).numpy()
+
+    def pooling(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return (factor, shift) if means of `relu(factor * z + shift)`, over
+        the positions, are all that is seen of the representation z."""
+        return self._pooling
+
+    def logits_and_jacobian(self, image: np.ndarray, batch_size: int):
+        """Return the logits of an image, and how they depend on its values.
+
+        Args:
+            image: float array (height, width, channels).
+            batch_size: int. Classes whose derivatives are taken at a time.
+
+        Returns:
+            float array (classes,), and (classes, values of the image).
+        """
+        rows = []
+        eye = np.eye(self.classes, dtype=image.dtype)
+        for start in range(0, self.classes, batch_size):
+            directions = eye[start : start + batch_size]
+            logits, gradients = self._pull(image[None], directions)
+            rows.append(gradients.numpy())
+        return logits[0].numpy(), np.concatenate(rows).reshape(len(eye), -1)
+
+    @tf.function
+    def _pull(self, image, directions):
+        x = tf.repeat(image, tf.shape(directions)[0], axis=0)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            logits = self._logits(x, training=False)
+        directions = tf.cast(directions, logits.dtype)
+        return logits, tape.gradient(logits, x, directions)
+
+
+def _logits(model):
+    """Return the Keras tensor of what the softmax of a model is taken of."""
+    output = model.outputs[0]
+    layer, node, _ = output._keras_history
+    activation = getattr(layer, "activation", None)
+    if output.ndim == 2 and output.shape[-1] > 1:
+        inputs = layer._inbound_nodes[node].input_tensors
+        if isinstance(layer, keras.layers.Softmax) or (
+            isinstance(layer, keras.layers.Activation)
+            and activation is keras.activations.softmax
+        ):
+            return inputs[0]
+        if isinstance(layer, keras.layers.Dense):
+            if activation is keras.activations.linear:
+                return output
+            if activation is keras.activations.softmax:
+                return _linear(layer)(inputs[0])
+    raise ValueError(
+        "`model` must end in a classifier of two classes or more: a Dense "
+        "layer that is linear or has a softmax. "
+        f"Received: model={model.name}, which ends in {layer.name} of "
+        f"{type(layer)} with output shape {tuple(output.shape)}"
+    )
+
+
+def _linear(dense):
+    config = {**dense.get_config(), "activation": "linear"}
+    linear = type(dense).from_config(config)
+    linear.build(dense.input_spec.shape or (None, dense.kernel.shape[0]))
+    linear.set_weights(dense.get_weights())
+    return linear
+
+
+def _pooling(model):
+    """Return the factor and shift of a head of BatchNorm, ReLU and mean."""
+    found = calls(model)
+    read = find_chain(model).steps[-1].writes
+    kinds = (_is_norm, _is_relu, _is_mean)
+    layers = []
+    for matches in kinds:
+        readers = [call for call in found if set(call.reads) & set(read)]
+        if len(readers) != 1 or not matches(readers[0].layer):
+            return None
+        layers.append(readers[0].layer)
+        read = readers[0].writes
+    norm = layers[0]
+    return norm.factor.numpy(), norm.shift.numpy()
+
+
+def _is_norm(layer):
+    return isinstance(layer, InferenceNormalization)
+
+
+def _is_relu(layer):
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.relu
+    return (
+        type(layer) is keras.layers.ReLU
+        and layer.max_value is None
+        and not layer.negative_slope
+        and not layer.threshold
+    )
+
+
+def _is_mean(layer):
+    return (
+        type(layer) is keras.layers.GlobalAveragePooling2D
+        and layer.data_format == "channels_last"
+    )

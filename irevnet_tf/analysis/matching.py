@@ -1,0 +1,63 @@
+"""The least change of an image that gives it wanted logits."""
+
+import numpy as np
+
+from irevnet_tf.analysis.head import Head
+
+# Limits of a step, in root mean squares of the image's values: the first one,
+# and one below which nothing more is to be had. It grows with steps that
+# help, and shrinks by those that do not, which are taken back.
+_FIRST_STEP = 0.05
+_LEAST_STEP = 1e-6
+_ROUNDS = 60
+
+
+def match_logits(
+    head: Head,
+    image: np.ndarray,
+    wanted: np.ndarray,
+    *,
+    tolerance: float,
+    batch_size: int,
+) -> np.ndarray:
+    """Move an image until the logits are those wanted, up to a constant.
+
+    Gauss-Newton with a limit on the steps: each is the least one, in pixels,
+    that would do in a linear network.
+
+    Args:
+        head: the classifier.
+        image: float array (height, width, channels).
+        wanted: float array (classes,) of mean 0.
+        tolerance: largest difference at which to stop.
+        batch_size: int. Classes at a time.
+
+    Returns:
+        float array (height, width, channels): the best that was found.
+    """
+    best, least, limit = image, np.inf, _FIRST_STEP
+    x, step = image, None
+    for _ in range(_ROUNDS):
+        logits, jacobian = head.logits_and_jacobian(x, batch_size)
+        missing = wanted - centred(logits)
+        difference = np.max(np.abs(missing))
+        if difference < least:
+            best, least = x, difference
+            limit *= 2.0
+            jacobian = centred(jacobian.astype("float64"), axis=0)
+            step, *_ = np.linalg.lstsq(
+                jacobian, missing.astype("float64"), rcond=1e-6
+            )
+        else:
+            limit /= 4.0  # NaN does not help, either.
+        if least <= tolerance or limit < _LEAST_STEP or step is None:
+            break
+        length = np.sqrt(np.mean(step**2))
+        part = min(1.0, limit / max(length, 1e-30))
+        x = (best + part * step.reshape(best.shape)).astype(image.dtype)
+    return best
+
+
+def centred(logits: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return logits less their mean, which no probability depends on."""
+    return logits - np.mean(logits, axis=axis, keepdims=True)

@@ -1,0 +1,320 @@
+"""Images that a classifier cannot tell apart, and people can."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.analysis.arguments import check_class_names
+from irevnet_tf.analysis.arguments import check_count
+from irevnet_tf.analysis.arguments import check_images
+from irevnet_tf.analysis.matching import centred
+from irevnet_tf.analysis.matching import match_logits
+from irevnet_tf.analysis.network import Network
+from irevnet_tf.analysis.pooled_head import least_change
+from irevnet_tf.analysis.result import Result
+from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.pixel_normalization import Normalization
+
+KINDS = ("exchanged", "moved")
+# Root mean square of pixels from which people can tell images apart.
+VISIBLE = 0.05
+# Orders of positions that are tried if moving does not lead to the logits.
+_TRIALS = 5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Metamers(Result):
+    """Pairs of a target image and another one with the target's logits.
+
+    Attributes:
+        kinds: `KINDS`.
+        starts: float array (pairs, height, width, channels), as the network
+            takes images: what the "moved" ones are to look like.
+        targets: the same: what the classifier is to see.
+        metamers: float array (kinds, pairs, height, width, channels).
+        logit_differences: float array (kinds, pairs), the largest difference
+            of a logit to the target's, each less the mean of the logits.
+        pixel_distances: float array (kinds, pairs), root mean square of the
+            pixels' differences to the target, where white is 1.
+        same_class: bool array (kinds, pairs), whether the class is the
+            target's.
+        comes_back: bool array (kinds, pairs), whether the image, encoded and
+            decoded, is the same to the last bit.
+        out_of_range: float array (kinds, pairs), how far a pixel is beyond
+            black or white.
+        tolerance: the largest logit difference of a metamer.
+        predictions: int array (1 + kinds, pairs), the classes that the network
+            gives the starts and the metamers.
+        target_predictions: int array (pairs,).
+        bijective: whether every representation has an image.
+        class_names: for each class.
+        normalization: of the images.
+    """
+
+    kinds: tuple[str, ...]
+    starts: np.ndarray
+    targets: np.ndarray
+    metamers: np.ndarray
+    logit_differences: np.ndarray
+    pixel_distances: np.ndarray
+    same_class: np.ndarray
+    comes_back: np.ndarray
+    out_of_range: np.ndarray
+    tolerance: float
+    predictions: np.ndarray
+    target_predictions: np.ndarray
+    bijective: bool
+    class_names: tuple[str, ...]
+    normalization: Normalization
+
+    def found(self) -> np.ndarray:
+        """Return bool array (kinds, pairs), what is a metamer.
+
+        Its class is the target's, its logits are within the tolerance, and
+        its pixels differ from the target's by `VISIBLE` or more.
+        """
+        return (
+            self.same_class
+            & (self.logit_differences <= self.tolerance)
+            & (self.pixel_distances >= VISIBLE)
+        )
+
+    def tables(self):
+        return {
+            "metamers": [
+                {
+                    "pair": pair,
+                    "kind": kind,
+                    "logit_difference": self.logit_differences[k, pair],
+                    "pixel_distance": self.pixel_distances[k, pair],
+                    "same_class": bool(self.same_class[k, pair]),
+                }
+                for k, kind in enumerate(self.kinds)
+                for pair in range(len(self.targets))
+            ]
+        }
+
+    def summary(self):
+        return [
+            {
+                "kind": kind,
+                "pairs": len(self.targets),
+                "found": int(np.sum(self.found()[k])),
+                "largest logit difference": np.max(self.logit_differences[k]),
+                "least pixel distance": np.min(self.pixel_distances[k]),
+                "farthest out of range": np.max(self.out_of_range[k]),
+                "bits come back": int(np.sum(self.comes_back[k])),
+            }
+            for k, kind in enumerate(self.kinds)
+        ]
+
+    def conclusion(self):
+        counts = np.sum(self.found(), axis=1)
+        parts = [
+            f"{count} of {len(self.targets)} of kind {kind!r}"
+            for kind, count in zip(self.kinds, counts, strict=True)
+        ]
+        worst = np.max(self.logit_differences[self.found()], initial=0.0)
+        nearest = np.min(self.pixel_distances[self.found()], initial=np.inf)
+        text = f"Metamers found: {' and '.join(parts)}."
+        if np.any(counts):
+            text += (
+                f" Their logits are off by {worst:.1e} at most, their pixels "
+                f"by {nearest:.2g} at least (root mean square, white is 1)."
+            )
+        if not self.bijective:
+            text += (
+                " This network is injective: most representations belong to "
+                "no image, so images were moved, and not representations."
+            )
+        return text
+
+
+def metamers(
+    model,
+    starts,
+    targets,
+    *,
+    tolerance=1e-2,
+    class_names=None,
+    batch_size=64,
+    preprocessing=None,
+    seed=0,
+    progress=None,
+) -> Metamers:
+    """Make images that have the logits of others.
+
+    - "exchanged": the representation of the target with its positions in
+      another order, decoded. A head that averages over the positions cannot
+      see that.
+    - "moved": the representation of the start, moved by the least change
+      until the head sees what it saw of the target, decoded.
+
+    In a bijective network with a head of BatchNorm, ReLU and average both are
+    exact but for rounding. In an injective one, what is decoded has another
+    representation than it was decoded from; and other heads see other things.
+    There, the image (for "moved": the start itself) goes on to be moved by
+    the least change in pixels until its logits are the target's.
+
+    Example:
+
+    >>> found = irevnet_tf.analysis.metamers(model, shirts, shoes)
+    >>> found.metamers[1]  # look like shirts, and are classified as shoes
+
+    Args:
+        model: i-RevNet with a classifier, or a model that extends or holds
+            one.
+        starts: float array (pairs, height, width, channels), as it takes
+            images.
+        targets: float array of the same shape.
+        tolerance: the largest difference of logits.
+        class_names: optional list of the classes' names.
+        batch_size: integer, rows of a derivative at a time.
+        preprocessing: how the images were scaled, see
+            `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: of the order of positions.
+        progress: optional function of how much is done, from 0 to 1.
+
+    Returns:
+        A `Metamers`.
+
+    Raises:
+        ValueError: if an argument is out of range, or `model` is no i-RevNet
+            that classifies.
+
+    Reference:
+        Jacobsen, Behrmann, Zemel, Bethge: Excessive Invariance Causes
+        Adversarial Vulnerability, ICLR 2019
+        (https://arxiv.org/abs/1811.00401).
+    """
+    network = Network(model, preprocessing)
+    head = network.head
+    starts = network.on_grid(check_images(starts, network, "starts"))
+    targets = network.on_grid(check_images(targets, network, "targets"))
+    batch_size = check_count(batch_size, "batch_size")
+    if starts.shape != targets.shape:
+        raise ValueError(
+            "`starts` and `targets` must have the same shape. Received: "
+            f"starts.shape={starts.shape}, targets.shape={targets.shape}"
+        )
+    if not tolerance > 0:
+        raise ValueError(
+            f"`tolerance` must be above 0. Received: tolerance={tolerance!r}"
+        )
+    names = check_class_names(class_names, head)
+    search = _Search(network, tolerance, batch_size, seed)
+    steps = StepCounter(progress, 2 * len(starts))
+    found = np.zeros((2, *starts.shape), starts.dtype)
+    for pair, (start, target) in enumerate(zip(starts, targets, strict=True)):
+        found[0, pair] = search.exchanged(target)
+        steps.done()
+        found[1, pair] = search.moved(start, target)
+        steps.done()
+    wanted = centred(head.logits(targets, batch_size))
+    logits = [centred(head.logits(x, batch_size)) for x in (starts, *found)]
+    predictions = np.argmax(logits, axis=-1)
+    pixels, target_pixels = map(network.pixels, (found, targets))
+    beyond = np.maximum(np.maximum(-pixels, pixels - 1.0), 0.0)
+    again = [search.there_and_back(x) for x in found]
+    axes = (2, 3, 4)
+    return Metamers(
+        kinds=KINDS,
+        starts=starts,
+        targets=targets,
+        metamers=found,
+        logit_differences=np.max(np.abs(logits[1:] - wanted), axis=-1),
+        pixel_distances=np.sqrt(
+            np.mean((pixels - target_pixels) ** 2, axis=axes)
+        ),
+        same_class=predictions[1:] == np.argmax(wanted, axis=-1),
+        comes_back=np.all(found == np.array(again), axis=axes),
+        out_of_range=np.max(beyond, axis=axes),
+        tolerance=float(tolerance),
+        predictions=predictions,
+        target_predictions=np.argmax(wanted, axis=-1),
+        bijective=search.bijective,
+        class_names=names,
+        normalization=network.normalization,
+    )
+
+
+class _Search:
+    """Finds metamers of one network."""
+
+    def __init__(self, network, tolerance, batch_size, seed):
+        self._network = network
+        self._head = network.head
+        self._point = network.points()[-1].name
+        self._tolerance = tolerance
+        self._batch_size = batch_size
+        self._generator = np.random.default_rng(seed)
+        self._pooling = self._head.pooling()
+        self.bijective = None
+
+    def there_and_back(self, images):
+        """Return images that were encoded and decoded."""
+        point = self._point
+        return np.concatenate(
+            [
+                self._decoded(self._network.encode(image[None], point)[0])[None]
+                for image in images
+            ]
+        )
+
+    def exchanged(self, target):
+        z = self._encoded(target)
+        flat = z.reshape(-1, z.shape[-1])
+        best, least = target, np.inf
+        for _ in range(_TRIALS):
+            # Around a circle, so that every position changes.
+            order = self._generator.permutation(len(flat))
+            moved = np.empty_like(flat)
+            moved[order] = flat[np.roll(order, 1)]
+            image, missing = self._matched(
+                self._decoded(moved.reshape(z.shape)), target
+            )
+            if missing < least:
+                best, least = image, missing
+            if least <= self._tolerance:
+                break
+        return best
+
+    def moved(self, start, target):
+        if not self.bijective or self._pooling is None:
+            return self._matched(start, target)[0]
+        factor, shift = self._pooling
+        seen = np.maximum(self._encoded(target) * factor + shift, 0.0)
+        wanted = np.mean(seen, axis=(0, 1), dtype="float64")
+        z = least_change(self._encoded(start), factor, shift, wanted)
+        return self._matched(self._decoded(z.astype(start.dtype)), target)[0]
+
+    def _matched(self, image, target):
+        """Return the image, moved if its logits are not close enough yet.
+
+        And how far they still are, infinity for NaN.
+        """
+        wanted = centred(self._head.logits(target[None]))[0]
+        moved = match_logits(
+            self._head,
+            image,
+            wanted,
+            tolerance=self._tolerance / 2,
+            batch_size=self._batch_size,
+        )
+        moved = self._network.on_grid(moved[None])
+        missing = np.max(np.abs(wanted - centred(self._head.logits(moved))))
+        return moved[0], np.nan_to_num(missing, nan=np.inf)
+
+    def _encoded(self, image):
+        z = self._network.encode(image[None], self._point)[0]
+        self.bijective = z.size == image.size
+        return z
+
+    def _decoded(self, z):
+        """Return the image, of NaN if lossless streams leave their range."""
+        try:
+            return self._network.decode(z[None], self._point)[0]
+        except tf.errors.InvalidArgumentError:
+            shape = self._network.decode(0 * z[None], self._point)[0].shape
+            return np.full(shape, np.nan, z.dtype)

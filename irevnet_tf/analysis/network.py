@@ -1,0 +1,179 @@
+"""A model as the studies see it: images, representations, and the way back."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.analysis.head import Head
+from irevnet_tf.analysis.points import Point
+from irevnet_tf.analysis.points import all_points
+from irevnet_tf.analysis.points import find_points
+from irevnet_tf.export.arguments import check_normalization
+from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers.shared import share_layer
+from irevnet_tf.models.chain import entrance
+from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.features import features
+from irevnet_tf.models.inversion import invert
+from irevnet_tf.models.model import find_preprocessing
+
+
+class Network:
+    """An i-RevNet, or what extends or holds one, in inference.
+
+    Everything runs eagerly: encoder and decoder then have the same kernels,
+    as lossless networks need, and nothing is traced for single use.
+
+    Args:
+        model: any model that `irevnet_tf.encoder` takes.
+        preprocessing: how its images were scaled, a mode of
+            `irevnet_tf.preprocess_input` or a `Normalization`. Defaults to
+            what the model says itself, and to "unit" if it says nothing.
+
+    Raises:
+        ValueError: if `model` is no such model or does not take images, or
+            if `preprocessing` does not fit it.
+    """
+
+    def __init__(self, model, preprocessing=None):
+        self.model = model
+        self.chain = find_chain(model)
+        inputs = keras.tree.flatten(self.chain.model.input)
+        received = self.chain.steps[0].inputs
+        if len(inputs) != 1 or len(received) != 1 or received[0].ndim != 4:
+            raise ValueError(
+                "`model` must take one batch of images (batch, height, width, "
+                f"channels). Received: model={model.name} with inputs "
+                f"{[tuple(x.shape) for x in inputs]}, of which the first "
+                f"invertible layer takes {[tuple(x.shape) for x in received]}"
+            )
+        self.input_shape = tuple(inputs[0].shape[1:])
+        self.dtype = inputs[0].dtype
+        self.normalization = check_normalization(
+            preprocessing or find_preprocessing(self.chain) or "unit",
+            received[0].shape[-1],
+        )
+        self._entrance = None
+        if received[0] is not inputs[0]:
+            self._entrance = keras.Model(
+                *entrance(self.chain.model, self.chain.steps)
+            )
+            self.chain = _without_entrance(self.chain)
+
+    @functools.cached_property
+    def head(self) -> Head:
+        """What classifies.
+
+        Raises:
+            ValueError: if the model does not end in a classifier.
+        """
+        if self._entrance is not None:
+            raise ValueError(
+                "`model` must have no layers in front of its invertible part "
+                "where decoded images are classified, since they are what "
+                f"comes behind these. Received: model={self.model.name}"
+            )
+        return Head(self.model)
+
+    def optional_head(self) -> Head | None:
+        """Return what classifies, or None if the model has no such thing."""
+        try:
+            return self.head
+        except ValueError:
+            return None
+
+    @property
+    def fraction_bits(self) -> int | None:
+        """How fine the grid of a lossless network is; None for others."""
+        grids = [x for x in self.chain.layers if isinstance(x, FixedPoint)]
+        return grids[0].fraction_bits if grids else None
+
+    def points(self, points=None, default=all_points) -> tuple[Point, ...]:
+        """Return the points that a user names, see `find_points`."""
+        return find_points(self.chain, points, default)
+
+    def entered(self, images: np.ndarray) -> np.ndarray:
+        """Return what layers in front of the first invertible one make.
+
+        All else here takes that: it is what can be reconstructed.
+        """
+        if self._entrance is None:
+            return images
+        return self._entrance(images, training=False).numpy()
+
+    def on_grid(self, images: np.ndarray) -> np.ndarray:
+        """Return images as a lossless network rounds them."""
+        for layer in self.chain.layers:
+            if isinstance(layer, FixedPoint):
+                images = layer(images)
+        return np.asarray(images)
+
+    def representations(self, images, names) -> dict[str, np.ndarray]:
+        """Return {point: representations (N, ...)}, all in one batch."""
+        found = self.features(tuple(names))(images, training=False)
+        return {name: found[name].numpy() for name in names}
+
+    def averages(
+        self, images, names, batch_size, progress=None
+    ) -> dict[str, np.ndarray]:
+        """Return {point: means over the positions, (N, channels)}.
+
+        Args:
+            images: float array (N, height, width, channels).
+            names: the points.
+            batch_size: int. Images at a time.
+            progress: optional function of the number of images of a batch,
+                called behind each.
+        """
+        model, found = self.features(tuple(names)), {name: [] for name in names}
+        for batch in batches(images, batch_size):
+            for name, x in model(batch, training=False).items():
+                axes = range(1, x.shape.rank - 1)
+                found[name].append(tf.reduce_mean(x, axis=axes).numpy())
+            if progress is not None:
+                progress(len(batch))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    def encode(self, images, name) -> np.ndarray:
+        """Return the representations (N, ...) at a point."""
+        return self.representations(images, [name])[name]
+
+    def decode(self, representations, name) -> np.ndarray:
+        """Return the images (N, height, width, channels) behind them."""
+        return self._decoder(name)(representations, training=False).numpy()
+
+    def pixels(self, images: np.ndarray) -> np.ndarray:
+        """Return images with 0 for black and 1 for white, not clipped."""
+        return to_pixels(self.normalization, images)
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 (lives as long as a study)
+    def features(self, names: tuple[str, ...]) -> keras.Model:
+        """Return the model of `irevnet_tf.features`."""
+        return features(self.chain.model, list(names))
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019
+    def _decoder(self, name):
+        return invert(self.chain.model, name)
+
+
+def _without_entrance(chain):
+    """Return a chain in a model that begins with its first layer."""
+    (received,) = chain.steps[0].inputs
+    image = x = keras.Input(received.shape[1:], dtype=received.dtype)
+    for layer in chain.layers:
+        x = share_layer(layer)(x)
+    return find_chain(keras.Model(image, x, name=chain.model.name))
+
+
+def to_pixels(normalization, images) -> np.ndarray:
+    """Return normalised images with 0 for black and 1 for white."""
+    pixels = normalization.undo(images) / normalization.maximum
+    return np.asarray(pixels)
+
+
+def batches(images, batch_size):
+    """Yield parts of an array, of at most `batch_size` entries."""
+    for start in range(0, len(images), batch_size):
+        yield images[start : start + batch_size]

@@ -1,0 +1,124 @@
+"""Where along a network the studies look."""
+
+import dataclasses
+
+import numpy as np
+
+from irevnet_tf.layers import ChannelMerge
+from irevnet_tf.layers import ChannelSplit
+from irevnet_tf.layers import Coupling
+from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import InjectivePadding
+from irevnet_tf.layers import InvertibleDownsampling
+from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers import Shared
+from irevnet_tf.models.chain import Chain
+
+# They learn nothing: what is seen in front of them is seen behind them, too.
+_WEIGHTLESS = (
+    ChannelMerge,
+    ChannelSplit,
+    FixedPoint,
+    InjectivePadding,
+    InvertibleDownsampling,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A place in a network, as `irevnet_tf.encoder` takes it.
+
+    Attributes:
+        name: such as `"stage1_block2"`, or `"stage1"` for its last block.
+        depth: how many blocks, or other layers with weights, lead to it.
+    """
+
+    name: str
+    depth: int
+
+
+def all_points(chain: Chain) -> tuple[Point, ...]:
+    """Return the points behind every block and every other learned layer.
+
+    Where a network learns nothing at all, that is its end.
+    """
+    depths = _depths(chain)
+    found = {}  # One name for each depth: a stage's rather than a block's.
+    for name in [*chain.block_points(), *_layer_points(chain)]:
+        if depths[name]:
+            found[depths[name]] = name
+    points = tuple(Point(found[depth], depth) for depth in sorted(found))
+    return points or (Point(list(chain.points())[-1], 0),)
+
+
+def stage_points(chain: Chain) -> tuple[Point, ...]:
+    """Return the points behind every stage, or all if there are no stages."""
+    sequences = {
+        layer.name
+        for layer in chain.layers
+        if isinstance(layer, ReversibleSequence)
+    }
+    points = all_points(chain)
+    return tuple(p for p in points if p.name in sequences) or points
+
+
+def find_points(chain: Chain, points, default=all_points) -> tuple[Point, ...]:
+    """Return the points that a user names.
+
+    Args:
+        chain: the network's invertible layers.
+        points: list of names or of stages' numbers, or None.
+        default: what to do with the chain if it is None.
+
+    Raises:
+        ValueError: if there is no such point, or one is named twice.
+    """
+    if points is None:
+        return default(chain)
+    if not isinstance(points, list | tuple) or not points:
+        raise ValueError(
+            "`points` must be a non-empty list of points in the model, such "
+            f"as ['stage1']. Received: points={points!r}"
+        )
+    names = [chain.point_name(point) for point in points]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "`points` must be different points in the model. "
+            f"Received: points={points!r}"
+        )
+    depths = _depths(chain)
+    return tuple(
+        sorted(
+            (Point(name, depths[name]) for name in names),
+            key=lambda point: point.depth,
+        )
+    )
+
+
+def _layer_points(chain):
+    """Return the names of points behind layers, stages by their own names."""
+    names = {}
+    for name, index in chain.points().items():
+        names[index] = name  # A stage's name comes behind its merge's.
+    return names.values()
+
+
+def _depths(chain):
+    """Return {name: how many layers that learn lead to it}."""
+    steps = [_blocks_in(layer) for layer in chain.layers]
+    until = np.cumsum([0, *steps])
+    depths = {
+        name: int(until[index + 1]) for name, index in chain.points().items()
+    }
+    for name, (index, count) in chain.block_points().items():
+        depths[name] = int(until[index]) + count
+    return depths
+
+
+def _blocks_in(layer):
+    layer = layer.layer if isinstance(layer, Shared) else layer
+    if isinstance(layer, ReversibleSequence):
+        return len(layer.blocks)
+    if isinstance(layer, Coupling):
+        return 1
+    return int(not isinstance(layer, _WEIGHTLESS))

@@ -1,0 +1,69 @@
+"""Singular values of a Jacobian: all of them, or the largest."""
+
+import numpy as np
+from scipy.linalg import qr
+from scipy.linalg import solve_triangular
+from scipy.linalg import svdvals
+from scipy.sparse.linalg import svds
+
+# Random directions of which the energy of a Jacobian is estimated.
+DIRECTIONS = 64
+
+
+class SpectraAlong:
+    """Singular values of the Jacobians along a network, in float64.
+
+    From the R of each one's QR decomposition, which has the same ones. A Gram
+    matrix would keep the large ones only.
+
+    Args:
+        pixels: how many pixels vary.
+
+    Attributes:
+        values: float64 arrays (pixels,), falling, one for each point.
+        gains: the least and largest stretch from one point to the next. J_k is
+            B J_{k-1} for the layers' own B, and R_k R_{k-1}^-1 has the
+            singular values of B on the range of J_{k-1}, on what images can
+            do there.
+    """
+
+    def __init__(self, pixels: int):
+        self.values = []
+        self.gains = []
+        self._before = np.eye(pixels)
+
+    def add(self, jacobian: np.ndarray) -> None:
+        """Take the next point's Jacobian, (m, pixels) with m >= pixels."""
+        wide = jacobian.astype("float64")
+        (factor,) = qr(wide, mode="r", overwrite_a=True, check_finite=False)
+        factor = factor[: len(self._before)]
+        self.values.append(svdvals(factor))
+        own = solve_triangular(self._before, factor.T, trans="T").T
+        stretches = svdvals(own)
+        self.gains.append((stretches[-1], stretches[0]))
+        self._before = factor
+
+
+def largest(operator, count: int, generator: np.random.Generator):
+    """Return the largest singular values, and an estimate of the energy.
+
+    Args:
+        operator: SciPy `LinearOperator`.
+        count: how many values.
+        generator: of the start of the iteration and of the estimate.
+
+    Returns:
+        float array (count,), falling, of one less than there are at most; and
+        the sum of the squares of all, as Hutchinson estimates it: the mean of
+        `||J v||**2` over random signs v.
+    """
+    rank = min(operator.shape)
+    values = svds(
+        operator,
+        k=min(count, rank - 1),
+        v0=generator.normal(size=rank),
+        return_singular_vectors=False,
+    )
+    signs = generator.choice([-1.0, 1.0], size=(operator.shape[1], DIRECTIONS))
+    energy = np.sum(operator.matmat(signs) ** 2) / DIRECTIONS
+    return np.sort(values)[::-1], energy

@@ -1,0 +1,134 @@
+"""Tests of irevnet_tf.analysis.metamers."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.optimize
+import small
+
+import irevnet_tf
+from irevnet_tf import analysis
+from irevnet_tf.analysis.pooled_head import least_change
+
+SHAPE = (16, 16, 3)
+STARTS, TARGETS = small.images(3, SHAPE), 0.3 * small.images(3, SHAPE, 1)
+
+
+def trained(family, **kwargs):
+    """Return a network that knows bright images from dark ones."""
+    model = small.irevnet(family, SHAPE, classes=2, **kwargs)
+    x, y = np.concatenate([STARTS, TARGETS]), np.repeat([0, 1], 3)
+    model.compile(
+        keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy"
+    )
+    model.fit(x, y, epochs=20, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def bijective():
+    return trained("bijective", lossless=True)
+
+
+def test_bijective_network_has_exact_metamers(bijective):
+    result = analysis.metamers(bijective, STARTS, TARGETS)
+    assert result.bijective and np.all(result.found())
+    # The order in which positions are summed, and the grid, are all there is.
+    assert np.max(result.logit_differences[0]) < 1e-5
+    assert np.max(result.logit_differences[1]) < 1e-2
+    assert np.all(result.comes_back)
+    assert np.all(result.pixel_distances > 0.1)
+    assert np.all(result.target_predictions == 1)
+    assert np.all(result.predictions[0] == 0)
+
+
+def test_exchanged_one_has_the_same_values_in_other_places(bijective):
+    image = analysis.metamers(bijective, STARTS, TARGETS).metamers[0, 0]
+    z, moved = irevnet_tf.encoder(bijective)(np.stack([TARGETS[0], image]))
+    z, moved = (np.reshape(x, (-1, x.shape[-1])) for x in (z, moved))
+    assert np.any(z != moved)
+    for position in moved:
+        assert np.any(np.all(z == position, axis=1))
+
+
+def test_moved_one_is_no_farther_than_the_target(bijective):
+    """Whose own representation is what the head is to see, too."""
+    result = analysis.metamers(bijective, STARTS, TARGETS)
+    encoder = irevnet_tf.encoder(bijective)
+    start, target, moved = (
+        np.reshape(encoder(x), (len(x), -1))
+        for x in (STARTS, TARGETS, result.metamers[1])
+    )
+    near, far = (np.linalg.norm(x - start, axis=1) for x in (moved, target))
+    assert np.all(near < far)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_injective_network_has_metamers(lossless):
+    model = trained("injective", lossless=lossless)
+    result = analysis.metamers(model, STARTS, TARGETS)
+    assert not result.bijective
+    assert np.all(result.found())
+    assert np.all(result.comes_back) or not lossless
+    wanted, found = (
+        np.log(model.predict(x)) for x in (TARGETS, result.metamers[1])
+    )
+    np.testing.assert_allclose(
+        found[:, 0] - found[:, 1], wanted[:, 0] - wanted[:, 1], atol=0.02
+    )
+    assert "injective" in result.conclusion()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_least_change_is_the_least(seed):
+    generator = np.random.default_rng(seed)
+    z = generator.normal(size=(2, 2, 3)).astype("float32")
+    factor = generator.normal(size=3).astype("float32")
+    shift = generator.normal(size=3).astype("float32")
+    wanted = np.array([0.0, 0.3, 1.5], "float32")
+    found = least_change(z, factor, shift, wanted)
+    seen = np.maximum(found * factor + shift, 0).mean(axis=(0, 1))
+    np.testing.assert_allclose(seen, wanted, atol=1e-6)
+    for channel in range(3):
+        best = np.inf
+        for start in range(12):
+            origin = z[..., channel].ravel()
+
+            def pooled(u, c=channel):
+                active = np.maximum(u * factor[c] + shift[c], 0)
+                return active.mean() - wanted[c]
+
+            guess = scipy.optimize.minimize(
+                lambda u, o=origin: np.sum((u - o) ** 2),
+                origin
+                + np.random.default_rng(start).normal(size=4) * (start > 0),
+                constraints={"type": "eq", "fun": pooled},
+            )
+            if guess.success and abs(pooled(guess.x)) < 1e-6:
+                best = min(best, guess.fun)
+        change = np.sum((found[..., channel] - z[..., channel]) ** 2)
+        assert change <= best + 1e-4
+
+
+def test_channel_that_the_head_does_not_see_stays():
+    z = small.images(1)[0]
+    factor, shift = np.array([0.0, 1, 1]), np.zeros(3)
+    found = least_change(z, factor, shift, np.array([9.0, 0.1, 0.9]))
+    np.testing.assert_array_equal(found[..., 0], z[..., 0])
+
+
+def test_values_beyond_the_exact_range_are_no_metamers():
+    """A representation of which lossless streams overflow on the way back."""
+    model = small.irevnet(lossless=True, fraction_bits=20)
+    x = small.images(2)
+    result = analysis.metamers(model, x[:1] * 7, x[1:] * 7)
+    assert result.found().shape == (2, 1)
+    assert np.all(np.isfinite(result.metamers) | ~result.found()[0])
+
+
+def test_one_position_cannot_be_exchanged():
+    result = analysis.metamers(
+        small.irevnet(), small.images(2), small.images(2, seed=1)
+    )
+    assert not np.any(result.found()[0])
+    np.testing.assert_allclose(result.pixel_distances[0], 0, atol=1e-5)

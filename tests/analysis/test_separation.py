@@ -1,0 +1,159 @@
+"""Tests of irevnet_tf.analysis.separation and dimensionality."""
+
+import random
+import sys
+
+import numpy as np
+import pytest
+import small
+from sklearn.svm import LinearSVC
+
+from irevnet_tf import analysis
+from irevnet_tf.analysis import classifiers
+from irevnet_tf.analysis.untrained import untrained
+
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small.irevnet("injective", classes=CLASSES)
+
+
+def test_separable_clusters_are_separated(model):
+    x, y = small.labelled(CLASSES, 40)
+    test_x, test_y = small.labelled(CLASSES, 6, seed=1)
+    result = analysis.separation(
+        model, x, y, test_x, test_y, train_size=120, draws=3
+    )
+    assert result.accuracy.shape == (6, 2, 3)
+    assert np.all(result.accuracy == 1)
+    assert np.all(result.pixels == 1)
+    assert np.all(result.within < result.between)
+    assert result.untrained.shape == (6, 2, 3)
+    assert result.train_size == 120 and result.test_size == 24
+
+
+def test_permuted_labels_are_guessed(model):
+    generator = np.random.default_rng(0)
+    x, test_x = small.images(200), small.images(400, seed=1)
+    y, test_y = (
+        generator.permutation(np.arange(len(images)) % CLASSES)
+        for images in (x, test_x)
+    )
+    result = analysis.separation(
+        model,
+        x,
+        y,
+        test_x,
+        test_y,
+        train_size=100,
+        draws=2,
+        untrained=False,
+        points=[1, 2],
+    )
+    assert result.untrained is None
+    assert np.all(np.abs(result.accuracy - 1 / CLASSES) < 0.1)
+    assert abs(result.head_accuracy - 1 / CLASSES) < 0.1
+    np.testing.assert_allclose(result.within, result.between, rtol=0.02)
+
+
+def test_head_accuracy_is_the_models(model):
+    x, y = small.labelled(CLASSES, 4)
+    result = analysis.separation(
+        model, x, y, x, y, train_size=8, draws=1, points=[1]
+    )
+    expected = np.mean(np.argmax(model.predict(x), -1) == y)
+    assert result.head_accuracy == expected
+
+
+def test_features_are_means_over_positions():
+    """Of a network that moves pixels, the means tell colours only."""
+    x, y = small.labelled(3, 8)
+    result = analysis.separation(
+        small.psi_only(), x, y, x[:, ::-1], y, train_size=12, draws=1
+    )
+    assert result.points and result.depths.tolist() == [0]
+    assert np.all(result.accuracy == 1)
+
+
+def test_c_is_chosen_on_training_images_alone(monkeypatch, model):
+    seen = []
+    choose = classifiers.choose_c
+    monkeypatch.setattr(
+        sys.modules[analysis.Separation.__module__],
+        "choose_c",
+        lambda x, y, seed: seen.append(len(x)) or choose(x, y, seed),
+    )
+    x, y = small.labelled(CLASSES, 8)
+    analysis.separation(
+        model, x, y, x[::2], y[::2], train_size=16, draws=3, points=[1]
+    )
+    assert seen == [16] * 3  # Pixels, the network, the untrained one.
+
+
+def test_seed_decides(model):
+    x, y = small.labelled(CLASSES, 8)
+    runs = [
+        analysis.separation(
+            model, x, y, x[::2], y[::2], train_size=16, draws=1, seed=1
+        )
+        for _ in range(2)
+    ]
+    for name in ("accuracy", "untrained", "pixels", "within", "between"):
+        np.testing.assert_array_equal(*(getattr(x, name) for x in runs))
+
+
+def test_untrained_network_has_other_weights(model):
+    state = random.getstate()
+    first, again, other = (
+        untrained(model, seed).get_weights() for seed in (0, 0, 1)
+    )
+    assert random.getstate() == state
+    kernels = [i for i, weight in enumerate(first) if weight.ndim == 4]
+    assert len(kernels) == 18
+    for index in kernels:
+        np.testing.assert_array_equal(first[index], again[index])
+        assert np.any(first[index] != other[index])
+
+
+def test_choose_c_prefers_what_generalises():
+    generator = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    x = generator.normal(size=(200, 60))
+    x[:, 0] += 1.5 * y
+    c = classifiers.choose_c(x, y, 0)
+    train, test = (x[:100], y[:100]), (x[100:], y[100:])
+    found = classifiers.accuracies(train, test, c, 0)[0]
+    worst = LinearSVC(C=100.0, max_iter=10000).fit(*train).score(*test)
+    assert found > worst
+
+
+def test_components_of_data_of_known_rank():
+    """Levels of gray: one component has all that there is."""
+    x, y = small.labelled(2, 8)
+    level = x.mean(axis=(1, 2, 3)) + 0.5 * y
+    flat = np.ones_like(x) * level[:, None, None, None].astype("float32")
+    result = analysis.dimensionality(small.psi_only(), flat, y, flat, y)
+    (variance,) = result.variance
+    np.testing.assert_allclose(variance, 1.0, atol=1e-5)
+    assert result.enough().tolist() == [[1, 1]]
+    assert result.accuracy[0][0].tolist() == [1.0, 1.0]
+    assert result.components[0].tolist() == [1, 2, 4, 8, 12]
+
+
+def test_components_that_tell_classes_apart_are_found():
+    """Four colours in a plane of the three."""
+    colours = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0], [1, 1, 0]], "float32")
+    y = np.arange(48) % 4
+    noise = 0.1 * small.images(48)
+    x = (noise + colours[y][:, None, None]).astype("float32")
+    result = analysis.dimensionality(
+        small.psi_only(), x, y, x, y, components=[1, 2, 3]
+    )
+    assert result.components[0].tolist() == [1, 2, 3, 12]
+    accuracy = result.accuracy[0]
+    # In one dimension no line has the classes in the middle on one side.
+    assert accuracy[0, 0] < 0.9 and np.all(accuracy[2:] == 1)
+    assert result.enough()[0, 0] in (2, 3)
+    assert "At invertible_downsampling" in result.conclusion()
