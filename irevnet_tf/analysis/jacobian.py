@@ -7,6 +7,8 @@ from scipy.sparse.linalg import LinearOperator
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.network import batches
 
+_PYTHON = ("EagerPyFunc", "PyFunc", "PyFuncStateless")
+
 
 class Jacobian:
     """The Jacobian of a network at images, column by column or as products.
@@ -21,19 +23,40 @@ class Jacobian:
         window: (top, left, height, width) of the pixels that vary. All others
             stay as they are.
         batch_size: int. How many columns are computed at a time.
+        image_shape: (height, width, channels) of the images.
+
+    Raises:
+        ValueError: if TensorFlow cannot derive the network, or would leave
+            parts of it out without a word.
 
     Reference:
         Section 3.3 of https://arxiv.org/abs/1802.07088, whose windows are of
         100x100 pixels.
     """
 
-    def __init__(self, network: Network, names, window, batch_size):
+    def __init__(
+        self, network: Network, names, window, batch_size, image_shape
+    ):
         self.names = tuple(names)
         self._model = network.features(self.names)
         self._dtype = network.dtype
         self._window = window
         self._batch_size = batch_size
-        self._push = tf.function(self._pushed)
+        one, some = (
+            tf.TensorSpec((count, *image_shape), self._dtype)
+            for count in (1, None)
+        )
+        push = tf.function(self._pushed, input_signature=[one, some])
+        try:
+            self._push = push.get_concrete_function()
+        # What TensorFlow raises where forward mode stops.
+        except (LookupError, NotImplementedError, TypeError) as error:
+            raise ValueError(
+                "`model` must be made of operations that TensorFlow's forward "
+                "mode passes; tf.map_fn, tf.py_function and tf.recompute_grad "
+                f"are none. Received: model={network.model.name}"
+            ) from error
+        _refuse_python(self._push, network.model)
         self._pull = tf.function(self._pulled)
 
     def columns(self, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -92,7 +115,7 @@ class Jacobian:
         parts = []
         for part in batches(directions, self._batch_size):
             tangents = self._tangents(self._cast(part), image.shape)
-            found = self._push(image[None], tangents)
+            found = self._push(self._cast(image[None]), tangents)
             parts.append({k: y.numpy() for k, y in found.items()})
         return {
             name: np.concatenate(
@@ -136,4 +159,19 @@ class Jacobian:
             x,
             cotangents,
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+
+
+def _refuse_python(function, model):
+    """Raise ValueError if a graph calls Python, which has no derivative."""
+    graph = function.graph.as_graph_def()
+    nodes = [
+        *graph.node,
+        *(n for f in graph.library.function for n in f.node_def),
+    ]
+    if any(node.op in _PYTHON for node in nodes):
+        raise ValueError(
+            "`model` must be made of TensorFlow's operations, since nothing "
+            "is known of the derivative of others, such as those in "
+            f"tf.numpy_function. Received: model={model.name}"
         )

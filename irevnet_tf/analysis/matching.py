@@ -29,7 +29,7 @@ def match_logits(
         head: the classifier.
         image: float array (height, width, channels).
         wanted: float array (classes,) of mean 0.
-        tolerance: largest difference at which to stop.
+        tolerance: of the difference's norm, at which to stop.
         batch_size: int. Classes at a time.
 
     Returns:
@@ -40,7 +40,7 @@ def match_logits(
     for _ in range(_ROUNDS):
         logits, jacobian = head.logits_and_jacobian(x, batch_size)
         missing = wanted - centred(logits)
-        difference = np.max(np.abs(missing))
+        difference = np.linalg.norm(missing)
         if difference < least:
             best, least = x, difference
             limit *= 2.0

@@ -3,15 +3,13 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from irevnet_tf.analysis.arguments import check_class_names
 from irevnet_tf.analysis.arguments import check_count
 from irevnet_tf.analysis.arguments import check_images
 from irevnet_tf.analysis.matching import centred
-from irevnet_tf.analysis.matching import match_logits
+from irevnet_tf.analysis.metamer_search import MetamerSearch
 from irevnet_tf.analysis.network import Network
-from irevnet_tf.analysis.pooled_head import least_change
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.pixel_normalization import Normalization
@@ -19,8 +17,6 @@ from irevnet_tf.pixel_normalization import Normalization
 KINDS = ("exchanged", "moved")
 # Root mean square of pixels from which people can tell images apart.
 VISIBLE = 0.05
-# Orders of positions that are tried if moving does not lead to the logits.
-_TRIALS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -203,7 +199,7 @@ def metamers(
             f"`tolerance` must be above 0. Received: tolerance={tolerance!r}"
         )
     names = check_class_names(class_names, head)
-    search = _Search(network, tolerance, batch_size, seed)
+    search = MetamerSearch(network, starts[0], tolerance, batch_size, seed)
     steps = StepCounter(progress, 2 * len(starts))
     found = np.zeros((2, *starts.shape), starts.dtype)
     for pair, (start, target) in enumerate(zip(starts, targets, strict=True)):
@@ -237,84 +233,3 @@ def metamers(
         class_names=names,
         normalization=network.normalization,
     )
-
-
-class _Search:
-    """Finds metamers of one network."""
-
-    def __init__(self, network, tolerance, batch_size, seed):
-        self._network = network
-        self._head = network.head
-        self._point = network.points()[-1].name
-        self._tolerance = tolerance
-        self._batch_size = batch_size
-        self._generator = np.random.default_rng(seed)
-        self._pooling = self._head.pooling()
-        self.bijective = None
-
-    def there_and_back(self, images):
-        """Return images that were encoded and decoded."""
-        point = self._point
-        return np.concatenate(
-            [
-                self._decoded(self._network.encode(image[None], point)[0])[None]
-                for image in images
-            ]
-        )
-
-    def exchanged(self, target):
-        z = self._encoded(target)
-        flat = z.reshape(-1, z.shape[-1])
-        best, least = target, np.inf
-        for _ in range(_TRIALS):
-            # Around a circle, so that every position changes.
-            order = self._generator.permutation(len(flat))
-            moved = np.empty_like(flat)
-            moved[order] = flat[np.roll(order, 1)]
-            image, missing = self._matched(
-                self._decoded(moved.reshape(z.shape)), target
-            )
-            if missing < least:
-                best, least = image, missing
-            if least <= self._tolerance:
-                break
-        return best
-
-    def moved(self, start, target):
-        if not self.bijective or self._pooling is None:
-            return self._matched(start, target)[0]
-        factor, shift = self._pooling
-        seen = np.maximum(self._encoded(target) * factor + shift, 0.0)
-        wanted = np.mean(seen, axis=(0, 1), dtype="float64")
-        z = least_change(self._encoded(start), factor, shift, wanted)
-        return self._matched(self._decoded(z.astype(start.dtype)), target)[0]
-
-    def _matched(self, image, target):
-        """Return the image, moved if its logits are not close enough yet.
-
-        And how far they still are, infinity for NaN.
-        """
-        wanted = centred(self._head.logits(target[None]))[0]
-        moved = match_logits(
-            self._head,
-            image,
-            wanted,
-            tolerance=self._tolerance / 2,
-            batch_size=self._batch_size,
-        )
-        moved = self._network.on_grid(moved[None])
-        missing = np.max(np.abs(wanted - centred(self._head.logits(moved))))
-        return moved[0], np.nan_to_num(missing, nan=np.inf)
-
-    def _encoded(self, image):
-        z = self._network.encode(image[None], self._point)[0]
-        self.bijective = z.size == image.size
-        return z
-
-    def _decoded(self, z):
-        """Return the image, of NaN if lossless streams leave their range."""
-        try:
-            return self._network.decode(z[None], self._point)[0]
-        except tf.errors.InvalidArgumentError:
-            shape = self._network.decode(0 * z[None], self._point)[0].shape
-            return np.full(shape, np.nan, z.dtype)

@@ -247,7 +247,9 @@ def spectrum(
         A `Spectrum`.
 
     Raises:
-        ValueError: if an argument is out of range, or `model` is no i-RevNet.
+        ValueError: if an argument is out of range, if `model` is no i-RevNet,
+            or if TensorFlow's forward mode does not pass it. What
+            tf.stop_gradient hides has no derivative.
 
     Reference:
         Section 3.3 of https://arxiv.org/abs/1802.07088. The method's name
@@ -273,7 +275,7 @@ def spectrum(
     generator = np.random.default_rng(seed)
     steps = StepCounter(progress, len(images) * len(names))
     groups = [
-        Jacobian(network, group, window, batch_size)
+        Jacobian(network, group, window, batch_size, images.shape[1:])
         for group in batches(names, _POINTS_AT_ONCE)
     ]
     values, energies, gains, local = [], [], [], []

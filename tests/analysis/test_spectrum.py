@@ -147,27 +147,73 @@ def test_shares_of_energy():
         assert count == 1 or shares[0, point, count - 2] < 0.8
 
 
+class Function(keras.layers.Layer):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, x):
+        return self.function(x)
+
+
 @tf.custom_gradient
-def doubled(x):
+def with_gradient_of_its_own(x):
     return 2.0 * x, lambda dy: 2.0 * dy
 
 
-def test_residual_with_a_gradient_of_its_own():
-    class Doubled(keras.layers.Layer):
-        def call(self, x):
-            return doubled(x)
+def recurrent(x):
+    """Return 2 x, added up in a loop."""
+    return tf.while_loop(
+        lambda step, y: step < 2, lambda step, y: (step + 1, y + x), (0, 0 * x)
+    )[1]
 
+
+def around(function):
     image = keras.Input((4, 4, 1))
     streams = layers.ChannelSplit()(layers.InvertibleDownsampling(2)(image))
     streams = layers.ReversibleSequence(
-        [layers.AdditiveCoupling(Doubled())], name="blocks"
+        [layers.AdditiveCoupling(Function(function))], name="blocks"
     )(streams)
-    model = keras.Model(image, layers.ChannelMerge()(streams))
-    result = analysis.spectrum(model, small.images(1, (4, 4, 1)))
-    values = np.linalg.svd(jacobians([2 * np.eye(2)])[0], compute_uv=False)
-    np.testing.assert_allclose(
-        result.singular_values[0, -1], np.repeat(values, 4), rtol=1e-5
+    return keras.Model(image, layers.ChannelMerge()(streams))
+
+
+@pytest.mark.parametrize(
+    "double",
+    [
+        with_gradient_of_its_own,
+        recurrent,
+        tf.function(lambda x: 2.0 * x),
+        lambda x: tf.cond(tf.reduce_sum(x) > 1e9, lambda: x, lambda: 2.0 * x),
+    ],
+)
+@pytest.mark.parametrize("method", ["exact", "svds"])
+def test_residuals_that_are_hard_to_derive(double, method):
+    result = analysis.spectrum(
+        around(double), small.images(1, (4, 4, 1)), method=method, count=4
     )
+    values = np.linalg.svd(jacobians([2 * np.eye(2)])[0], compute_uv=False)
+    expected = np.repeat(values, 4)[: 16 if method == "exact" else 4]
+    np.testing.assert_allclose(
+        result.singular_values[0, -1], expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("double", "message"),
+    [
+        (lambda x: tf.map_fn(lambda row: 2.0 * row, x), "forward mode passes"),
+        (tf.recompute_grad(lambda x: 2.0 * x), "forward mode passes"),
+        (
+            lambda x: tf.ensure_shape(
+                tf.numpy_function(lambda y: 2 * y, [x], tf.float32), x.shape
+            ),
+            "derivative of others, such as those in tf.numpy_function",
+        ),
+    ],
+)
+def test_residuals_that_cannot_be_derived(double, message):
+    with pytest.raises(ValueError, match=message):
+        analysis.spectrum(around(double), small.images(1, (4, 4, 1)))
 
 
 def test_many_points_are_taken_in_groups():

@@ -1,0 +1,116 @@
+"""The search for images that a classifier cannot tell from others."""
+
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.analysis.matching import centred
+from irevnet_tf.analysis.matching import match_logits
+from irevnet_tf.analysis.pooled_head import least_change
+
+# How often it is begun anew if moving does not lead to the logits: with another
+# order of positions, or with some noise, more each time.
+_TRIALS = 10
+_NOISE = 0.01
+
+
+class MetamerSearch:
+    """Finds images with the logits of others.
+
+    Args:
+        network: which classifies.
+        image: float array (height, width, channels), any.
+        tolerance: the largest difference of logits.
+        batch_size: int. Rows of a derivative at a time.
+        seed: of positions' orders and of noise.
+
+    Attributes:
+        bijective: whether every representation has an image.
+    """
+
+    def __init__(self, network, image, tolerance, batch_size, seed):
+        self._network = network
+        self._head = network.head
+        self._point = network.points()[-1].name
+        self._tolerance = tolerance
+        self._batch_size = batch_size
+        self._generator = np.random.default_rng(seed)
+        self._pooling = self._head.pooling()
+        self.bijective = self._encoded(image).size == image.size
+
+    def there_and_back(self, images):
+        """Return images that were encoded and decoded."""
+        point = self._point
+        return np.concatenate(
+            [
+                self._decoded(self._network.encode(image[None], point)[0])[None]
+                for image in images
+            ]
+        )
+
+    def exchanged(self, target):
+        """Return the target with its positions in another order, decoded."""
+        z = self._encoded(target)
+        flat = z.reshape(-1, z.shape[-1])
+
+        def begin(_):
+            # Around a circle, so that every position changes.
+            order = self._generator.permutation(len(flat))
+            moved = np.empty_like(flat)
+            moved[order] = flat[np.roll(order, 1)]
+            return self._decoded(moved.reshape(z.shape))
+
+        return self._first_that_matches(begin, target)
+
+    def moved(self, start, target):
+        """Return the start, moved until the head sees the target."""
+        if self.bijective and self._pooling is not None:
+            factor, shift = self._pooling
+            seen = np.maximum(self._encoded(target) * factor + shift, 0.0)
+            wanted = np.mean(seen, axis=(0, 1), dtype="float64")
+            z = least_change(self._encoded(start), factor, shift, wanted)
+            start = self._decoded(z.astype(start.dtype))
+
+        def begin(trial):
+            noise = self._generator.normal(size=start.shape) * np.std(start)
+            return (start + _NOISE * trial * noise).astype(start.dtype)
+
+        return self._first_that_matches(begin, target)
+
+    def _first_that_matches(self, begin, target):
+        """Return the image that was closest to the logits, or close enough."""
+        best, least = target, np.inf
+        for trial in range(_TRIALS):
+            image, missing = self._matched(begin(trial), target)
+            if missing < least:
+                best, least = image, missing
+            if least <= self._tolerance:
+                break
+        return best
+
+    def _matched(self, image, target):
+        """Return the image, moved if its logits are not close enough yet.
+
+        And how far they still are, infinity for NaN.
+        """
+        wanted = centred(self._head.logits(target[None]))[0]
+        moved = match_logits(
+            self._head,
+            image,
+            wanted,
+            tolerance=self._tolerance / 2,
+            batch_size=self._batch_size,
+        )
+        moved = self._network.on_grid(moved[None])
+        missing = np.max(np.abs(wanted - centred(self._head.logits(moved))))
+        return moved[0], np.nan_to_num(missing, nan=np.inf)
+
+    def _encoded(self, image):
+        return self._network.encode(image[None], self._point)[0]
+
+    def _decoded(self, z):
+        """Return the image, of NaN if lossless streams leave their range."""
+        try:
+            return self._network.decode(z[None], self._point)[0]
+        except tf.errors.InvalidArgumentError:
+            shape = self._network.decode(0 * z[None], self._point)[0].shape
+            return np.full(shape, np.nan, z.dtype)
