@@ -1,5 +1,7 @@
 """Deep invertible networks for Keras 3 and TensorFlow."""
 
+import importlib
+
 # Before any module of this package, which may need what no other backend has.
 try:
     import keras
@@ -43,6 +45,7 @@ __all__ = [
     "IRevNet163",
     "IRevNet300",
     "IRevNet301",
+    "analysis",
     "convert_state_dict",
     "decode_predictions",
     "encoder",
@@ -56,3 +59,10 @@ __all__ = [
     "testing",
     "undo_preprocess",
 ]
+
+
+def __getattr__(name):
+    # With what it needs, such as scikit-learn and matplotlib, when it is.
+    if name == "analysis":
+        return importlib.import_module("irevnet_tf.analysis")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,10 +1,13 @@
 """The public names are exactly these."""
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
 import irevnet_tf
+from irevnet_tf import analysis
 from irevnet_tf import data
 from irevnet_tf import distribution
 from irevnet_tf import export
@@ -21,6 +24,7 @@ def test_public_names():
         "IRevNet163",
         "IRevNet300",
         "IRevNet301",
+        "analysis",
         "convert_state_dict",
         "decode_predictions",
         "encoder",
@@ -33,6 +37,31 @@ def test_public_names():
         "preprocess_input",
         "testing",
         "undo_preprocess",
+    ]
+    assert analysis.__all__ == [
+        "DepthGallery",
+        "Dimensionality",
+        "Interpolation",
+        "Inversion",
+        "LocalInversion",
+        "Metamers",
+        "Separation",
+        "Spectrum",
+        "depth_gallery",
+        "dimensionality",
+        "draw_depth_gallery",
+        "draw_dimensionality",
+        "draw_interpolation",
+        "draw_inversion",
+        "draw_metamers",
+        "draw_separation",
+        "draw_spectrum",
+        "interpolation",
+        "interpolation_frames",
+        "inversion",
+        "metamers",
+        "separation",
+        "spectrum",
     ]
     assert data.__all__ == [
         "NORMALIZATIONS",
@@ -131,10 +160,36 @@ def test_variants_have_the_signature_of_keras_applications(name):
 
 @pytest.mark.parametrize(
     "module",
-    [irevnet_tf, data, distribution, export, layers, serving, training],
+    [
+        irevnet_tf,
+        analysis,
+        data,
+        distribution,
+        export,
+        layers,
+        serving,
+        training,
+    ],
 )
 def test_public_names_are_documented(module):
     for name in module.__all__:
         value = getattr(module, name)
         if callable(value) or inspect.ismodule(value):
             assert inspect.getdoc(value)
+
+
+def test_analysis_is_loaded_when_it_is_asked_for():
+    code = """
+import sys
+import irevnet_tf
+assert "irevnet_tf.analysis" not in sys.modules
+assert callable(irevnet_tf.analysis.spectrum)
+try:
+    irevnet_tf.analyses
+except AttributeError as error:
+    print(error)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "has no attribute 'analyses'" in found.stdout

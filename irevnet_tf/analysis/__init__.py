@@ -25,7 +25,7 @@ from irevnet_tf.analysis.metamers import Metamers
 from irevnet_tf.analysis.metamers import metamers
 from irevnet_tf.analysis.separation import Separation
 from irevnet_tf.analysis.separation import separation
-from irevnet_tf.analysis.spectrum import Spectrum
+from irevnet_tf.analysis.spectra import Spectrum
 from irevnet_tf.analysis.spectrum import spectrum
 
 __all__ = [

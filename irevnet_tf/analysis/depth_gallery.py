@@ -12,6 +12,7 @@ from irevnet_tf.analysis.network import batches
 from irevnet_tf.analysis.points import stage_points
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.analysis.words import percent
 from irevnet_tf.pixel_normalization import Normalization
 
 COMPONENTS = (1, 4, 16, 64, 256)
@@ -82,8 +83,8 @@ class DepthGallery(Result):
             f"{self.train_size} images, {len(self.examples)} others are off "
             f"by {first:.2f} at {self.points[0]} and by {last:.2f} at "
             f"{self.points[-1]} (root mean square of pixels, white is 1); the "
-            f"components hold {self.variance[0, -1]:.1%} and "
-            f"{self.variance[-1, -1]:.1%} of the variance."
+            f"components hold {percent(self.variance[0, -1])} and "
+            f"{percent(self.variance[-1, -1])} of the variance."
         )
 
 

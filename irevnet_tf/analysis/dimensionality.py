@@ -15,6 +15,7 @@ from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.points import stage_points
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.analysis.words import percent
 
 ENOUGH = 0.95
 
@@ -100,8 +101,8 @@ class Dimensionality(Result):
         return (
             f"At {self.points[-1]}, {svm} of {self.components[-1][-1]} "
             "principal components give a linear SVM 95 % of its accuracy "
-            f"with all ({self.accuracy[-1][-1, 0]:.1%}), and {nearest} the "
-            f"nearest neighbour ({self.accuracy[-1][-1, 1]:.1%})."
+            f"with all ({percent(self.accuracy[-1][-1, 0])}), and {nearest} "
+            f"the nearest neighbour ({percent(self.accuracy[-1][-1, 1])})."
         )
 
 

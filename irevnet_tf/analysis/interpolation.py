@@ -12,6 +12,7 @@ from irevnet_tf.analysis.network import batches
 from irevnet_tf.analysis.network import to_pixels
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.analysis.words import percent
 from irevnet_tf.evaluation import relative_errors
 from irevnet_tf.pixel_normalization import Normalization
 
@@ -118,7 +119,7 @@ class Interpolation(Result):
         )
         square = np.mean((pixels - line) ** 2, axis=(2, 3, 4))
         text = (
-            f"{len(self.t)} lines at {self.point}, decoded at "
+            f"Lines between {len(self.t)} pairs at {self.point}, decoded at "
             f"{self.t.shape[1]} places each, leave the straight lines in "
             f"pixels by up to {np.sqrt(np.max(square)):.2f} (root mean square, "
             "white is 1). The decoded images leave the range of pixels by up "
@@ -130,13 +131,13 @@ class Interpolation(Result):
             certain = np.mean(np.max(both, axis=-1), axis=(1, 2))
             text += (
                 " The classifier gives its class a probability of "
-                f"{certain[0]:.0%} on them and of {certain[1]:.0%} on the "
-                "lines in pixels, on average."
+                f"{percent(certain[0])} on them and of {percent(certain[1])} "
+                "on the lines in pixels, on average."
             )
         if off > 1e-3:
             text += (
                 " What lies between is no representation of an image: encoded "
-                f"again, decoded images are off by up to {off:.0%}."
+                f"again, decoded images are off by up to {percent(off)}."
             )
         return text
 

@@ -12,6 +12,7 @@ from irevnet_tf.analysis.network import batches
 from irevnet_tf.analysis.points import stage_points
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.analysis.words import small
 from irevnet_tf.evaluation import relative_errors
 from irevnet_tf.pixel_normalization import Normalization
 
@@ -89,9 +90,7 @@ class Inversion(Result):
 
     def conclusion(self):
         worst = [
-            f"{np.max(errors):.1e} in {mode} mode"
-            if np.max(errors)
-            else f"0 in {mode} mode"
+            f"{small(np.max(errors))} in {mode} mode"
             for mode, errors in zip(
                 self.modes, self.relative_errors, strict=True
             )

@@ -12,6 +12,7 @@ from irevnet_tf.analysis.metamer_search import MetamerSearch
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.analysis.words import small
 from irevnet_tf.pixel_normalization import Normalization
 
 KINDS = ("exchanged", "moved")
@@ -116,8 +117,9 @@ class Metamers(Result):
         text = f"Metamers found: {' and '.join(parts)}."
         if np.any(counts):
             text += (
-                f" Their logits are off by {worst:.1e} at most, their pixels "
-                f"by {nearest:.2g} at least (root mean square, white is 1)."
+                f" Their logits are off by {small(worst)} at most, their "
+                f"pixels by {nearest:.2g} at least (root mean square, white "
+                "is 1)."
             )
         if not self.bijective:
             text += (

@@ -44,9 +44,13 @@ def all_points(chain: Chain) -> tuple[Point, ...]:
     """
     depths = _depths(chain)
     found = {}  # One name for each depth: a stage's rather than a block's.
-    for name in [*chain.block_points(), *_layer_points(chain)]:
-        if depths[name]:
-            found[depths[name]] = name
+    layers = list(_layer_points(chain))
+    # Behind a layer that learns come others that do not, such as padding.
+    for name in [*reversed(layers), *layers[-1:]]:
+        found[depths[name]] = name
+    for name in chain.block_points():
+        found.setdefault(depths[name], name)
+    found.pop(0, None)
     points = tuple(Point(found[depth], depth) for depth in sorted(found))
     return points or (Point(list(chain.points())[-1], 0),)
 

@@ -15,6 +15,7 @@ from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.analysis.untrained import untrained as untrained_twin
+from irevnet_tf.analysis.words import percent
 
 PIXELS = "pixels"
 UNTRAINED = "untrained"
@@ -38,8 +39,8 @@ class Separation(Result):
         head_accuracy: the network's own on the test images, or None if it
             does not classify.
         within: float array (P,), mean distance of two test images of a
-            class: the root mean square over channels of what the classifiers
-            see, which is standardised.
+            class: the root mean square over the channels that vary, of what
+            the classifiers see, which is standardised.
         between: float array (P,), the same of different classes.
         train_size: training images in each draw.
         test_size: how many test images there are.
@@ -122,15 +123,15 @@ class Separation(Result):
         mean = np.mean(self.accuracy, axis=-1)
         ratio = self.within / self.between
         text = (
-            f"A linear SVM reaches {mean[0, 0]:.1%} at {self.points[0]} and "
-            f"{mean[-1, 0]:.1%} at {self.points[-1]}, the nearest neighbour "
-            f"{mean[0, 1]:.1%} and {mean[-1, 1]:.1%}"
+            f"A linear SVM reaches {percent(mean[0, 0])} at {self.points[0]} "
+            f"and {percent(mean[-1, 0])} at {self.points[-1]}, the nearest "
+            f"neighbour {percent(mean[0, 1])} and {percent(mean[-1, 1])}"
         )
         if self.untrained is not None:
             last = np.mean(self.untrained[-1, 0])
-            text += f" (SVM in an untrained network, there: {last:.1%})"
+            text += f" (SVM in an untrained network, there: {percent(last)})"
         if self.head_accuracy is not None:
-            text += f"; the network's own head {self.head_accuracy:.1%}"
+            text += f"; the network's own head {percent(self.head_accuracy)}"
         return text + (
             ". Distances within classes, divided by those between, go from "
             f"{ratio[0]:.2f} to {ratio[-1]:.2f}."
@@ -267,9 +268,12 @@ def _accuracies(x, test_x, data, draws, seed, steps):
 
 def _distances(train, test, labels):
     """Return mean distances within and between classes."""
-    test = StandardScaler().fit(train).transform(test)[:_MOST_PAIRED]
+    scaler = StandardScaler().fit(train)
+    test = scaler.transform(test)[:_MOST_PAIRED]
     labels = labels[:_MOST_PAIRED]
-    distances = pairwise_distances(test) / np.sqrt(test.shape[1])
+    # Channels of zeros, as of injective networks, have no distances.
+    channels = max(1, np.count_nonzero(scaler.var_))
+    distances = pairwise_distances(test) / np.sqrt(channels)
     same = labels[:, None] == labels[None]
     others = ~np.eye(len(test), dtype=bool)
     return np.mean(distances[same & others]), np.mean(distances[~same])

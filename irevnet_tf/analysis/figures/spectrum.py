@@ -10,7 +10,7 @@ from irevnet_tf.analysis.drawing import line_styles
 from irevnet_tf.analysis.drawing import new_figure
 from irevnet_tf.analysis.drawing import show_images
 from irevnet_tf.analysis.network import to_pixels
-from irevnet_tf.analysis.spectrum import Spectrum
+from irevnet_tf.analysis.spectra import Spectrum
 
 # Of the neighbour in the figure.
 _DRAWN_DISTANCE = 0.3
