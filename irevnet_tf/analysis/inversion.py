@@ -212,9 +212,9 @@ def _errors(network, images, names, batch_size, steps, kept, rows):
     originals = network.on_grid(images[kept])
     for batch in batches(np.arange(len(images)), batch_size):
         x = network.on_grid(images[batch])
-        found = network.representations(images[batch], names)
-        for p, name in enumerate(names):
-            again = network.decode(found[name], name)
+        walk = network.walk(images[batch], names)
+        for p, (name, representations) in enumerate(walk):
+            again = network.decode(representations, name)
             # Scaled, since pixels themselves would be rounded once more.
             difference = np.abs(x - again) * network.normalization.std
             errors[0, p, batch] = relative_errors(x, again)

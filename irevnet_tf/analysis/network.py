@@ -1,6 +1,7 @@
 """A model as the studies see it: images, representations, and the way back."""
 
 import functools
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -110,10 +111,24 @@ class Network:
                 images = layer(images)
         return np.asarray(images)
 
-    def representations(self, images, names) -> dict[str, np.ndarray]:
-        """Return {point: representations (N, ...)}, all in one batch."""
-        found = self.features(tuple(names))(images, training=False)
-        return {name: found[name].numpy() for name in names}
+    def walk(self, images, names) -> Iterator[tuple[str, tf.Tensor]]:
+        """Run the images through, and yield representations on the way.
+
+        None but the last is kept: of a hundred blocks, all would not fit.
+
+        Args:
+            images: float array (N, height, width, channels), one batch.
+            names: the points, in order of depth.
+
+        Yields:
+            Each point with its representations (N, ...).
+        """
+        x = tf.convert_to_tensor(images)
+        for layer, name in self._parts(tuple(names)):
+            x = layer(x, training=False)
+            if name is not None:
+                merged = x if tf.is_tensor(x) else tf.concat(x, axis=-1)
+                yield name, merged
 
     def averages(
         self, images, names, batch_size, progress=None
@@ -122,14 +137,14 @@ class Network:
 
         Args:
             images: float array (N, height, width, channels).
-            names: the points.
+            names: the points, in order of depth.
             batch_size: int. Images at a time.
             progress: optional function of the number of images of a batch,
                 called behind each.
         """
-        model, found = self.features(tuple(names)), {name: [] for name in names}
+        found = {name: [] for name in names}
         for batch in batches(images, batch_size):
-            for name, x in model(batch, training=False).items():
+            for name, x in self.walk(batch, names):
                 axes = range(1, x.shape.rank - 1)
                 found[name].append(tf.reduce_mean(x, axis=axes).numpy())
             if progress is not None:
@@ -137,8 +152,9 @@ class Network:
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def encode(self, images, name) -> np.ndarray:
-        """Return the representations (N, ...) at a point."""
-        return self.representations(images, [name])[name]
+        """Return the representations (N, ...) at a point, of one batch."""
+        ((_, representations),) = self.walk(images, [name])
+        return representations.numpy()
 
     def decode(self, representations, name) -> np.ndarray:
         """Return the images (N, height, width, channels) behind them."""
@@ -148,14 +164,37 @@ class Network:
         """Return images with 0 for black and 1 for white, not clipped."""
         return to_pixels(self.normalization, images)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 (lives as long as a study)
-    def features(self, names: tuple[str, ...]) -> keras.Model:
+    def features(self, names) -> keras.Model:
         """Return the model of `irevnet_tf.features`."""
         return features(self.chain.model, list(names))
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019
+    @functools.lru_cache(maxsize=64)  # noqa: B019 (lives as long as a study)
     def _decoder(self, name):
         return invert(self.chain.model, name)
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019
+    def _parts(self, names):
+        """Return layers up to the last point, sequences cut at points.
+
+        Each with the name of the point behind it, or None.
+        """
+        places = {self.chain.points().get(name): name for name in names}
+        blocks = self.chain.block_points()
+        parts = []
+        for index, layer in enumerate(self.chain.layers):
+            start = 0
+            for name in names:
+                place, stop = blocks.get(name, (None, None))
+                if place == index:
+                    parts.append((layer.part(start, stop), name))
+                    start = stop
+            if not start:
+                parts.append((layer, places.get(index)))
+            elif start < len(layer.blocks):
+                parts.append((layer.part(start, None), None))
+            if parts[-1][1] == names[-1]:
+                break
+        return parts
 
 
 def _without_entrance(chain):

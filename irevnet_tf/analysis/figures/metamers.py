@@ -6,6 +6,7 @@ from irevnet_tf.analysis.drawing import new_figure
 from irevnet_tf.analysis.drawing import show_images
 from irevnet_tf.analysis.metamers import Metamers
 from irevnet_tf.analysis.network import to_pixels
+from irevnet_tf.analysis.words import small
 
 # Columns of the figure.
 _SHOWN = 8
@@ -33,7 +34,7 @@ def draw_metamers(result: Metamers) -> Figure:
         captions.append([result.class_names[c] for c in classes[:count]])
     for row, k in ((1, 0), (2, 1)):
         captions[row] = [
-            f"{name}, {difference:.0e}"
+            f"{name}, {small(difference)}"
             for name, difference in zip(
                 captions[row], result.logit_differences[k], strict=False
             )
