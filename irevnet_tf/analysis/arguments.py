@@ -34,6 +34,12 @@ def check_images(images, network: Network, name: str = "images") -> np.ndarray:
             f"`{name}` must have the shape (N, {sides}), as the network takes "
             f"them. Received: {name} of shape {images.shape}"
         )
+    factor = network.chain.downsampling
+    if any(side % factor for side in images.shape[1:3]):
+        raise ValueError(
+            f"`{name}` must have a height and width divisible by {factor}, as "
+            f"the network needs it. Received: {name} of shape {images.shape}"
+        )
     if not np.all(np.isfinite(images)):
         bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
         raise ValueError(
@@ -64,6 +70,30 @@ def check_count(value, name: str, smallest: int = 1) -> int:
             f"Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_counts(values, name: str) -> list[int]:
+    """Return positive integers, of which there must be one."""
+    if not isinstance(values, list | tuple | np.ndarray) or not len(values):
+        raise ValueError(
+            f"`{name}` must be a list of one positive integer or more. "
+            f"Received: {name}={values!r}"
+        )
+    return [check_count(value, name) for value in values]
+
+
+def check_seed(seed) -> int:
+    """Return `seed` as an int that all generators take."""
+    return check_count(seed, "seed", 0)
+
+
+def require_differences(x, name: str) -> None:
+    """Raise ValueError if all rows are equal, of which nothing can be said."""
+    if not np.any(np.ptp(x, axis=0)):
+        raise ValueError(
+            "`images` must have different representations. Received: "
+            f"{len(x)} images that are equal at {name}"
+        )
 
 
 def check_window(window, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -113,7 +143,8 @@ def check_class_names(names, head) -> tuple[str, ...]:
     count = 0 if head is None else head.classes
     if names is None:
         return tuple(map(str, range(count)))
-    if isinstance(names, str) or (count and len(names) != count):
+    is_list = isinstance(names, list | tuple | np.ndarray)
+    if not is_list or (count and len(names) != count):
         raise ValueError(
             f"`class_names` must be the names of {count} classes. "
             f"Received: class_names={names!r}"

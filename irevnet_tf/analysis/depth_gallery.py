@@ -6,7 +6,10 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from irevnet_tf.analysis.arguments import check_count
+from irevnet_tf.analysis.arguments import check_counts
 from irevnet_tf.analysis.arguments import check_images
+from irevnet_tf.analysis.arguments import check_seed
+from irevnet_tf.analysis.arguments import require_differences
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.network import batches
 from irevnet_tf.analysis.points import stage_points
@@ -18,6 +21,8 @@ from irevnet_tf.pixel_normalization import Normalization
 COMPONENTS = (1, 4, 16, 64, 256)
 # Channels of a representation in the figure, in a square.
 _TILES = 4
+# Images of which the shades of their pictures are taken.
+_FOR_SHADES = 64
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,9 +120,9 @@ def depth_gallery(
         examples: float array (N, height, width, channels), other images.
         points: optional list of points, as of `irevnet_tf.features`. Defaults
             to all stages.
-        components: optional list of integers, less than M: how many
-            components to keep. Defaults to 1, 4, 16, 64, 256, as far as there
-            are enough images.
+        components: optional list of integers, less than M and no more than a
+            representation has values: how many components to keep. Defaults to
+            1, 4, 16, 64, 256, as far as these are.
         batch_size: integer, images at a time.
         preprocessing: how the images were scaled, see
             `irevnet_tf.preprocess_input`. Defaults to what the model says.
@@ -134,17 +139,19 @@ def depth_gallery(
     images = check_images(images, network)
     examples = check_images(examples, network, "examples")
     batch_size = check_count(batch_size, "batch_size")
-    components = _components(components, len(images))
+    seed = check_seed(seed)
     names = tuple(p.name for p in network.points(points, stage_points))
+    # Of the representations, which may have fewer values than there are images.
+    values = min(x.numpy()[0].size for _, x in network.walk(images[:1], names))
+    components = _components(components, min(len(images) - 1, values))
     steps = StepCounter(progress, len(names) * (len(components) + 2))
     originals = network.on_grid(examples)
     tiles, decoded, variance = [], [], []
     for name in names:
-        seen = np.concatenate(
-            [network.encode(x, name) for x in batches(images, batch_size)]
-        )
+        seen = _encoded(network, images, name, batch_size)
+        require_differences(seen.reshape(len(seen), -1), name)
         steps.done()
-        of_examples = network.encode(examples, name)
+        of_examples = _encoded(network, examples, name, batch_size)
         tiles.append(_tiles(seen, of_examples))
         pca = PCA(n_components=components[-1], random_state=seed)
         pca.fit(seen.reshape(len(seen), -1))
@@ -154,7 +161,10 @@ def depth_gallery(
         for count in components:
             kept = codes[:, :count] @ pca.components_[:count] + pca.mean_
             kept = kept.reshape(of_examples.shape).astype(of_examples.dtype)
-            rebuilt.append(network.decode(kept, name))
+            parts = batches(kept, batch_size)
+            rebuilt.append(
+                np.concatenate([network.decode(x, name) for x in parts])
+            )
             steps.done()
         decoded.append(rebuilt)
         shares = np.cumsum(pca.explained_variance_ratio_)
@@ -174,17 +184,29 @@ def depth_gallery(
     )
 
 
-def _components(components, images):
+def _components(components, most):
     """Return which numbers of components to keep, rising."""
     if components is None:
-        components = [count for count in COMPONENTS if count < images]
-    components = [check_count(count, "components") for count in components]
-    if not components or max(components) >= images:
+        components = [count for count in COMPONENTS if count <= most] or [most]
+    components = check_counts(components, "components")
+    if max(components) > most:
         raise ValueError(
-            "`components` must be one number or more, below the number of "
-            f"`images` (={images}). Received: components={components}"
+            "`components` must be below the number of `images`, and no more "
+            f"than a representation has values, {most} or less here. "
+            f"Received: components={components}"
         )
     return np.unique(components)
+
+
+def _encoded(network, images, name, batch_size):
+    """Return the representations of all images, (N, ...)."""
+    found = None
+    for rows in batches(np.arange(len(images)), batch_size):
+        part = network.encode(images[rows], name)
+        if found is None:
+            found = np.empty((len(images), *part.shape[1:]), part.dtype)
+        found[rows] = part
+    return found
 
 
 def _tiles(seen, examples):
@@ -192,6 +214,7 @@ def _tiles(seen, examples):
     axes = tuple(range(seen.ndim - 1))
     spread = np.std(seen, axis=axes)
     chosen = np.argsort(-spread, kind="stable")[: _TILES**2]
-    low, high = np.percentile(seen[..., chosen], (1, 99), axis=axes)
+    some = seen[:_FOR_SHADES, ..., chosen]
+    low, high = np.percentile(some, (1, 99), axis=axes)
     scaled = (examples[..., chosen] - low) / np.maximum(high - low, 1e-12)
     return np.moveaxis(np.clip(scaled, 0.0, 1.0), -1, 1)

@@ -7,6 +7,9 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from irevnet_tf.analysis.arguments import check_count
+from irevnet_tf.analysis.arguments import check_counts
+from irevnet_tf.analysis.arguments import check_seed
+from irevnet_tf.analysis.arguments import require_differences
 from irevnet_tf.analysis.classifiers import CLASSIFIERS
 from irevnet_tf.analysis.classifiers import accuracies
 from irevnet_tf.analysis.classifiers import choose_c
@@ -84,7 +87,7 @@ class Dimensionality(Result):
         return [
             {
                 "point": point,
-                "channels": self.components[p][-1],
+                "components": self.components[p][-1],
                 "svm, all": self.accuracy[p][-1, 0],
                 "1nn, all": self.accuracy[p][-1, 1],
                 "svm, components for 95 %": enough[p, 0],
@@ -123,7 +126,9 @@ def dimensionality(
     """Classify by the first principal components of representations.
 
     Representations are averaged over their positions, standardised and
-    projected on the principal components of the training images.
+    projected on the principal components of the training images. There are as
+    many as channels, or as training images if these are fewer. The SVM's C is
+    chosen with all of them.
 
     Example:
 
@@ -160,8 +165,9 @@ def dimensionality(
     network = Network(model, preprocessing)
     data = Labelled.checked(network, images, labels, test_images, test_labels)
     batch_size = check_count(batch_size, "batch_size")
+    seed = check_seed(seed)
     if components is not None:
-        components = [check_count(x, "components") for x in components]
+        components = check_counts(components, "components")
     names = tuple(p.name for p in network.points(points, stage_points))
     steps = StepCounter(progress, 2 * len(names))
     train, test = (
@@ -173,6 +179,7 @@ def dimensionality(
     for name in names:
         scaler = StandardScaler().fit(train[name])
         x, test_x = map(scaler.transform, (train[name], test[name]))
+        require_differences(x, name)
         pca = PCA(svd_solver="covariance_eigh").fit(x)
         x, test_x = pca.transform(x), pca.transform(test_x)
         c = choose_c(x, data.labels, seed)

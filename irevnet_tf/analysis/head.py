@@ -112,15 +112,15 @@ def _linear(dense):
 def _pooling(model):
     """Return the factor and shift of a head of BatchNorm, ReLU and mean."""
     found = calls(model)
-    read = find_chain(model).steps[-1].writes
-    kinds = (_is_norm, _is_relu, _is_mean)
+    end = find_chain(model).output
+    read = {x for call in found if call.outputs[0] is end for x in call.writes}
     layers = []
-    for matches in kinds:
-        readers = [call for call in found if set(call.reads) & set(read)]
+    for matches in (_is_norm, _is_relu, _is_mean):
+        readers = [call for call in found if read & set(call.reads)]
         if len(readers) != 1 or not matches(readers[0].layer):
             return None
         layers.append(readers[0].layer)
-        read = readers[0].writes
+        read = set(readers[0].writes)
     norm = layers[0]
     return norm.factor.numpy(), norm.shift.numpy()
 

@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from irevnet_tf.analysis.arguments import check_count
 from irevnet_tf.analysis.arguments import check_images
+from irevnet_tf.analysis.arguments import check_seed
 from irevnet_tf.analysis.modes import both_modes
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.network import batches
@@ -29,6 +31,7 @@ class Inversion(Result):
         points: names of the P points.
         depths: int array (P,).
         modes: "ordinary", "lossless", or both; the same weights in both.
+        missing: why one of the modes is missing, None if none is.
         inputs: what each of the N images is, one of `INPUTS`.
         relative_errors: float64 array (modes, P, N), `||x - x'|| / ||x||`. In
             lossless mode x is the image as rounded to the grid.
@@ -45,6 +48,7 @@ class Inversion(Result):
     points: tuple[str, ...]
     depths: np.ndarray
     modes: tuple[str, ...]
+    missing: str | None
     inputs: tuple[str, ...]
     relative_errors: np.ndarray
     largest_errors: np.ndarray
@@ -100,11 +104,8 @@ class Inversion(Result):
             "points, the largest relative error of a reconstruction is "
             f"{' and '.join(worst)}."
         )
-        if len(self.modes) == 1:
-            text += (
-                " The other mode cannot be tried, since the model has layers "
-                "whose form in it is not known."
-            )
+        if self.missing:
+            text += f" The other mode was not tried, since {self.missing}."
         return text
 
     def worst(self, mode: int, point: int, kind: str) -> float:
@@ -163,6 +164,7 @@ def inversion(
     network = Network(model, preprocessing)
     images = check_images(images, network)
     batch_size = check_count(batch_size, "batch_size")
+    seed = check_seed(seed)
     noise_images = check_count(noise_images, "noise_images", 0)
     examples = check_count(examples, "examples")
     found_points = network.points(points)
@@ -180,12 +182,22 @@ def inversion(
     kept = _in_turn(inputs, examples)
     rows = _shown(found_points, stage_points(network.chain))
     steps = StepCounter(progress, len(models) * len(images) * len(names))
-    relative, largest = [], []
+    modes, relative, largest = [], [], []
+    missing = None
+    if len(models) == 1:
+        missing = "the model has layers whose form in it is not known"
     for mode, model_of_mode in models.items():
         runner = Network(model_of_mode, network.normalization)
-        errors, rebuilt, originals = _errors(
-            runner, images, names, batch_size, steps, kept, rows
-        )
+        try:
+            errors, rebuilt, originals = _errors(
+                runner, images, names, batch_size, steps, kept, rows
+            )
+        except tf.errors.InvalidArgumentError:
+            if mode == own:
+                raise
+            missing = "values leave the range of lossless mode"
+            continue
+        modes.append(mode)
         relative.append(errors[0])
         largest.append(errors[1])
         if mode == own:
@@ -193,7 +205,8 @@ def inversion(
     return Inversion(
         points=names,
         depths=np.array([point.depth for point in found_points]),
-        modes=tuple(models),
+        modes=tuple(modes),
+        missing=missing,
         inputs=tuple(inputs),
         relative_errors=np.array(relative),
         largest_errors=np.array(largest),

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from sklearn.utils import resample
 
 from irevnet_tf.analysis.arguments import check_images
 from irevnet_tf.analysis.arguments import check_labels
@@ -55,28 +54,32 @@ class Labelled:
             )
         return cls(images, labels, test_images, test_labels)
 
+    def are_classes_of(self, head) -> bool:
+        """Return whether all labels are numbers of a classifier's classes."""
+        labels = np.concatenate([self.labels, self.test_labels])
+        return np.min(labels) >= 0 and np.max(labels) < head.classes
+
     def draws(self, size: int, count: int, seed: int) -> list[np.ndarray]:
-        """Return indices of random training images, by class as in all.
+        """Return indices of random training images, two of each class or more.
 
         Args:
-            size: how many, at least two of each class.
+            size: how many.
             count: how many times.
-            seed: of the first draw.
+            seed: of all draws.
         """
-        classes = len(np.unique(self.labels))
-        if not 2 * classes <= size <= len(self.images):
+        classes = np.unique(self.labels)
+        if not 2 * len(classes) <= size <= len(self.images):
             raise ValueError(
                 "`train_size` must be from two of each class "
-                f"(={2 * classes}) to the number of images "
+                f"(={2 * len(classes)}) to the number of images "
                 f"(={len(self.images)}). Received: train_size={size}"
             )
-        return [
-            resample(
-                np.arange(len(self.images)),
-                replace=False,
-                n_samples=size,
-                stratify=self.labels,
-                random_state=seed + draw,
-            )
-            for draw in range(count)
-        ]
+        generator = np.random.default_rng(seed)
+        return [self._draw(classes, size, generator) for _ in range(count)]
+
+    def _draw(self, classes, size, generator):
+        order = generator.permutation(len(self.images))
+        first = [order[self.labels[order] == label][:2] for label in classes]
+        first = np.concatenate(first)
+        others = order[~np.isin(order, first)]
+        return np.sort(np.concatenate([first, others[: size - len(first)]]))

@@ -8,7 +8,12 @@ from scipy.linalg import lstsq
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.evaluation import relative_errors
 
-METHODS = ("least squares, float32", "least squares, float64", "inverse")
+METHODS = (
+    "known image",
+    "least squares, float32",
+    "least squares, float64",
+    "inverse",
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +29,7 @@ class LocalInversion:
         distances: float array (images, sizes), `||x' - x|| / ||x||`, of the
             neighbours as the network keeps them.
         errors: float array (images, methods, sizes), relative errors of the
-            rebuilt neighbours. Guessing x itself has that of `distances`.
+            rebuilt neighbours. The first is the guess that they are x itself.
         known: float array (images, height, width, channels), as the network
             takes images.
         neighbours: float array (images, sizes, height, width, channels).
@@ -77,7 +82,7 @@ def invert_locally(
     representations = network.encode(neighbours, name)
     known = network.encode(image[None], name)
     right = (representations - known).reshape(len(distances), -1).T
-    rebuilt = []
+    rebuilt = [known_again]
     for dtype in ("float32", "float64"):
         solution, *_ = lstsq(
             jacobian.astype(dtype),

@@ -45,9 +45,11 @@ def match_logits(
             best, least = x, difference
             limit *= 2.0
             jacobian = centred(jacobian.astype("float64"), axis=0)
-            step, *_ = np.linalg.lstsq(
-                jacobian, missing.astype("float64"), rcond=1e-6
+            # The least step: of classes squared, not of pixels.
+            inverse = np.linalg.pinv(
+                jacobian @ jacobian.T, rcond=1e-12, hermitian=True
             )
+            step = jacobian.T @ (inverse @ missing)
         else:
             limit /= 4.0  # NaN does not help, either.
         if least <= tolerance or limit < _LEAST_STEP or step is None:

@@ -1,12 +1,14 @@
 """Images that a classifier cannot tell apart, and people can."""
 
 import dataclasses
+import numbers
 
 import numpy as np
 
 from irevnet_tf.analysis.arguments import check_class_names
 from irevnet_tf.analysis.arguments import check_count
 from irevnet_tf.analysis.arguments import check_images
+from irevnet_tf.analysis.arguments import check_seed
 from irevnet_tf.analysis.matching import centred
 from irevnet_tf.analysis.metamer_search import MetamerSearch
 from irevnet_tf.analysis.network import Network
@@ -191,12 +193,13 @@ def metamers(
     starts = network.on_grid(check_images(starts, network, "starts"))
     targets = network.on_grid(check_images(targets, network, "targets"))
     batch_size = check_count(batch_size, "batch_size")
+    seed = check_seed(seed)
     if starts.shape != targets.shape:
         raise ValueError(
             "`starts` and `targets` must have the same shape. Received: "
             f"starts.shape={starts.shape}, targets.shape={targets.shape}"
         )
-    if not tolerance > 0:
+    if not isinstance(tolerance, numbers.Real) or not tolerance > 0:
         raise ValueError(
             f"`tolerance` must be above 0. Received: tolerance={tolerance!r}"
         )

@@ -12,11 +12,16 @@ from irevnet_tf.analysis.points import Point
 from irevnet_tf.analysis.points import all_points
 from irevnet_tf.analysis.points import find_points
 from irevnet_tf.export.arguments import check_normalization
+from irevnet_tf.export.inference import inference_copy
+from irevnet_tf.export.inference import without_traces
 from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import Shared
 from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.chain import entrance
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.features import features
+from irevnet_tf.models.graph import calls
+from irevnet_tf.models.graph import has_graph
 from irevnet_tf.models.inversion import invert
 from irevnet_tf.models.model import find_preprocessing
 
@@ -56,12 +61,14 @@ class Network:
             preprocessing or find_preprocessing(self.chain) or "unit",
             received[0].shape[-1],
         )
+        self._cuts, self._decoders = {}, {}
         self._entrance = None
         if received[0] is not inputs[0]:
             self._entrance = keras.Model(
                 *entrance(self.chain.model, self.chain.steps)
             )
             self.chain = _without_entrance(self.chain)
+        _refuse_what_is_in_front(model, self.chain)
 
     @functools.cached_property
     def head(self) -> Head:
@@ -102,7 +109,9 @@ class Network:
         """
         if self._entrance is None:
             return images
-        return self._entrance(images, training=False).numpy()
+        return np.concatenate(
+            [self._entrance(x, training=False) for x in batches(images, 64)]
+        )
 
     def on_grid(self, images: np.ndarray) -> np.ndarray:
         """Return images as a lossless network rounds them."""
@@ -124,9 +133,9 @@ class Network:
             Each point with its representations (N, ...).
         """
         x = tf.convert_to_tensor(images)
-        for layer, name in self._parts(tuple(names)):
+        for layer, points in self._parts(tuple(names)):
             x = layer(x, training=False)
-            if name is not None:
+            for name in points:
                 merged = x if tf.is_tensor(x) else tf.concat(x, axis=-1)
                 yield name, merged
 
@@ -158,7 +167,10 @@ class Network:
 
     def decode(self, representations, name) -> np.ndarray:
         """Return the images (N, height, width, channels) behind them."""
-        return self._decoder(name)(representations, training=False).numpy()
+        if name not in self._decoders:
+            self._decoders[name] = invert(self.chain.model, name)
+        decoder = self._decoders[name]
+        return decoder(representations, training=False).numpy()
 
     def pixels(self, images: np.ndarray) -> np.ndarray:
         """Return images with 0 for black and 1 for white, not clipped."""
@@ -168,33 +180,59 @@ class Network:
         """Return the model of `irevnet_tf.features`."""
         return features(self.chain.model, list(names))
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019 (lives as long as a study)
-    def _decoder(self, name):
-        return invert(self.chain.model, name)
-
-    @functools.lru_cache(maxsize=4)  # noqa: B019
     def _parts(self, names):
         """Return layers up to the last point, sequences cut at points.
 
-        Each with the name of the point behind it, or None.
+        Each with the names of the points behind it.
         """
-        places = {self.chain.points().get(name): name for name in names}
-        blocks = self.chain.block_points()
-        parts = []
+        if names in self._cuts:
+            return self._cuts[names]
+        layers, blocks = self.chain.points(), self.chain.block_points()
+        parts, left = [], set(names)
         for index, layer in enumerate(self.chain.layers):
             start = 0
             for name in names:
                 place, stop = blocks.get(name, (None, None))
                 if place == index:
-                    parts.append((layer.part(start, stop), name))
+                    parts.append((layer.part(start, stop), [name]))
                     start = stop
             if not start:
-                parts.append((layer, places.get(index)))
+                here = [name for name in names if layers.get(name) == index]
+                parts.append((layer, here))
             elif start < len(layer.blocks):
-                parts.append((layer.part(start, None), None))
-            if parts[-1][1] == names[-1]:
+                parts.append((layer.part(start, None), []))
+            left = left.difference(*(here for _, here in parts))
+            if not left:
                 break
+        self._cuts[names] = parts
         return parts
+
+
+def _refuse_what_is_in_front(model, chain):
+    """Raise ValueError if a model changes images before it passes them on.
+
+    To the model in it, that is, which holds the invertible layers and whose
+    images are those of the encoder.
+    """
+    if not has_graph(model):
+        return
+    layer = chain.steps[0].layer
+    layer = layer.layer if isinstance(layer, Shared) else layer
+    reads = {
+        x for call in calls(model) if call.layer is layer for x in call.reads
+    }
+    if chain.model is model or reads <= set(map(id, model.inputs)):
+        return
+    try:
+        # Which takes what does nothing in inference, such as augmentation.
+        with without_traces(model):
+            inference_copy(model, model.inputs[0].shape[1:])
+    except ValueError as error:
+        raise ValueError(
+            "`model` must give images to the model in it that holds the "
+            "invertible layers as they are; or give that model alone. "
+            f"Received: model={model.name}, whose layers before it change them"
+        ) from error
 
 
 def _without_entrance(chain):

@@ -90,13 +90,13 @@ def find_points(chain: Chain, points, default=all_points) -> tuple[Point, ...]:
             "`points` must be different points in the model. "
             f"Received: points={points!r}"
         )
-    depths = _depths(chain)
-    return tuple(
-        sorted(
-            (Point(name, depths[name]) for name in names),
-            key=lambda point: point.depth,
-        )
-    )
+    depths, layers = _depths(chain), chain.points()
+    blocks = chain.block_points()
+
+    def place(name):
+        return blocks[name] if name in blocks else (layers[name], 0)
+
+    return tuple(Point(name, depths[name]) for name in sorted(names, key=place))
 
 
 def _layer_points(chain):

@@ -62,5 +62,6 @@ def _raised(u, total):
     costs = np.where(allowed, count * amounts**2, np.inf)
     best = np.argmin(costs, axis=0)[None]
     amount = np.take_along_axis(amounts, best, axis=0)
-    threshold = np.take_along_axis(order, best, axis=0)
-    return np.where(u >= threshold, u + amount, u)
+    # By rank, since values may be equal.
+    ranks = np.argsort(np.argsort(-u, axis=0, kind="stable"), axis=0)
+    return np.where(ranks <= best, u + amount, u)

@@ -7,6 +7,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.preprocessing import StandardScaler
 
 from irevnet_tf.analysis.arguments import check_count
+from irevnet_tf.analysis.arguments import check_seed
 from irevnet_tf.analysis.classifiers import CLASSIFIERS
 from irevnet_tf.analysis.classifiers import accuracies
 from irevnet_tf.analysis.classifiers import choose_c
@@ -132,6 +133,8 @@ class Separation(Result):
             text += f" (SVM in an untrained network, there: {percent(last)})"
         if self.head_accuracy is not None:
             text += f"; the network's own head {percent(self.head_accuracy)}"
+        if not np.all(np.isfinite(ratio)):
+            return f"{text}."
         return text + (
             ". Distances within classes, divided by those between, go from "
             f"{ratio[0]:.2f} to {ratio[-1]:.2f}."
@@ -149,6 +152,7 @@ def separation(
     train_size=1000,
     draws=5,
     untrained=True,
+    own_head=True,
     batch_size=64,
     preprocessing=None,
     seed=0,
@@ -175,9 +179,12 @@ def separation(
         points: optional list of points, as of `irevnet_tf.features`. Defaults
             to all blocks.
         train_size: integer, how many of `images` the classifiers are trained
-            with, drawn at random, by class as in all.
+            with: two of each class, and the rest at random.
         draws: integer, how many times.
         untrained: whether to compare with random weights.
+        own_head: whether to compare with the model's own head, if it has
+            one. Labels are then the numbers of its classes; where one is not,
+            it is left out.
         batch_size: integer, images at a time.
         preprocessing: how the images were scaled, see
             `irevnet_tf.preprocess_input`. Defaults to what the model says.
@@ -197,6 +204,7 @@ def separation(
     network = Network(model, preprocessing)
     data = Labelled.checked(network, images, labels, test_images, test_labels)
     batch_size = check_count(batch_size, "batch_size")
+    seed = check_seed(seed)
     draws = data.draws(
         check_count(train_size, "train_size"),
         check_count(draws, "draws"),
@@ -210,7 +218,9 @@ def separation(
         networks.append(Network(twin, network.normalization))
     tasks = 1 + len(names) * len(networks)
     steps = StepCounter(progress, 2 * tasks * len(draws))
-    head = network.optional_head()
+    head = network.optional_head() if own_head else None
+    if head is not None and not data.are_classes_of(head):
+        head = None
     pixels = [network.on_grid(x) for x in (data.images, data.test_images)]
     pixels = [x.reshape(len(x), -1) for x in pixels]
     of_pixels = _accuracies(*pixels, data, draws, seed, steps)
@@ -276,4 +286,7 @@ def _distances(train, test, labels):
     distances = pairwise_distances(test) / np.sqrt(channels)
     same = labels[:, None] == labels[None]
     others = ~np.eye(len(test), dtype=bool)
-    return np.mean(distances[same & others]), np.mean(distances[~same])
+    return tuple(
+        np.mean(distances[pairs]) if np.any(pairs) else np.nan
+        for pairs in (same & others, ~same)
+    )

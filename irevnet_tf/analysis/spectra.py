@@ -25,6 +25,7 @@ class Spectrum(Result):
             singular values, estimated if `method` is not "exact".
         pixels: how many values of the image vary: there are as many singular
             values.
+        whole_image: whether that are all values.
         method: "exact", or "svds" where only the k largest are known.
         block_gains: float64 array (images, P, 2), the least and the largest
             factor by which the layers since the point before stretch what a
@@ -39,6 +40,7 @@ class Spectrum(Result):
     singular_values: np.ndarray
     energy: np.ndarray
     pixels: int
+    whole_image: bool
     method: str
     block_gains: np.ndarray
     local: LocalInversion | None
@@ -79,9 +81,10 @@ class Spectrum(Result):
     def log_volumes(self) -> np.ndarray:
         """Return (images, P), the sum of the values' logarithms.
 
-        0 in a bijective network of additive couplings. NaN unless exact.
+        0 in a bijective network of additive couplings. NaN unless exact and
+        of the whole image.
         """
-        if self.method != "exact":
+        if self.method != "exact" or not self.whole_image:
             return np.full(self.energy.shape, np.nan)
         return np.sum(np.log(self.singular_values), axis=-1)
 
@@ -172,8 +175,8 @@ class Spectrum(Result):
 
     def _conclusion_of_local(self):
         distances = np.median(self.local.distances, axis=0)
-        single, double, explicit = np.median(self.local.errors, axis=0)
-        useless = distances[double >= distances]
+        guess, single, double, explicit = np.median(self.local.errors, axis=0)
+        useless = distances[double >= guess]
         near = np.argmin(np.abs(distances - 0.1))
         text = (
             f"An image at a relative distance of {distances[near]:.2g} from "
@@ -183,7 +186,8 @@ class Spectrum(Result):
         )
         if len(useless):
             text += (
-                f" From a distance of {useless[0]:.2g} on, the local guess is "
-                "worse than none."
+                f" At {len(useless)} of {len(distances)} distances tried, from "
+                f"{useless[0]:.2g} to {useless[-1]:.2g}, this is no better "
+                "than to take the known image."
             )
         return text

@@ -4,6 +4,7 @@ import numpy as np
 
 from irevnet_tf.analysis.arguments import check_count
 from irevnet_tf.analysis.arguments import check_images
+from irevnet_tf.analysis.arguments import check_seed
 from irevnet_tf.analysis.arguments import check_window
 from irevnet_tf.analysis.jacobian import Jacobian
 from irevnet_tf.analysis.local_inversion import invert_locally
@@ -78,6 +79,7 @@ def spectrum(
     images = check_images(images, network)
     window = check_window(window, images.shape[1:3])
     batch_size = check_count(batch_size, "batch_size")
+    seed = check_seed(seed)
     count = check_count(count, "count")
     pixels = window[2] * window[3] * images.shape[-1]
     if method is None:
@@ -91,53 +93,71 @@ def spectrum(
     if points is None and method != "exact":
         found_points = found_points[-1:]
     names = tuple(point.name for point in found_points)
+    if method == "svds" and pixels < 2:
+        raise ValueError(
+            "`window` must have two pixels or more for `method='svds'`. "
+            f"Received: window={window}"
+        )
     generator = np.random.default_rng(seed)
     steps = StepCounter(progress, len(images) * len(names))
-    groups = [
-        Jacobian(network, group, window, batch_size, images.shape[1:])
+    shape = images.shape[1:]
+    jacobians = [
+        Jacobian(network, group, window, batch_size, shape)
         for group in batches(names, _POINTS_AT_ONCE)
     ]
-    values, energies, gains, local = [], [], [], []
+    found, local = [], []
     for image in network.on_grid(images):
-        if method == "exact":
-            spectra = SpectraAlong(pixels)
-            for jacobian in groups:
-                matrices = jacobian.columns(image)
-                for name in jacobian.names:
-                    spectra.add(matrices[name])
-                    steps.done()
-            values.append(spectra.values)
-            energies.append(np.sum(np.square(spectra.values), axis=-1))
-            gains.append(spectra.gains)
-            local.append(
-                invert_locally(
-                    network,
-                    image,
-                    matrices[names[-1]],
-                    names[-1],
-                    window=window,
-                    distances=DISTANCES,
-                    generator=generator,
-                )
+        if method == "svds":
+            found.append(_largest(jacobians, image, count, generator, steps))
+            continue
+        spectra, matrix = _exact(jacobians, image, pixels, steps)
+        found.append(spectra)
+        local.append(
+            invert_locally(
+                network,
+                image,
+                matrix,
+                names[-1],
+                window=window,
+                distances=DISTANCES,
+                generator=generator,
             )
-        else:
-            found = []
-            for jacobian in groups:
-                for name in jacobian.names:
-                    operator = jacobian.operator(image, name)
-                    found.append(largest(operator, count, generator))
-                    steps.done()
-            values.append([one for one, _ in found])
-            energies.append([energy for _, energy in found])
-            gains.append(np.full((len(names), 2), np.nan))
+        )
+    values, energies, gains = map(np.array, zip(*found, strict=True))
     return Spectrum(
         points=names,
         depths=np.array([point.depth for point in found_points]),
-        singular_values=np.array(values, "float64"),
-        energy=np.array(energies, "float64"),
+        singular_values=values.astype("float64"),
+        energy=energies.astype("float64"),
         pixels=pixels,
+        whole_image=pixels == np.prod(shape),
         method=method,
-        block_gains=np.array(gains, "float64"),
+        block_gains=gains.astype("float64"),
         local=joined(local) if local else None,
         normalization=network.normalization,
     )
+
+
+def _exact(jacobians, image, pixels, steps):
+    """Return values, energies and gains at all points, and the last matrix."""
+    spectra = SpectraAlong(pixels)
+    for jacobian in jacobians:
+        matrices = jacobian.columns(image)
+        for name in jacobian.names:
+            spectra.add(matrices[name])
+            steps.done()
+    energies = np.sum(np.square(spectra.values), axis=-1)
+    return (spectra.values, energies, spectra.gains), matrices[name]
+
+
+def _largest(jacobians, image, count, generator, steps):
+    """Return the largest values at all points, energies, and no gains."""
+    values, energies = [], []
+    for jacobian in jacobians:
+        for name in jacobian.names:
+            operator = jacobian.operator(image, name)
+            of_point, energy = largest(operator, count, generator)
+            values.append(of_point)
+            energies.append(energy)
+            steps.done()
+    return values, energies, np.full((len(values), 2), np.nan)

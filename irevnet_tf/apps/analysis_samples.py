@@ -1,6 +1,7 @@
 """Images for studies: drawn from a data set, or of files."""
 
 import dataclasses
+import hashlib
 import importlib.util
 
 import numpy as np
@@ -120,6 +121,12 @@ def find_pairs(
         take(lambda i, j: labels[i] != labels[j], across),
         take(lambda i, j: labels[i] == labels[j], within),
     )
+
+
+def file_sha256(path: str) -> str:
+    """Return the SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_image(path: str, dataset: Dataset) -> np.ndarray:

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from irevnet_tf import analysis
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.apps import study_arguments
+from irevnet_tf.apps.analysis_samples import file_sha256
 from irevnet_tf.apps.analysis_subject import Subject
 from irevnet_tf.apps.analyze_flags import Request
+from irevnet_tf.apps.analyze_flags import parse_pairs
 from irevnet_tf.apps.study_arguments import Prepared
 
 SVG = ".svg"
@@ -48,8 +50,15 @@ class Study:
     frames: Callable[[Result], list[np.ndarray]] | None = None
 
     def settings(self, request: Request) -> dict[str, object]:
-        """Return the flags that matter, as JSON has them."""
-        return {name: getattr(request, name) for name in (*self.flags, "seed")}
+        """Return the flags that matter, as JSON has them.
+
+        Files by their content, too, which may change.
+        """
+        found = {name: getattr(request, name) for name in (*self.flags, "seed")}
+        if found.get("image_pair"):
+            files = np.ravel(parse_pairs(request.image_pair))
+            found["image_pair"] = [f"{x} {file_sha256(x)}" for x in files]
+        return found
 
     def carry_out(
         self,

@@ -95,6 +95,8 @@ def for_separation(subject: Subject, request: Request) -> Prepared:
         "points": parse_points(request.points),
         "train_size": size,
         "draws": request.draws,
+        # Where the numbers of classes differ, labels mean other classes.
+        "own_head": subject.class_names is not None,
     }
     return Prepared(
         arrays,

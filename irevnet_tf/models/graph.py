@@ -30,7 +30,8 @@ def calls(model) -> list[Call]:
     """Return the calls in a model, in an order in which they can be run.
 
     Nested Functional and Sequential models stand for the calls inside of
-    them. Other models have no graph and are layers.
+    them. Other models have no graph and are layers. Keys of values are those
+    of one list; another has others.
 
     Args:
         model: Functional or Sequential model that is built.

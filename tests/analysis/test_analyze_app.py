@@ -568,6 +568,17 @@ def test_own_images_are_interpolated(tmp_path, capsys):
     assert {row["point"] for row in rows} == {"stage1"}
     with Image.open(tmp_path / "out" / "interpolation.gif") as animation:
         assert animation.n_frames == 4 and animation.height == 128
+    Image.fromarray(shades[::-1]).save(tmp_path / "b.png")
+    with pytest.raises(app.UsageError, match="with --image_pair=.*--overwrite"):
+        run_app(
+            *DIGITS,
+            "--study=interpolation",
+            f"--output={tmp_path / 'out'}",
+            pair,
+            "--steps=3",
+            "--spacing=linear",
+            "--point=1",
+        )
     (tmp_path / "b.png").write_bytes(b"no image")
     with pytest.raises(app.UsageError, match="--image_pair must be JPEG, PNG"):
         run_app(

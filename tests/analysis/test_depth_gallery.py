@@ -36,6 +36,14 @@ def test_default_components_are_as_many_as_there_are_images_for():
     assert result.components.tolist() == [1, 4]
 
 
+def test_images_may_be_more_than_a_representation_has_values():
+    x = small.images(80, (8, 8, 1))
+    model = small.irevnet(shape=(8, 8, 1))
+    result = analysis.depth_gallery(model, x, x[:2], batch_size=7)
+    assert result.components.tolist() == [1, 4, 16, 64]
+    np.testing.assert_allclose(result.errors[:, -1], 0, atol=1e-3)
+
+
 def test_tiles_are_channels():
     x = small.images(9)
     result = analysis.depth_gallery(small.irevnet(), x, x[:2])

@@ -45,7 +45,7 @@ def test_errors_are_those_of_the_images():
         model, x, noise_images=0, batch_size=2, points=["blocks"]
     )
     assert result.modes == ("ordinary",)
-    assert "other mode" in result.conclusion()
+    assert "has layers whose form in it is not" in result.conclusion()
     norms = np.linalg.norm(x.reshape(3, -1), axis=1)
     expected = 0.25 * np.sqrt(x[0].size) / norms
     np.testing.assert_allclose(
@@ -69,6 +69,14 @@ def test_errors_are_in_units_of_white():
     )
     # Standard deviations of ImageNet, about 0.22.
     np.testing.assert_allclose(scaled, 0.225 * unit, rtol=0.03)
+
+
+def test_mode_whose_range_is_too_small_is_left_out():
+    result = analysis.inversion(
+        small.irevnet(), 5000 * small.images(2), noise_images=0
+    )
+    assert result.modes == ("ordinary",)
+    assert "values leave the range" in result.conclusion()
 
 
 def test_noise_is_uniform_from_black_to_white():

@@ -1,5 +1,8 @@
 """Tests of irevnet_tf.analysis.network: what all studies stand on."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -77,6 +80,61 @@ def test_images_of_a_model_with_layers_in_front():
     np.testing.assert_allclose(network.decode(z, "stage2"), entered, atol=1e-5)
     with pytest.raises(ValueError, match="no layers in front"):
         _ = network.head
+
+
+def test_images_that_other_layers_would_change_are_refused():
+    base = small.irevnet(include_top=False, pooling="avg")
+    head = keras.layers.Dense(3, "softmax")
+    model = keras.Sequential(
+        [keras.Input(small.SHAPE), keras.layers.Rescaling(1 / 255), base, head]
+    )
+    with pytest.raises(ValueError, match="must give images to the model in it"):
+        Network(model)
+
+
+@pytest.mark.parametrize(
+    "model", ["bijective", "injective", "lossless", "nested", "augmented"]
+)
+def test_heads_of_means_are_recognised(model):
+    model = small.MODELS[model][0]()
+    factor, shift = Head(model).pooling()
+    x = small.images(3)
+    z = irevnet_tf.encoder(model)(x)
+    seen = np.maximum(z * factor + shift, 0).mean(axis=(1, 2))
+    top = model.layers[-1]
+    logits = seen @ top.kernel.numpy() + top.bias.numpy()
+    np.testing.assert_allclose(logits, Head(model).logits(x), atol=1e-5)
+
+
+def test_other_heads_are_not():
+    assert Head(small.extended()).pooling() is None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("stage1", "stage1_merge"),
+        ("stage2_block2", "stage2"),
+        ("stem", "stage1_block2", "stage2_block1", "stage2_merge"),
+    ],
+)
+def test_walk_passes_every_point(names):
+    model, x = small.irevnet("injective"), small.images(2)
+    found = dict(Network(model).walk(x, names))
+    assert list(found) == list(names)
+    for name, z in found.items():
+        expected = irevnet_tf.encoder(model, name)(x)
+        np.testing.assert_allclose(z, expected, atol=1e-6)
+
+
+def test_networks_are_freed():
+    model = small.irevnet()
+    alive = weakref.ref(model)
+    network = Network(model)
+    network.decode(network.encode(small.images(1), "stage1"), "stage1")
+    del network, model
+    gc.collect()
+    assert alive() is None
 
 
 def test_pixels_have_black_at_0_and_white_at_1():

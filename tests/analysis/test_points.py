@@ -77,3 +77,5 @@ def test_points_of_a_user_are_in_order_of_depth():
     points = find_points(chain, [2, "stem", "stage1_block3"])
     assert names(points) == ["stem", "stage1_block3", "stage2"]
     assert [point.depth for point in points] == [0, 3, 6]
+    points = find_points(chain, ["stage2_merge", "stage2", "stage2_block2"])
+    assert names(points)[0] == "stage2_block2"

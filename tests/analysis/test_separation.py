@@ -8,8 +8,11 @@ import pytest
 import small
 from sklearn.svm import LinearSVC
 
+import irevnet_tf
 from irevnet_tf import analysis
 from irevnet_tf.analysis import classifiers
+from irevnet_tf.analysis.labelled import Labelled
+from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.untrained import untrained
 
 CLASSES = 4
@@ -67,14 +70,52 @@ def test_head_accuracy_is_the_models(model):
     assert result.head_accuracy == expected
 
 
-def test_features_are_means_over_positions():
-    """Of a network that moves pixels, the means tell colours only."""
-    x, y = small.labelled(3, 8)
+def test_labels_that_are_no_classes_of_the_head(model):
+    x, y = small.labelled(CLASSES, 4)
+    for labels, own_head in ((y + 10, True), (y, False)):
+        result = analysis.separation(
+            model,
+            x,
+            labels,
+            x,
+            labels,
+            train_size=8,
+            draws=1,
+            points=[1],
+            own_head=own_head,
+        )
+        assert result.head_accuracy is None
+        assert "own head" not in result.conclusion()
+
+
+def test_rare_classes_are_in_every_draw(model):
+    x, y = small.labelled(3, 60)
+    kept = np.concatenate([np.flatnonzero(y == 0), [60, 61, 120, 121]])
+    data = Labelled.checked(Network(model), x[kept], y[kept], x, y)
+    for draw in data.draws(10, 20, 0):
+        assert len(set(draw)) == 10
+        counts = np.bincount(data.labels[draw])
+        assert np.all(counts >= 2) and counts[0] == 6
     result = analysis.separation(
-        small.psi_only(), x, y, x[:, ::-1], y, train_size=12, draws=1
+        model, x[kept], y[kept], x, y, train_size=10, draws=2, points=[2]
     )
-    assert result.points and result.depths.tolist() == [0]
-    assert np.all(result.accuracy == 1)
+    assert np.all(np.isfinite(result.accuracy))
+
+
+def test_few_test_images_have_no_distances(model):
+    x, y = small.labelled(CLASSES, 4)
+    result = analysis.separation(
+        model, x, y, x[:1], y[:1], train_size=8, draws=1, points=[1]
+    )
+    assert np.isnan(result.within[0]) and np.isnan(result.between[0])
+    assert "Distances" not in result.conclusion()
+
+
+def test_features_are_means_over_positions(model):
+    x = small.images(5)
+    found = Network(model).averages(x, ["stage1_block2"], 2)["stage1_block2"]
+    expected = irevnet_tf.encoder(model, "stage1_block2")(x)
+    np.testing.assert_allclose(found, np.mean(expected, axis=(1, 2)), atol=1e-5)
 
 
 def test_c_is_chosen_on_training_images_alone(monkeypatch, model):

@@ -121,11 +121,19 @@ def test_fewer_images_than_classes(model):
         ("interpolation", {"class_names": ["a"]}, "names of 3 classes"),
         ("metamers", {"class_names": "abc"}, "names of 3 classes"),
         ("metamers", {"tolerance": 0.0}, "`tolerance` must be above 0"),
+        ("metamers", {"tolerance": "a"}, "`tolerance` must be above 0"),
+        ("metamers", {"class_names": 5}, "names of 3 classes"),
+        ("dimensionality", {"components": 4}, "list of one positive"),
+        ("dimensionality", {"components": []}, "list of one positive"),
         ("inversion", {"examples": 0}, "`examples` must be"),
         ("separation", {"draws": 0}, "`draws` must be"),
         ("dimensionality", {"components": [0]}, "`components` must be"),
-        ("depth_gallery", {"components": [24]}, r"below .*`images` \(=24\)"),
-        ("depth_gallery", {"components": []}, "`components` must be one"),
+        (
+            "depth_gallery",
+            {"components": [24]},
+            "number of `images`.* 23 or less",
+        ),
+        ("depth_gallery", {"components": []}, "list of one positive"),
     ],
 )
 def test_options_of_one_study(model, study, options, message):
@@ -141,6 +149,36 @@ def test_options_of_one_study(model, study, options, message):
                 model, X, Y, X, Y, train_size=12, **options
             ),
         }.get(study, lambda: STUDIES[study](model, X, Y, **options))()
+
+
+@pytest.mark.parametrize(
+    "study", [name for name in STUDIES if name != "interpolation"]
+)
+def test_seed(model, study):
+    with pytest.raises(ValueError, match="`seed` must be an integer of 0"):
+        STUDIES[study](model, X, Y, seed=-1)
+
+
+def test_window_of_one_pixel_has_no_largest_values():
+    model = small.irevnet(shape=(8, 8, 1))
+    x = X[:1, ..., :1]
+    with pytest.raises(ValueError, match="must have two pixels or more"):
+        analysis.spectrum(model, x, window=1, method="svds")
+    found = analysis.spectrum(model, x, window=1)
+    assert found.singular_values.shape == (1, 4, 1)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_size_that_cannot_be_halved(study):
+    model = small.irevnet(shape=(None, None, 3))
+    with pytest.raises(ValueError, match="height and width divisible by 8"):
+        STUDIES[study](model, X[:, :6, :7], Y)
+
+
+@pytest.mark.parametrize("study", ["dimensionality", "depth_gallery"])
+def test_images_that_are_all_equal(model, study):
+    with pytest.raises(ValueError, match="must have different represent"):
+        STUDIES[study](model, 0 * X, Y)
 
 
 @pytest.mark.parametrize("study", ["interpolation", "metamers"])

@@ -11,6 +11,7 @@ from irevnet_tf.analysis.drawing import new_figure
 from irevnet_tf.analysis.drawing import show_images
 from irevnet_tf.analysis.network import to_pixels
 from irevnet_tf.analysis.spectra import Spectrum
+from irevnet_tf.analysis.words import small
 
 # Of the neighbour in the figure.
 _DRAWN_DISTANCE = 0.3
@@ -86,12 +87,12 @@ def _draw_depth(axis, result):
 def _draw_local(axis, local):
     errors = np.median(local.errors, axis=0)
     distances = np.median(local.distances, axis=0)
-    styles = ("o--", "s:", "D-")
+    styles = ("-", "o--", "s:", "D-")
     for style, method, values in zip(
         styles, local.methods, errors, strict=True
     ):
-        axis.plot(distances, values, f"k{style}", mfc="w", label=method)
-    axis.plot(distances, distances, "0.6", label="no inversion")
+        color = "0.6" if method == local.methods[0] else "k"
+        axis.plot(distances, values, style, c=color, mfc="w", label=method)
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=ZERO_UP_TO)
     axis.set_ylim(-ZERO_UP_TO / 2)
@@ -109,14 +110,15 @@ def _draw_rebuilt(figure, result):
     local = result.local
     size = np.argmin(np.abs(local.distances[0] - _DRAWN_DISTANCE))
     pictures = [local.known[0], local.neighbours[0, size]]
-    pictures += list(local.rebuilt[0, :, size])
-    errors = local.errors[0, :, size]
+    pictures += list(local.rebuilt[0, 1:, size])
     captions = [
-        "known",
+        local.methods[0],
         f"neighbour, at {local.distances[0, size]:.2f}",
         *(
-            f"{method}: {error:.1e}" if error else f"{method}: 0"
-            for method, error in zip(local.methods, errors, strict=True)
+            f"{method}: {small(error)}"
+            for method, error in zip(
+                local.methods[1:], local.errors[0, 1:, size], strict=True
+            )
         ),
     ]
     pixels = to_pixels(result.normalization, np.array(pictures))
