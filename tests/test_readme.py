@@ -49,16 +49,25 @@ def test_code_in_the_document_of_own_layers():
         coupling(names["keras"].layers.Dense(6), fraction_bits=14)
 
 
+def test_code_in_the_document_of_the_studies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "studies" / "README.md").read_text()
+    names = {}
+    exec("".join(re.findall(r"```python\n(.*?)```", text, re.S)), names)
+    assert names["found"].singular_values.shape == (2, 9, 64)
+    assert (tmp_path / "spectrum.png").stat().st_size > 10_000
+
+
 @pytest.mark.parametrize(
     "path",
     [
         *(README, ROOT / "CONTRIBUTING.md"),
-        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "benchmarks").glob("*.md"),
         *(ROOT / "examples").rglob("*.md"),
         *(ROOT / "weights").glob("*.md"),
     ],
-    ids=lambda path: path.name,
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_files_that_documents_link_to_exist(path):
     links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())
@@ -67,7 +76,7 @@ def test_files_that_documents_link_to_exist(path):
 
 
 def test_no_document_waits_for_a_number():
-    paths = ("docs/*.md", "recipes/*", "weights/*.md")
+    paths = ("docs/**/*.md", "recipes/*", "weights/*.md")
     for path in (README, *(p for glob in paths for p in ROOT.glob(glob))):
         found = re.findall(
             r"\b[A-Z]+_(?:ACCURACY|COST|RESULT|MINUTES)\b", path.read_text()

@@ -95,7 +95,7 @@ def _draw_local(axis, local):
         axis.plot(distances, values, style, c=color, mfc="w", label=method)
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=ZERO_UP_TO)
-    axis.set_ylim(-ZERO_UP_TO / 2)
+    axis.set_ylim(-ZERO_UP_TO / 2, 3.0 * np.max(errors))
     finish(
         axis,
         "an image rebuilt, knowing a neighbour",
