@@ -13,6 +13,7 @@ from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
 from irevnet_tf.models.chain import Chain
+from irevnet_tf.models.features import point_names
 
 # They learn nothing: what is seen in front of them is seen behind them, too.
 _WEIGHTLESS = (
@@ -79,17 +80,7 @@ def find_points(chain: Chain, points, default=all_points) -> tuple[Point, ...]:
     """
     if points is None:
         return default(chain)
-    if not isinstance(points, list | tuple) or not points:
-        raise ValueError(
-            "`points` must be a non-empty list of points in the model, such "
-            f"as ['stage1']. Received: points={points!r}"
-        )
-    names = [chain.point_name(point) for point in points]
-    if len(set(names)) < len(names):
-        raise ValueError(
-            "`points` must be different points in the model. "
-            f"Received: points={points!r}"
-        )
+    names = point_names(chain, points)
     depths, layers = _depths(chain), chain.points()
     blocks = chain.block_points()
 

@@ -74,6 +74,19 @@ def _names(chain, points):
         ]
         last = chain.layers[-1].name
         return [name for name in stages if name in layers] or [last]
+    return point_names(chain, points)
+
+
+def point_names(chain, points) -> list[str]:
+    """Return the names of the points that a user lists.
+
+    Args:
+        chain: the model's `Chain`.
+        points: list of numbers of stages, and of names.
+
+    Raises:
+        ValueError: if there is no such point, or one is named twice.
+    """
     if not isinstance(points, list | tuple) or not points:
         raise ValueError(
             "`points` must be a non-empty list of points in the model, such "
