@@ -16,10 +16,10 @@ from irevnet_tf.analysis.figures.inversion import draw_inversion
 from irevnet_tf.analysis.figures.metamers import draw_metamers
 from irevnet_tf.analysis.figures.separation import draw_separation
 from irevnet_tf.analysis.figures.spectrum import draw_spectrum
-from irevnet_tf.analysis.interpolation import Interpolation
 from irevnet_tf.analysis.interpolation import interpolation
 from irevnet_tf.analysis.inversion import Inversion
 from irevnet_tf.analysis.inversion import inversion
+from irevnet_tf.analysis.lines import Interpolation
 from irevnet_tf.analysis.local_inversion import LocalInversion
 from irevnet_tf.analysis.metamers import Metamers
 from irevnet_tf.analysis.metamers import metamers

@@ -1,10 +1,14 @@
 """Checks of what studies are given, before any work."""
 
 import numbers
+import warnings
 
 import numpy as np
 
 from irevnet_tf.analysis.network import Network
+
+# By how much of white images may leave the range of pixels.
+_BEYOND = 0.5
 
 
 def check_images(images, network: Network, name: str = "images") -> np.ndarray:
@@ -46,7 +50,27 @@ def check_images(images, network: Network, name: str = "images") -> np.ndarray:
             f"`{name}` must be finite. Received: {name} with NaN or infinity "
             f"in {len(bad)} of {len(images)}, the first at index {bad[0]}"
         )
-    return network.entered(images.astype(network.dtype))
+    images = network.entered(images.astype(network.dtype))
+    _warn_of_scale(images, network, name)
+    return images
+
+
+def _warn_of_scale(images, network, name):
+    """Warn of images that were not scaled as those of the network."""
+    # Channel by channel, each of which has its own scale.
+    channels = images.shape[-1]
+    flat = images.reshape(-1, channels)
+    low = float(np.min(network.pixels(np.min(flat, axis=0))))
+    high = float(np.max(network.pixels(np.max(flat, axis=0))))
+    if low < -_BEYOND or high > 1.0 + _BEYOND:
+        warnings.warn(
+            f"`{name}` should have values from black to white, as the network "
+            "takes them: see `irevnet_tf.preprocess_input`, and "
+            "`preprocessing`, which tells how they were scaled. Received: "
+            f"{name} from {low:.3g} to {high:.3g}, where black is 0 and white "
+            "is 1",
+            stacklevel=3,
+        )
 
 
 def check_labels(labels, images, name: str = "labels") -> np.ndarray:
@@ -109,6 +133,7 @@ def check_window(window, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """
     if window is None:
         return (0, 0, *size)
+    given = window
     if isinstance(window, numbers.Integral) and not isinstance(window, bool):
         top, left = ((side - window) // 2 for side in size)
         window = (top, left, window, window)
@@ -128,7 +153,7 @@ def check_window(window, size: tuple[int, int]) -> tuple[int, int, int, int]:
         raise ValueError(
             "`window` must be a side in pixels, or (top, left, height, "
             f"width), inside of the image of {size[0]}x{size[1]} pixels. "
-            f"Received: window={window!r}"
+            f"Received: window={given!r}"
         )
     return tuple(map(int, window))
 

@@ -52,12 +52,14 @@ class MetamerSearch:
         z = self._encoded(target)
         flat = z.reshape(-1, z.shape[-1])
 
-        def begin(_):
+        def begin(trial):
             # Around a circle, so that every position changes.
             order = self._generator.permutation(len(flat))
             moved = np.empty_like(flat)
             moved[order] = flat[np.roll(order, 1)]
-            return self._decoded(moved.reshape(z.shape))
+            # Closer to the target each time, where logits are closer, too.
+            moved = flat + (1.0 - trial / _TRIALS) * (moved - flat)
+            return self._decoded(moved.astype(z.dtype).reshape(z.shape))
 
         return self._first_that_matches(begin, target)
 

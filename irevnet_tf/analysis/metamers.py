@@ -36,6 +36,7 @@ class Metamers(Result):
             of a logit to the target's, each less the mean of the logits.
         pixel_distances: float array (kinds, pairs), root mean square of the
             pixels' differences to the target, where white is 1.
+        start_distances: the same, to the start.
         same_class: bool array (kinds, pairs), whether the class is the
             target's.
         comes_back: bool array (kinds, pairs), whether the image, encoded and
@@ -57,6 +58,7 @@ class Metamers(Result):
     metamers: np.ndarray
     logit_differences: np.ndarray
     pixel_distances: np.ndarray
+    start_distances: np.ndarray
     same_class: np.ndarray
     comes_back: np.ndarray
     out_of_range: np.ndarray
@@ -91,7 +93,19 @@ class Metamers(Result):
                 }
                 for k, kind in enumerate(self.kinds)
                 for pair in range(len(self.targets))
-            ]
+            ],
+            "metamers_images": [
+                {
+                    "pair": pair,
+                    "kind": kind,
+                    "found": bool(self.found()[k, pair]),
+                    "distance_to_start": self.start_distances[k, pair],
+                    "out_of_range": self.out_of_range[k, pair],
+                    "comes_back": bool(self.comes_back[k, pair]),
+                }
+                for k, kind in enumerate(self.kinds)
+                for pair in range(len(self.targets))
+            ],
         }
 
     def summary(self):
@@ -102,6 +116,7 @@ class Metamers(Result):
                 "found": int(np.sum(self.found()[k])),
                 "largest logit difference": np.max(self.logit_differences[k]),
                 "least pixel distance": np.min(self.pixel_distances[k]),
+                "median distance to start": np.median(self.start_distances[k]),
                 "farthest out of range": np.max(self.out_of_range[k]),
                 "bits come back": int(np.sum(self.comes_back[k])),
             }
@@ -199,6 +214,12 @@ def metamers(
             "`starts` and `targets` must have the same shape. Received: "
             f"starts.shape={starts.shape}, targets.shape={targets.shape}"
         )
+    equal = np.flatnonzero(np.all(starts == targets, axis=(1, 2, 3)))
+    if len(equal):
+        raise ValueError(
+            "`starts` and `targets` must be pairs of different images. "
+            f"Received: equal ones at index {equal[0]}"
+        )
     if not isinstance(tolerance, numbers.Real) or not tolerance > 0:
         raise ValueError(
             f"`tolerance` must be above 0. Received: tolerance={tolerance!r}"
@@ -227,6 +248,9 @@ def metamers(
         logit_differences=np.max(np.abs(logits[1:] - wanted), axis=-1),
         pixel_distances=np.sqrt(
             np.mean((pixels - target_pixels) ** 2, axis=axes)
+        ),
+        start_distances=np.sqrt(
+            np.mean((pixels - network.pixels(starts)) ** 2, axis=axes)
         ),
         same_class=predictions[1:] == np.argmax(wanted, axis=-1),
         comes_back=np.all(found == np.array(again), axis=axes),

@@ -22,6 +22,7 @@ PIXELS = "pixels"
 UNTRAINED = "untrained"
 # Test images among which distances are measured, all pairs of them.
 _MOST_PAIRED = 2000
+_TRAIN_SIZE = 1000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,7 +138,8 @@ class Separation(Result):
             return f"{text}."
         return text + (
             ". Distances within classes, divided by those between, go from "
-            f"{ratio[0]:.2f} to {ratio[-1]:.2f}."
+            f"{ratio[0]:.2f} to {ratio[-1]:.2f}, by way of "
+            f"{np.max(ratio):.2f} at most."
         )
 
 
@@ -149,7 +151,7 @@ def separation(
     test_labels,
     *,
     points=None,
-    train_size=1000,
+    train_size=None,
     draws=5,
     untrained=True,
     own_head=True,
@@ -179,7 +181,8 @@ def separation(
         points: optional list of points, as of `irevnet_tf.features`. Defaults
             to all blocks.
         train_size: integer, how many of `images` the classifiers are trained
-            with: two of each class, and the rest at random.
+            with: two of each class, and the rest at random. Defaults to
+            1,000, or to all if these are fewer.
         draws: integer, how many times.
         untrained: whether to compare with random weights.
         own_head: whether to compare with the model's own head, if it has
@@ -205,6 +208,8 @@ def separation(
     data = Labelled.checked(network, images, labels, test_images, test_labels)
     batch_size = check_count(batch_size, "batch_size")
     seed = check_seed(seed)
+    if train_size is None:
+        train_size = min(_TRAIN_SIZE, len(data.images))
     draws = data.draws(
         check_count(train_size, "train_size"),
         check_count(draws, "draws"),

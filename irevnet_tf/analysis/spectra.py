@@ -127,13 +127,14 @@ class Spectrum(Result):
 
     def summary(self):
         gains = np.median(self.block_gains, axis=0)
+        at_least = "" if self.method == "exact" else ", at least"
         columns = {
             "energy in the first 10 %": self.share_of_first(0.1),
             **{
                 f"values for {percent(share)}": self.values_for(share)
                 for share in SHARES
             },
-            "condition number": self.condition_numbers(),
+            f"condition number{at_least}": self.condition_numbers(),
             "log-volume": self.log_volumes(),
         }
         return [
@@ -154,20 +155,20 @@ class Spectrum(Result):
         condition = np.median(self.condition_numbers()[:, -1])
         known = self.singular_values.shape[-1]
         if self.method == "exact":
-            share = np.mean(self.share_of_first(0.1)[:, -1])
+            share = np.median(self.share_of_first(0.1)[:, -1])
             text = (
                 f"At {self.points[-1]}, the first 10 % of {self.pixels} "
                 f"singular values hold {percent(share)} of the energy, and the "
-                f"condition number is {condition:.3g} (mean and median of "
-                f"{count} images)."
+                f"condition number is {condition:.3g} (medians of {count} "
+                "images)."
             )
         else:
-            share = np.mean(self.energy_shares()[:, -1, -1])
+            share = np.median(self.energy_shares()[:, -1, -1])
             text = (
                 f"At {self.points[-1]}, the first {known} of {self.pixels} "
                 f"singular values hold {percent(share)} of the energy, "
                 f"estimated; the condition number is {condition:.3g} or more "
-                f"({count} images)."
+                f"(medians of {count} images); method='exact' finds all."
             )
         if self.local is not None:
             text += f" {self._conclusion_of_local()}"

@@ -11,14 +11,18 @@ from irevnet_tf.analysis.local_inversion import invert_locally
 from irevnet_tf.analysis.local_inversion import joined
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.network import batches
+from irevnet_tf.analysis.points import all_points
+from irevnet_tf.analysis.points import stage_points
 from irevnet_tf.analysis.singular_values import SpectraAlong
 from irevnet_tf.analysis.singular_values import largest
 from irevnet_tf.analysis.spectra import Spectrum
 from irevnet_tf.analysis.steps import StepCounter
 
 METHODS = ("exact", "svds")
-# Pixels of which the whole Jacobian is formed without being asked to.
-MOST_COLUMNS = 2048
+# Values of an image of which the whole Jacobian is formed without being asked
+# to, and of which it is at every block.
+MOST_COLUMNS = 4096
+MOST_FOR_BLOCKS = 1024
 # Of which whole Jacobians are in memory at a time.
 _POINTS_AT_ONCE = 8
 DISTANCES = 10.0 ** np.arange(-3, 0.5, 0.5)
@@ -48,11 +52,12 @@ def spectrum(
         model: any model that `irevnet_tf.encoder` takes.
         images: float array (N, height, width, channels), as it takes them.
         points: optional list of points, as of `irevnet_tf.features`. Defaults
-            to all blocks, or to the last one if `method` is not exact.
+            to all blocks, for more than 1,024 values to all stages, and to the
+            end if `method` is not exact.
         method: `"exact"`: all singular values, in float64, from the whole
             matrix, whose size is that of the representation times that of the
             window; `"svds"`: the largest, without the matrix. Defaults to
-            `"exact"` for up to 2,048 pixels.
+            `"exact"` for up to 4,096 values that vary.
         count: integer. How many singular values `"svds"` looks for.
         window: the part of the image that varies: a side in pixels, for a
             square in the centre, or (top, left, height, width). Defaults to
@@ -89,7 +94,8 @@ def spectrum(
             f"`method` must be None or one of {', '.join(METHODS)}. "
             f"Received: method={method!r}"
         )
-    found_points = network.points(points)
+    some = all_points if pixels <= MOST_FOR_BLOCKS else stage_points
+    found_points = network.points(points, some)
     if points is None and method != "exact":
         found_points = found_points[-1:]
     names = tuple(point.name for point in found_points)

@@ -27,7 +27,6 @@ REPORT_FILE = "report.html"
 _MEANINGS = {
     "model": "a network called {}",
     "weights_sha256": "weights with the SHA-256 {}",
-    "fraction_bits": "a grid of {} fraction bits",
     "dataset": "the data set {}",
     "image_shape": "images of the shape {}",
     "mean": "images less the mean {}",
@@ -122,7 +121,8 @@ class AnalysisDirectory:
                 f"{IDENTITY_FILE} cannot be read: {error}. {self._received}"
             ) from error
         differences = [
-            f"{_MEANINGS[name].format(found.get(name))} instead of {value}"
+            f"{_meaning(name, found.get(name))} instead of "
+            f"{_meaning(name, value)}"
             for name, value in identity.items()
             if found.get(name) != value
         ]
@@ -191,6 +191,13 @@ class AnalysisDirectory:
 
     def _mark(self, study):
         return self.path / f"{study.name}.json"
+
+
+def _meaning(name, value):
+    """Return what an entry of the identity says, as people say it."""
+    if name != "fraction_bits":
+        return _MEANINGS[name].format(value)
+    return "ordinary mode" if value is None else f"{value} fraction bits"
 
 
 def _json_row(row):

@@ -57,7 +57,7 @@ def write_report(
     directory: AnalysisDirectory,
     subject: Subject,
     finished: dict[Study, Finished],
-    left_out: list[Study],
+    left_out: dict[str, str],
 ) -> pathlib.Path:
     """Write the page.
 
@@ -65,7 +65,7 @@ def write_report(
         directory: Where its figures are, and where it goes.
         subject: The network and the data.
         finished: What was kept of each study, in the order of the page.
-        left_out: Studies that need a network that classifies.
+        left_out: Why others are missing, by the studies' names.
 
     Returns:
         The path of the page.
@@ -88,7 +88,7 @@ def write_report(
         versions=versions(),
         date=datetime.datetime.now().astimezone().isoformat(" ", "minutes"),
         seconds=sum(one.seconds for one in finished.values()),
-        left_out=[study.name for study in left_out],
+        left_out=left_out,
         sections=[
             _section(directory.path, study, one)
             for study, one in finished.items()

@@ -137,6 +137,7 @@ def _load_data(request: Request, source: Source) -> Dataset:
     folder = pathlib.Path(name)
     if folder.is_dir() and not (folder / "dataset_info.json").exists():
         # Only these are converted to what they have to be.
+        name = str(folder)  # Without a slash at its end.
         *sides, channels = source.model.inputs[0].shape[1:]
         if size is None and len(set(sides)) == 1:
             size = sides[0]

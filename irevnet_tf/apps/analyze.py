@@ -34,6 +34,11 @@ from irevnet_tf.apps.report import say
 from irevnet_tf.apps.studies import STUDIES
 from irevnet_tf.apps.studies import Study
 
+
+class StudyError(Exception):
+    """A study cannot be carried out on this network and these images."""
+
+
 # What shells have for a program that was interrupted.
 INTERRUPTED = 130
 
@@ -80,15 +85,22 @@ def _analyze(request, studies, finished):
     directory.claim(subject.identity)
     if not request.overwrite:
         _check_settings(directory, studies, request)
-    left_out = []
+    left_out = {}
     for study in studies:
         if study.classifies and not subject.classifies and request.study == ALL:
-            left_out.append(study)
-            say(f"{study.name} is left out: the network does not classify")
+            left_out[study.name] = "the network does not classify"
+            say(f"{study.name} is left out: {left_out[study.name]}")
             continue
         found = None if request.overwrite else directory.finished(study)
         if found is None:
-            found = _carry_out(study, subject, request, directory)
+            try:
+                found = _carry_out(study, subject, request, directory)
+            except StudyError as error:
+                if request.study != ALL:
+                    raise app.UsageError(f"{study.name}: {error}") from error
+                left_out[study.name] = str(error)
+                say(f"{study.name} is left out: {error}")
+                continue
         else:
             say(f"{study.name} is there already; --overwrite repeats it")
         finished[study] = found
@@ -149,7 +161,7 @@ def _carry_out(study, subject, request, directory) -> Finished:
         )
     # The second: a lossless network whose numbers leave their range.
     except (ValueError, tf.errors.InvalidArgumentError) as error:
-        raise app.UsageError(f"{study.name}: {error}") from error
+        raise StudyError(str(error)) from error
     except OSError as error:
         raise app.UsageError(
             f"{study.name} could not be written: {error}. "

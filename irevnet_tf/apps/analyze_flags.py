@@ -5,7 +5,7 @@ import dataclasses
 from absl import app
 from absl import flags
 
-from irevnet_tf.analysis.interpolation import SPACINGS
+from irevnet_tf.analysis.lines import SPACINGS
 from irevnet_tf.analysis.spectrum import METHODS
 from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.apps.network_source import define_network_flags

@@ -165,9 +165,9 @@ STUDIES = {
             "with depth show that the network separates classes step by step; "
             "the bars are standard deviations over the draws. The same in an "
             "untrained network, and on the pixels, shows what is due to "
-            "learning. On the right, distances within classes that shrink "
-            "while those between classes do not show that the network "
-            "contracts what is alike, though it is invertible.",
+            "learning. On the right, the network contracts what is alike, "
+            "though it is invertible, where distances within classes shrink "
+            "and those between classes do not.",
             SVG,
             (*_OF_PARTS, "train_size", "draws", "points"),
             study_arguments.for_separation,

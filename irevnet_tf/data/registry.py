@@ -87,6 +87,11 @@ def load_dataset(
             image_channels=image_channels,
             **splits,
         )
+    elif _is_path(name) and not pathlib.Path(name).is_dir():
+        raise ValueError(
+            "`name` must be a folder that exists, if it is a path. "
+            f"Received: name={name!r}"
+        )
     else:
         if _is_prepared(name):
             builder = tfds.builder_from_directory(name)
@@ -103,6 +108,12 @@ def load_dataset(
     if validation_fraction:
         dataset = _with_validation(dataset, validation_fraction)
     return dataset
+
+
+def _is_path(name):
+    """Return whether a name can be that of a folder only."""
+    path = pathlib.Path(name)
+    return path.is_absolute() or name.endswith("/") or name.startswith(".")
 
 
 def _is_prepared(name):

@@ -202,7 +202,7 @@ def test_what_needs_a_classifier_is_left_out(
     run_app("--study=all", f"--output={tmp_path}")
     assert "curve is left out: the network does" in capsys.readouterr().out
     page = (tmp_path / "report.html").read_text()
-    assert "does not classify:\ncurve." in page
+    assert "curve is left out: the network does not classify" in page
     assert not (tmp_path / "curve.json").exists()
     assert (tmp_path / "picture.json").exists()
 
@@ -307,9 +307,18 @@ def test_an_error_names_its_study_and_leaves_the_others(studies, tmp_path):
     ):
         interrupt(studies, "picture", error)
         with pytest.raises(app.UsageError, match=f"^picture: {message}"):
-            run_app("--study=all", f"--output={tmp_path}")
+            run_app("--study=curve,picture", f"--output={tmp_path}")
     assert (tmp_path / "curve.json").exists()
     assert not (tmp_path / "picture.json").exists()
+
+
+def test_all_goes_on_behind_an_error(studies, tmp_path, capsys):
+    interrupt(studies, "curve", ValueError("too few. Received: 1 <image>"))
+    run_app("--study=all", f"--output={tmp_path}")
+    assert "curve is left out: too few. Received" in capsys.readouterr().out
+    assert (tmp_path / "picture.json").exists()
+    page = (tmp_path / "report.html").read_text()
+    assert "curve is left out: too few. Received: 1 &lt;image&gt;" in page
 
 
 def test_other_settings_need_overwrite(studies, tmp_path, capsys):
@@ -337,7 +346,7 @@ def test_files_of_an_overwritten_study_go(studies, tmp_path):
     "change, message",
     [
         ({"name": "IRevNet56"}, "a network called IRevNet28 instead of IRev"),
-        ({"fraction_bits": None}, "a grid of 14 fraction bits instead of None"),
+        ({"fraction_bits": None}, "14 fraction bits instead of ordinary mode"),
     ],
 )
 def test_a_directory_of_something_else_is_refused(

@@ -39,6 +39,13 @@ COLUMNS = {
     "interpolation": (
         "pair point t class probability pixel_distance_to_start out_of_range"
     ),
+    "interpolation_lines": (
+        "pair t probability pixel_line_probability distance_to_pixel_line "
+        "reencoding_error"
+    ),
+    "metamers_images": (
+        "pair kind found distance_to_start out_of_range comes_back"
+    ),
     "separation": "point depth classifier draw accuracy",
     "separation_distances": "point depth within between",
     "dimensionality": "point classifier components accuracy",

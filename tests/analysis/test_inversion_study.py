@@ -72,9 +72,10 @@ def test_errors_are_in_units_of_white():
 
 
 def test_mode_whose_range_is_too_small_is_left_out():
-    result = analysis.inversion(
-        small.irevnet(), 5000 * small.images(2), noise_images=0
-    )
+    with pytest.warns(UserWarning, match="values from black to white"):
+        result = analysis.inversion(
+            small.irevnet(), 5000 * small.images(2), noise_images=0
+        )
     assert result.modes == ("ordinary",)
     assert "values leave the range" in result.conclusion()
 

@@ -141,7 +141,8 @@ def test_values_beyond_the_exact_range_are_no_metamers():
     """A representation of which lossless streams overflow on the way back."""
     model = small.irevnet(lossless=True, fraction_bits=20)
     x = small.images(2)
-    result = analysis.metamers(model, x[:1] * 7, x[1:] * 7)
+    with pytest.warns(UserWarning, match="from black to white"):
+        result = analysis.metamers(model, x[:1] * 7, x[1:] * 7)
     assert result.found().shape == (2, 1)
     assert np.all(np.isfinite(result.metamers) | ~result.found()[0])
 

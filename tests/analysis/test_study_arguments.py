@@ -1,5 +1,7 @@
 """Every study refuses what it cannot take, in one sentence."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -179,6 +181,19 @@ def test_size_that_cannot_be_halved(study):
 def test_images_that_are_all_equal(model, study):
     with pytest.raises(ValueError, match="must have different represent"):
         STUDIES[study](model, 0 * X, Y)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_scale(model, study):
+    with pytest.warns(UserWarning, match="from 0.* to 2.*where black is 0"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            STUDIES[study](model, X * np.float32(255), Y)
+
+
+def test_pairs_of_equal_images(model):
+    with pytest.raises(ValueError, match="different images.*at index 1"):
+        analysis.metamers(model, X[:3], X[[3, 1, 4]])
 
 
 @pytest.mark.parametrize("study", ["interpolation", "metamers"])

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from irevnet_tf.analysis.drawing import new_figure
 from irevnet_tf.analysis.drawing import show_images
-from irevnet_tf.analysis.interpolation import Interpolation
+from irevnet_tf.analysis.lines import Interpolation
 from irevnet_tf.analysis.network import to_pixels
 
 # Pairs in the figure, and classes of each picture in the table.
@@ -29,7 +29,7 @@ def draw_interpolation(result: Interpolation) -> Figure:
             ("decoded", result.images, result.probabilities),
             ("pixels", result.pixel_images, result.pixel_probabilities),
         ):
-            rows[f"{pair + 1}: {kind}"] = to_pixels(
+            rows[f"{pair}: {kind}"] = to_pixels(
                 result.normalization, images[pair]
             )
             captions.append(
@@ -43,7 +43,11 @@ def draw_interpolation(result: Interpolation) -> Figure:
     figure = new_figure(
         width=1.0 + 1.05 * result.t.shape[1], height=0.4 + 1.25 * len(rows)
     )
-    title = f"lines between representations at {result.point}"
+    shown = min(_SHOWN, len(result.t))
+    title = (
+        f"lines between representations at {result.point}, pairs 0 to "
+        f"{shown - 1} of {len(result.t)}, range clipped"
+    )
     show_images(figure, rows, title=title, captions=captions)
     return figure
 

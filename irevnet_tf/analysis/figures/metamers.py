@@ -32,17 +32,14 @@ def draw_metamers(result: Metamers) -> Figure:
     ):
         rows[label] = to_pixels(result.normalization, images[:count])
         captions.append([result.class_names[c] for c in classes[:count]])
+    captions = [[f"seen as {name}" for name in row] for row in captions]
     for row, k in ((1, 0), (2, 1)):
-        captions[row] = [
-            f"{name}, {small(difference)}"
-            for name, difference in zip(
-                captions[row], result.logit_differences[k], strict=False
-            )
-        ]
-    figure = new_figure(width=1.0 + 1.2 * count, height=6.0)
-    title = (
-        "the network sees the target in the upper three, but for the largest "
-        "difference of logits below"
-    )
+        for column in range(count):
+            difference = small(result.logit_differences[k, column])
+            captions[row][column] += f"\nlogits off by {difference}"
+            if not result.found()[k, column]:
+                captions[row][column] += ": not found"
+    figure = new_figure(width=max(5.0, 1.0 + 1.3 * count), height=6.8)
+    title = "rows 1 to 3: the same logits; rows 3 and 4: look alike"
     show_images(figure, rows, title=title, captions=captions)
     return figure
