@@ -69,7 +69,7 @@ def _warn_of_scale(images, network, name):
             "`preprocessing`, which tells how they were scaled. Received: "
             f"{name} from {low:.3g} to {high:.3g}, where black is 0 and white "
             "is 1",
-            stacklevel=3,
+            stacklevel=4,  # Who called the study.
         )
 
 

@@ -345,7 +345,7 @@ def test_files_of_an_overwritten_study_go(studies, tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"name": "IRevNet56"}, "a network called IRevNet28 instead of IRev"),
+        ({"name": "IRevNet56"}, "called IRevNet28 instead of a network called"),
         ({"fraction_bits": None}, "14 fraction bits instead of ordinary mode"),
     ],
 )

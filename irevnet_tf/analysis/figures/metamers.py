@@ -40,6 +40,6 @@ def draw_metamers(result: Metamers) -> Figure:
             if not result.found()[k, column]:
                 captions[row][column] += ": not found"
     figure = new_figure(width=max(5.0, 1.0 + 1.3 * count), height=6.8)
-    title = "rows 1 to 3: the same logits; rows 3 and 4: look alike"
+    title = "targets, metamers of two kinds, and what 'moved' began as"
     show_images(figure, rows, title=title, captions=captions)
     return figure
