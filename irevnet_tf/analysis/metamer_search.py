@@ -57,9 +57,10 @@ class MetamerSearch:
             order = self._generator.permutation(len(flat))
             moved = np.empty_like(flat)
             moved[order] = flat[np.roll(order, 1)]
-            # Closer to the target each time, where logits are closer, too.
-            moved = flat + (1.0 - trial / _TRIALS) * (moved - flat)
-            return self._decoded(moved.astype(z.dtype).reshape(z.shape))
+            if trial:
+                # Closer to the target each time, where logits are, too.
+                moved += (trial / _TRIALS * (flat - moved)).astype(z.dtype)
+            return self._decoded(moved.reshape(z.shape))
 
         return self._first_that_matches(begin, target)
 
