@@ -42,6 +42,13 @@ def test_logits_are_those_of_the_model(model):
         np.testing.assert_allclose(head.logits(x, 2), expected, atol=1e-5)
         expected = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
     np.testing.assert_allclose(head.probabilities(x, 2), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["gray", "nested lossless"])
+def test_derivative_of_logits(model):
+    model = small.MODELS[model][0]()
+    x = small.images(5, (8, 8, model.inputs[0].shape[-1]))
+    head = Head(model)
     logits, jacobian = head.logits_and_jacobian(x[0], 2)
     np.testing.assert_allclose(logits, head.logits(x[:1])[0], atol=1e-5)
     step = np.zeros_like(x[:1])
