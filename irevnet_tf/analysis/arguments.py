@@ -38,12 +38,6 @@ def check_images(images, network: Network, name: str = "images") -> np.ndarray:
             f"`{name}` must have the shape (N, {sides}), as the network takes "
             f"them. Received: {name} of shape {images.shape}"
         )
-    factor = network.chain.downsampling
-    if any(side % factor for side in images.shape[1:3]):
-        raise ValueError(
-            f"`{name}` must have a height and width divisible by {factor}, as "
-            f"the network needs it. Received: {name} of shape {images.shape}"
-        )
     if not np.all(np.isfinite(images)):
         bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
         raise ValueError(
@@ -51,6 +45,12 @@ def check_images(images, network: Network, name: str = "images") -> np.ndarray:
             f"in {len(bad)} of {len(images)}, the first at index {bad[0]}"
         )
     images = network.entered(images.astype(network.dtype))
+    factor = network.chain.downsampling
+    if any(side % factor for side in images.shape[1:3]):
+        raise ValueError(
+            f"`{name}` must have a height and width divisible by {factor}, as "
+            f"the network needs it. Received: {name} of shape {images.shape}"
+        )
     _warn_of_scale(images, network, name)
     return images
 

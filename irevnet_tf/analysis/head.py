@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.export.inference import InferenceNormalization
+from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import inference_copy
 from irevnet_tf.export.inference import without_traces
 from irevnet_tf.models.chain import find_chain
@@ -18,15 +19,21 @@ class Head:
         model: i-RevNet with a classifier, or a model that extends or holds
             one, whose last layer is a Dense, with or without softmax.
 
+    Attributes:
+        classes: how many there are.
+        pooling: (factor, shift), float arrays (channels,), if means of
+            `relu(factor * z + shift)` over the positions are all that is seen
+            of the representation z; None for other heads.
+
     Raises:
         ValueError: if it is no such model.
     """
 
     def __init__(self, model):
-        shape = model.inputs[0].shape[1:]
+        check_model(model)
         with without_traces(model):
-            copy = inference_copy(model, shape)
-            self._pooling = _pooling(copy)
+            copy = inference_copy(model, model.inputs[0].shape[1:])
+            self.pooling = _pooling(copy)
             self._logits = keras.Model(copy.input, _logits(copy))
         self.classes = self._logits.output.shape[-1]
 
@@ -42,11 +49,6 @@ class Head:
     def probabilities(self, images, batch_size: int = 64) -> np.ndarray:
         """Return float array (N, classes) whose rows add up to 1."""
         return tf.nn.softmax(self.logits(images, batch_size)).numpy()
-
-    def pooling(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return (factor, shift) if means of `relu(factor * z + shift)`, over
-        the positions, are all that is seen of the representation z."""
-        return self._pooling
 
     def logits_and_jacobian(self, image: np.ndarray, batch_size: int):
         """Return the logits of an image, and how they depend on its values.

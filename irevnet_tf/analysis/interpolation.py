@@ -33,7 +33,6 @@ def interpolation(
     class_names=None,
     batch_size=64,
     preprocessing=None,
-    seed=0,
     progress=None,
 ) -> Interpolation:
     """Decode straight lines between the representations of pairs of images.
@@ -60,7 +59,6 @@ def interpolation(
         batch_size: integer, images at a time.
         preprocessing: how the images were scaled, see
             `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        seed: not used: nothing is random.
         progress: optional function of how much is done, from 0 to 1.
 
     Returns:
@@ -125,6 +123,7 @@ def interpolation(
         probabilities=_probabilities(head, images, batch_size),
         pixel_probabilities=_probabilities(head, pixel_images, batch_size),
         reencoding_errors=off,
+        bijective=ends_of_line[0].size == starts[0].size,
         class_names=names,
         normalization=network.normalization,
     )

@@ -38,6 +38,7 @@ class Interpolation(Result):
             what was decoded to the representation of the decoded image. Not 0
             where a line leaves what images can become, in an injective
             network.
+        bijective: whether every representation has an image.
         class_names: for each class.
         normalization: of the images.
     """
@@ -50,6 +51,7 @@ class Interpolation(Result):
     probabilities: np.ndarray | None
     pixel_probabilities: np.ndarray | None
     reencoding_errors: np.ndarray
+    bijective: bool
     class_names: tuple[str, ...]
     normalization: Normalization
 
@@ -72,7 +74,7 @@ class Interpolation(Result):
 
         In pixels, the most of all pairs; 0 for pairs of equal images.
         """
-        steps = np.diff(self.images.astype("float64"), axis=1)
+        steps = np.diff(to_pixels(self.normalization, self.images), axis=1)
         apart = np.sqrt(np.sum(steps**2, axis=(2, 3, 4)))
         mean = np.maximum(np.mean(apart, axis=1), 1e-12)
         return float(np.max(np.ptp(apart, axis=1) / mean))
@@ -156,7 +158,7 @@ class Interpolation(Result):
             between = np.max(both, axis=-1)[..., 1:-1]
             certain = np.mean(between, axis=(1, 2))
             text += (
-                " Between its ends, the classifier gives its class a "
+                " Between their ends, the classifier gives its class a "
                 f"probability of {percent(certain[0])} on them and of "
                 f"{percent(certain[1])} on the lines in pixels, on average."
             )
@@ -167,9 +169,11 @@ class Interpolation(Result):
             )
         if off > 1e-3:
             text += (
-                " What lies between is no representation of an image: encoded "
-                f"again, decoded images are off by up to {percent(off)}."
+                " Encoded again, decoded images are off by up to "
+                f"{percent(off)}."
             )
+            if not self.bijective:
+                text += " What lies between is no representation of an image."
         return text
 
 

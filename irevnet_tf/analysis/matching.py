@@ -1,6 +1,7 @@
 """The least change of an image that gives it wanted logits."""
 
 import numpy as np
+import tensorflow as tf
 
 from irevnet_tf.analysis.head import Head
 
@@ -38,7 +39,11 @@ def match_logits(
     best, least, limit = image, np.inf, _FIRST_STEP
     x, step = image, None
     for _ in range(_ROUNDS):
-        logits, jacobian = head.logits_and_jacobian(x, batch_size)
+        try:
+            logits, jacobian = head.logits_and_jacobian(x, batch_size)
+        except tf.errors.InvalidArgumentError:
+            # Lossless streams have left their range.
+            logits = np.full_like(wanted, np.nan)
         missing = wanted - centred(logits)
         difference = np.linalg.norm(missing)
         if difference < least:

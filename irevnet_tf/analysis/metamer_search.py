@@ -34,7 +34,7 @@ class MetamerSearch:
         self._tolerance = tolerance
         self._batch_size = batch_size
         self._generator = np.random.default_rng(seed)
-        self._pooling = self._head.pooling()
+        self._pooling = self._head.pooling
         self.bijective = self._encoded(image).size == image.size
 
     def there_and_back(self, images):
@@ -93,8 +93,11 @@ class MetamerSearch:
     def _matched(self, image, target):
         """Return the image, moved if its logits are not close enough yet.
 
-        And how far they still are, infinity for NaN.
+        And how far they still are, infinity where the image is of NaN, or
+        lossless streams leave their range.
         """
+        if not np.all(np.isfinite(image)):
+            return image, np.inf
         wanted = centred(self._head.logits(target[None]))[0]
         moved = match_logits(
             self._head,
@@ -103,9 +106,12 @@ class MetamerSearch:
             tolerance=self._tolerance / 2,
             batch_size=self._batch_size,
         )
-        moved = self._network.on_grid(moved[None])
-        missing = np.max(np.abs(wanted - centred(self._head.logits(moved))))
-        return moved[0], np.nan_to_num(missing, nan=np.inf)
+        try:
+            moved = self._network.on_grid(moved[None])
+            logits = self._head.logits(moved)
+        except tf.errors.InvalidArgumentError:
+            return image, np.inf
+        return moved[0], np.max(np.abs(wanted - centred(logits)))
 
     def _encoded(self, image):
         return self._network.encode(image[None], self._point)[0]

@@ -188,7 +188,7 @@ class Network:
         if names in self._cuts:
             return self._cuts[names]
         layers, blocks = self.chain.points(), self.chain.block_points()
-        parts, left = [], set(names)
+        parts, left = [], set(map(self.chain.point_name, names))
         for index, layer in enumerate(self.chain.layers):
             start = 0
             for name in names:

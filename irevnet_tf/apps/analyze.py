@@ -106,7 +106,13 @@ def _analyze(request, studies, finished):
         finished[study] = found
         say(f"{study.name}: {found.conclusion}")
     if request.study == ALL:
-        path = write_report(directory, subject, finished, left_out)
+        try:
+            path = write_report(directory, subject, finished, left_out)
+        except OSError as error:
+            raise app.UsageError(
+                f"The report could not be written: {error}. "
+                f"Received: --output={request.output}"
+            ) from error
         say(f"Wrote {path}")
 
 

@@ -85,7 +85,6 @@ class Study:
             *prepared.arrays,
             **prepared.options,
             preprocessing=subject.dataset.normalization,
-            seed=request.seed,
             batch_size=request.batch_size,
             progress=progress,
         )

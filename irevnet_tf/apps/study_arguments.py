@@ -43,7 +43,11 @@ def for_inversion(subject: Subject, request: Request) -> Prepared:
     others, text = photographs(subject.dataset)
     return Prepared(
         (drawn.images,),
-        {"photographs": others, "points": parse_points(request.points)},
+        {
+            "photographs": others,
+            "points": parse_points(request.points),
+            "seed": request.seed,
+        },
         f"{drawn.text}, {_seeded(request)}; {text}; noise.",
     )
 
@@ -58,6 +62,7 @@ def for_spectrum(subject: Subject, request: Request) -> Prepared:
             "method": request.method,
             "count": request.count,
             "window": parse_window(request.window),
+            "seed": request.seed,
         },
         f"{drawn.text}, {_seeded(request)}.",
     )
@@ -95,6 +100,7 @@ def for_separation(subject: Subject, request: Request) -> Prepared:
         "points": parse_points(request.points),
         "train_size": size,
         "draws": request.draws,
+        "seed": request.seed,
         # Where the numbers of classes differ, labels mean other classes.
         "own_head": subject.class_names is not None,
     }
@@ -109,13 +115,14 @@ def for_separation(subject: Subject, request: Request) -> Prepared:
 def for_dimensionality(subject: Subject, request: Request) -> Prepared:
     """Return training and test images with their labels."""
     arrays, text = _parts(subject, request)
-    return Prepared(arrays, {"points": parse_points(request.points)}, text)
+    options = {"points": parse_points(request.points), "seed": request.seed}
+    return Prepared(arrays, options, text)
 
 
 def for_metamers(subject: Subject, request: Request) -> Prepared:
     """Return pairs of test images of different classes."""
     starts, targets, text = _pairs(subject, request, request.pairs, 0)
-    options = {"class_names": subject.class_names}
+    options = {"class_names": subject.class_names, "seed": request.seed}
     return Prepared((starts, targets), options, text)
 
 
@@ -126,7 +133,7 @@ def for_depth_gallery(subject: Subject, request: Request) -> Prepared:
     shown = _draw(subject, request, "test", GALLERY_IMAGES)
     return Prepared(
         (train.images, shown.images),
-        {"points": parse_points(request.points)},
+        {"points": parse_points(request.points), "seed": request.seed},
         f"Principal components of {train.text}; shown are {shown.text}; "
         f"{_seeded(request)}.",
     )

@@ -36,8 +36,9 @@ def irevnet(family="bijective", shape=SHAPE, **kwargs):
         kwargs["channels"] = (8, 32)
     arguments = {**cases.FAMILIES[family], **kwargs}
     model = irevnet_tf.IRevNet(**arguments)
+    seen = [side or 8 for side in model.inputs[0].shape[1:]]
     for _ in range(10):
-        model(images(16, (*(side or 8 for side in shape),)), training=True)
+        model(images(16, seen), training=True)
     return model
 
 

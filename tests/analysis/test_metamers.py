@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 import scipy.optimize
 import small
+import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf import analysis
 from irevnet_tf.analysis.head import Head
+from irevnet_tf.analysis.matching import centred
+from irevnet_tf.analysis.matching import match_logits
+from irevnet_tf.analysis.metamer_search import MetamerSearch
+from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.pooled_head import least_change
 
 SHAPE = (16, 16, 3)
@@ -71,7 +76,7 @@ def test_moved_one_is_no_farther_than_the_target(bijective):
     assert np.all(near < far)
     # Nor than what is known to be the least way.
     head = Head(bijective)
-    factor, shift = head.pooling()
+    factor, shift = head.pooling
     z = np.asarray(encoder(TARGETS))
     wanted = np.maximum(z * factor + shift, 0).mean(axis=(1, 2))
     for index, z in enumerate(np.asarray(encoder(STARTS))):
@@ -142,6 +147,46 @@ def test_channel_that_the_head_does_not_see_stays():
     factor, shift = np.array([0.0, 1, 1]), np.zeros(3)
     found = least_change(z, factor, shift, np.array([9.0, 0.1, 0.9]))
     np.testing.assert_array_equal(found[..., 0], z[..., 0])
+
+
+def test_decoding_out_of_range_is_not_found(bijective, monkeypatch):
+    """Of a representation of which the streams overflow on the way back."""
+
+    def overflow(self, z, name):
+        if np.any(z):
+            raise tf.errors.InvalidArgumentError(None, None, "out of range")
+        return np.zeros((1, *SHAPE), "float32")
+
+    search = MetamerSearch(Network(bijective), STARTS[0], 1e-2, 64, 0)
+    monkeypatch.setattr(Network, "decode", overflow)
+    for image in (
+        search.exchanged(TARGETS[0]),
+        search.moved(STARTS[0], TARGETS[0]),
+    ):
+        np.testing.assert_array_equal(image, TARGETS[0])
+
+
+def test_images_that_move_out_of_range_are_taken_back(bijective):
+    """The step that raises is one that does not help."""
+    head = Head(bijective)
+
+    class Fragile:
+        calls = 0
+
+        def logits_and_jacobian(self, image, batch_size):
+            Fragile.calls += 1
+            if Fragile.calls == 2:
+                raise tf.errors.InvalidArgumentError(None, None, "range")
+            return head.logits_and_jacobian(image, batch_size)
+
+    wanted = centred(head.logits(TARGETS[:1]))[0]
+    found = match_logits(
+        Fragile(), STARTS[0], wanted, tolerance=5e-3, batch_size=64
+    )
+    assert Fragile.calls > 2
+    np.testing.assert_allclose(
+        centred(head.logits(found[None]))[0], wanted, atol=1e-2
+    )
 
 
 def test_values_beyond_the_exact_range_are_no_metamers():

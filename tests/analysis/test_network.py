@@ -104,7 +104,7 @@ def test_images_that_other_layers_would_change_are_refused():
 )
 def test_heads_of_means_are_recognised(model):
     model = small.MODELS[model][0]()
-    factor, shift = Head(model).pooling()
+    factor, shift = Head(model).pooling
     x = small.images(3)
     z = irevnet_tf.encoder(model)(x)
     seen = np.maximum(z * factor + shift, 0).mean(axis=(1, 2))
@@ -114,7 +114,7 @@ def test_heads_of_means_are_recognised(model):
 
 
 def test_other_heads_are_not():
-    assert Head(small.extended()).pooling() is None
+    assert Head(small.extended()).pooling is None
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,47 @@ def test_walk_passes_every_point(names):
     for name, z in found.items():
         expected = irevnet_tf.encoder(model, name)(x)
         np.testing.assert_allclose(z, expected, atol=1e-6)
+
+
+def test_point_of_another_network_is_refused():
+    """And not passed without a word: one that is lossless has one more."""
+    with pytest.raises(ValueError, match="Received: 'fixed_point'"):
+        list(Network(small.irevnet()).walk(small.images(1), ("fixed_point",)))
+    model = small.irevnet(lossless=True)
+    with pytest.raises(ValueError, match="Received: 'fixed_point'"):
+        irevnet_tf.analysis.inversion(
+            model, small.images(1), points=["fixed_point", 1]
+        )
+
+
+def test_models_without_a_graph_have_no_head():
+    class Holder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.base = small.irevnet(include_top=False, pooling="avg")
+            self.top = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.top(self.base(x))
+
+    model, x = Holder(), small.images(2)
+    model(x)
+    network = Network(model)
+    assert network.optional_head() is None
+    z = network.encode(x, "stage2")
+    np.testing.assert_allclose(network.decode(z, "stage2"), x, atol=1e-5)
+    with pytest.raises(ValueError, match="built Functional or Sequential"):
+        irevnet_tf.analysis.metamers(model, x[:1], x[1:])
+
+
+def test_size_counts_behind_the_layers_in_front():
+    image = keras.Input((6, 6, 3))
+    resized = keras.layers.Resizing(8, 8)(image)
+    model = small.irevnet(input_tensor=resized, include_top=False)
+    x = small.images(2, (6, 6, 3))
+    result = irevnet_tf.analysis.inversion(model, x, noise_images=0)
+    assert result.originals.shape == (2, 8, 8, 3)
+    assert np.max(result.relative_errors) < 1e-5
 
 
 def test_networks_are_freed():

@@ -1,0 +1,24 @@
+"""What the command line makes of flags, and what it leaves."""
+
+import csv
+
+from absl import flags
+
+from irevnet_tf.apps.analyze_flags import Request
+from irevnet_tf.apps.analyze_flags import define_flags
+
+DIGITS = ("--model=IRevNet28", "--weights=digits")
+
+
+def request(*arguments):
+    """Return what the command line would make of the arguments."""
+    flags.FLAGS.mark_as_parsed()
+    values = flags.FlagValues()
+    define_flags(values)
+    values(["irevnet-analyze", *map(str, arguments)])
+    return Request.from_flags(values)
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
