@@ -56,9 +56,8 @@ def _raised(u, total):
     order = -np.sort(-u, axis=0)
     count = np.arange(1, len(u) + 1)[:, None]
     amounts = (total - np.cumsum(order, axis=0)) / count
-    allowed = (order + amounts >= 0.0) & (
-        count >= np.maximum(np.sum(u > 0.0, axis=0), 1)
-    )
+    # The k largest hold all that is positive: fewer would cost more.
+    allowed = order + amounts >= 0.0
     costs = np.where(allowed, count * amounts**2, np.inf)
     best = np.argmin(costs, axis=0)[None]
     amount = np.take_along_axis(amounts, best, axis=0)

@@ -97,7 +97,9 @@ def test_a_figure_is_the_same_file_again(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         figure = Figure()
-        figure.subplots().plot([0, 1], marker="o", label="line")
+        axis = figure.subplots()
+        axis.plot([0, 1], marker="o", label="<script>")
+        axis.legend()
         write_svg(figure, tmp_path / folder / "x.svg")
     first, second = (tmp_path / folder / "x.svg" for folder in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()

@@ -102,6 +102,31 @@ def test_rare_classes_are_in_every_draw(model):
     assert np.all(np.isfinite(result.accuracy))
 
 
+def test_distances_are_those_of_what_classifiers_see():
+    """Of two colours, the second of which has one image only."""
+    colours = np.array([[0, 0, 0], [0, 0, 0.3], [0.6, 0, 0.9]], "float32")
+    x = np.ones((3, *small.SHAPE), "float32") * colours[:, None, None]
+    y = np.array([0, 0, 1])
+    result = analysis.separation(
+        small.psi_only(),
+        np.concatenate([x, x]),
+        np.concatenate([y, y]),
+        x,
+        y,
+        train_size=6,
+        draws=1,
+        untrained=False,
+    )
+    # One colour channel never varies, of psi's four positions each.
+    seen = colours / np.where(np.std(colours, 0) == 0, 1, np.std(colours, 0))
+    apart = [
+        np.linalg.norm(seen[i] - seen[j]) for i, j in [(0, 1), (0, 2), (1, 2)]
+    ]
+    within, between = apart[0], np.mean(apart[1:])
+    np.testing.assert_allclose(result.within, within / 2**0.5, rtol=1e-4)
+    np.testing.assert_allclose(result.between, between / 2**0.5, rtol=1e-4)
+
+
 def test_few_test_images_have_no_distances(model):
     x, y = small.labelled(CLASSES, 4)
     result = analysis.separation(
