@@ -74,7 +74,7 @@ def test_steps_are_equally_far_apart():
 
 def test_steps_of_a_line_that_is_bent():
     """On which the first guess of where to decode is far off."""
-    moves = np.linspace(0.0, 1.0, 1000) ** 6
+    moves = np.linspace(0.0, 1.0, 1000) ** 40
 
     def decode(t):
         x = np.interp(t, np.linspace(0.0, 1.0, 1000), moves)
