@@ -30,7 +30,7 @@ def draw_depth_gallery(result: DepthGallery) -> Figure:
         squeeze=False,
         width_ratios=(1, *[1] * points, count / points),
     )
-    titles = ("image", *result.points, "from the first components, how many")
+    titles = ("image", *result.points, "decoded from the first components")
     for title, axis in zip(titles, grid[0], strict=True):
         axis.set_title(title, fontsize=9)
     for index, axes in enumerate(grid):
