@@ -66,8 +66,23 @@ class RangeCheck:
     def see(self, x):
         """Note the largest magnitude in each image of a batch."""
         if self._fraction_bits is not None:
-            axes = range(1, x.shape.rank)
-            self._peaks.append(tf.reduce_max(tf.abs(x), axis=axes))
+            self._peaks.append(_peak(x))
+
+    # The same inside of a loop, which hands on what it has seen.
+
+    def no_peaks(self, x):
+        """Return what to begin a loop with, over tensors such as `x`."""
+        if self._fraction_bits is None:
+            return ()
+        return (tf.zeros_like(_peak(x)),)
+
+    def larger(self, peaks, x):
+        """Return what to go on with in a loop that has come to `x`."""
+        return tuple(tf.maximum(peak, _peak(x)) for peak in peaks)
+
+    def note(self, peaks):
+        """Take over what a loop has seen."""
+        self._peaks.extend(peaks)
 
     def guard(self, *tensors):
         """Return the tensors, or raise if a value seen was out of range.
@@ -101,6 +116,10 @@ class RangeCheck:
             x * tf.reshape(factor, [-1] + [1] * (x.shape.rank - 1))
             for x in tensors
         )
+
+
+def _peak(x):
+    return tf.reduce_max(tf.abs(x), axis=range(1, x.shape.rank))
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

@@ -47,9 +47,11 @@ def with_gradient(outputs: list, sources: list, gradient: Callable) -> list:
     if not hasattr(graph, _GRADIENTS):
         setattr(graph, _GRADIENTS, {})
     getattr(graph, _GRADIENTS)[through[0].op.name] = of_all
-    # ... and by a tape inside the function.
-    record.record_operation(_CUSTOM, through, [*outputs, *sources], of_all)
-    return through[:count]
+    # ... and by a tape inside the function, which would make zeros for the
+    # gradients of what nobody reads.
+    outputs, read = [*outputs, *sources], through[:count]
+    record.record_operation(_CUSTOM, read, outputs, of_all)
+    return read
 
 
 def round_straight_through(x, scale: float):

@@ -1,5 +1,6 @@
 """A pass through reversible blocks that keeps the last output alone."""
 
+import itertools
 import weakref
 
 import tensorflow as tf
@@ -8,8 +9,10 @@ from irevnet_tf.layers.block_functions import BlockFunctions
 from irevnet_tf.layers.block_kinds import is_foreign
 from irevnet_tf.layers.block_kinds import is_synchronized
 from irevnet_tf.layers.block_kinds import kind_of
+from irevnet_tf.layers.block_passes import ScannedPass
+from irevnet_tf.layers.block_passes import SinglePass
+from irevnet_tf.layers.compilation import is_compiled
 from irevnet_tf.layers.gradients import with_gradient
-from irevnet_tf.layers.purity import refuse_impure
 from irevnet_tf.layers.rebuilt_inputs import DriftCheck
 from irevnet_tf.layers.residual_scope import assign
 from irevnet_tf.layers.residual_scope import values_of
@@ -68,15 +71,11 @@ class MemorySavingPass:
             y, weights = tf.nest.map_structure(tf.stop_gradient, (y, weights))
         if layer.fraction_bits is None and layer.on_drift != "ignore":
             self._drift_check = DriftCheck(y, layer)
-        self._arguments = list(zip(weights, self._states, strict=True))
         range_check, assigned = layer.range_check(), []
-        for block, functions, arguments in zip(
-            layer.blocks, self._functions, self._arguments, strict=True
-        ):
-            refuse_impure(block, y, *arguments, self._training)
-            y, values = functions.forward(y, *arguments, self._training)
-            assigned.append(values)
-            range_check.see(y[1])
+        self._passes = self._start_passes(layer.blocks, inputs, weights)
+        for one in self._passes:
+            y, values = one.forward(y, range_check)
+            assigned += values
         # After the pass, and once: the backward pass runs F again but works
         # on the old values.
         for block, values in zip(layer.blocks, assigned, strict=True):
@@ -84,22 +83,51 @@ class MemorySavingPass:
         self._outputs = range_check.guard(*y)
         return self._outputs
 
+    def _start_passes(self, blocks, inputs, weights):
+        """Return passes through the blocks, one for those of a kind in a row.
+
+        XLA gets one for each block: in loops, its CPU compiler runs gradients
+        of convolutions 30 times slower, and it fuses, and so rounds, otherwise
+        than in plain training.
+
+        Args:
+            blocks: the sequence's.
+            inputs: pair of tensors, those of the first block.
+            weights: for each block, the values of its trainable variables.
+        """
+        rows = zip(blocks, self._functions, weights, self._states, strict=True)
+        shapes = tuple(tuple(x.shape) for x in inputs)
+        can_scan, passes = not is_compiled(), []
+        for functions, group in itertools.groupby(rows, lambda row: row[1]):
+            alike, _, of_weights, states = zip(*group, strict=True)
+            shapes_before = shapes
+            for block in alike:
+                shapes = block.compute_output_shape(shapes)
+            if can_scan and len(alike) > 1 and shapes == shapes_before:
+                passes.append(
+                    ScannedPass(alike[0], of_weights, states, self._training)
+                )
+                continue
+            passes += [
+                SinglePass(block, functions, *arguments, self._training)
+                for block, *arguments in zip(
+                    alike, of_weights, states, strict=True
+                )
+            ]
+        return passes
+
     def _backward(self, output_gradients):
         """Return the gradients of the inputs and, in order, of the weights."""
         x, dx, gradients = self._outputs, output_gradients, []
-        for functions, arguments in zip(
-            reversed(self._functions), reversed(self._arguments), strict=True
-        ):
-            x, dx, of_block = functions.backward(
-                x, dx, *arguments, self._training
-            )
-            gradients.append(of_block)
+        for one in reversed(self._passes):
+            x, dx, of_blocks = one.backward(x, dx)
+            gradients = [*of_blocks, *gradients]
         if self._drift_check is not None:
             # Nothing else sees to it that the comparison runs where a
             # function's caller takes the gradient.
             with tf.control_dependencies([self._drift_check.compare(x)]):
                 dx = list(map(tf.identity, dx))
-        return [*dx, *tf.nest.flatten(gradients[::-1])]
+        return [*dx, *tf.nest.flatten(gradients)]
 
     def _once_differentiable(self, output_gradients, sources):
         """Let the gradient of a gradient fail, instead of being wrong.

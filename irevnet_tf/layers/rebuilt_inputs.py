@@ -11,7 +11,8 @@ import warnings
 import weakref
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
+
+from irevnet_tf.layers.compilation import is_compiled
 
 ACTIONS = ("warn", "raise", "ignore")
 
@@ -88,7 +89,7 @@ class DriftCheck:
             if drifts:
                 _warn_once(self._layer, self._message, error)
             return error
-        if _is_compiled():
+        if is_compiled():
             return error
         # TensorFlow keeps the function that a graph calls for ever, so it
         # must hold on to nothing.
@@ -136,10 +137,3 @@ def _norm(tensors):
     # In half precision the sum would overflow.
     tensors = [tf.cast(x, "float32") for x in tensors]
     return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(x)) for x in tensors]))
-
-
-def _is_compiled():
-    """Return whether XLA compiles this graph, and cannot call Python."""
-    return control_flow_util.GraphOrParentsInXlaContext(
-        tf.compat.v1.get_default_graph()
-    )
