@@ -29,15 +29,51 @@ def made(monkeypatch):
 
 
 def test_blocks_of_one_kind_share_one_trace(made):
-    model = cases.build("bijective", blocks=(6, 4))
-    cases.compile(model)
-    model.optimizer.build(model.trainable_variables)
-    model.train_on_batch(*cases.digits(4))
-    # The first block of a stage has a stride, the others do not.
-    assert len(made) == 4
+    # Frozen in turns, so that no two alike follow each other.
+    layer = _sequence_of_dense(6)
+    for block in layer.blocks[::2]:
+        block.trainable = False
+    _gradient_graph(layer)
+    assert len(made) == 2
     for functions in made:
         count = functions.backward.experimental_get_tracing_count()
         assert count == 1
+
+
+def _sequence_of_dense(depth):
+    blocks = [
+        layers.AdditiveCoupling(keras.layers.Dense(6, activation="tanh"))
+        for _ in range(depth)
+    ]
+    layer = layers.ReversibleSequence(blocks)
+    layer.build(((5, 6), (5, 6)))
+    return layer
+
+
+def _gradient_graph(layer):
+    x = tf.random.stateless_normal((5, 6), (1, 2))
+
+    @tf.function(autograph=False)
+    def gradients():
+        with tf.GradientTape() as tape:
+            y1, y2 = layer((x, 2 * x), training=True)
+            loss = tf.reduce_sum(y1**2 + tf.sin(y2))
+        return tape.gradient(loss, [v.value for v in layer.trainable_variables])
+
+    return gradients.get_concrete_function().graph.as_graph_def()
+
+
+@pytest.mark.parametrize("kind", ["Tanh", "MatMul", "While", "StatelessWhile"])
+def test_a_deeper_sequence_has_no_more_operations(kind):
+    counts = []
+    for depth in (3, 9):
+        graph = _gradient_graph(_sequence_of_dense(depth))
+        nodes = [
+            *graph.node,
+            *(n for f in graph.library.function for n in f.node_def),
+        ]
+        counts.append(sum(node.op == kind for node in nodes))
+    assert counts[0] == counts[1]
 
 
 def _functional():

@@ -16,21 +16,19 @@ class SinglePass:
     """A pass through one block.
 
     Args:
-        block: built `Coupling`.
         functions: its `BlockFunctions`.
         weights: list of the values of its trainable variables.
         state: list of the values of its other variables.
         training: bool, the mode of the residual.
     """
 
-    def __init__(self, block, functions, weights, state, training):
-        self._block = block
+    def __init__(self, functions, weights, state, training):
         self._functions = functions
         self._arguments = weights, state, training
 
     def forward(self, inputs, range_check):
         """Return the outputs and what was assigned, see `ScannedPass`."""
-        refuse_impure(self._block, inputs, *self._arguments)
+        refuse_impure(self._functions.block, inputs, *self._arguments)
         outputs, values = self._functions.forward(inputs, *self._arguments)
         range_check.see(outputs[1])
         return outputs, [values]
@@ -56,7 +54,7 @@ class ScannedPass:
     """
 
     def __init__(self, block, weights, states, training):
-        self._block = block
+        # This does not hold on to the block, as graphs do to a pass.
         self._functions = BlockFunctions(block, traced=False)
         self._training = training
         self._indices = list(map(tf.constant, range(len(weights))))
@@ -74,7 +72,7 @@ class ScannedPass:
             Outputs (y1, y2), and for each block the list of new values that
             `BlockFunctions.forward` returns.
         """
-        assigned = _Columns(self._block.variables, self._indices)
+        assigned = _Columns(self._functions.block.variables, self._indices)
 
         def body(index, y, peaks, handles):
             x = y
@@ -106,7 +104,9 @@ class ScannedPass:
             Inputs (x1, x2), their gradients, and for each block the list of
             its weights' gradients, None for a weight that is not used.
         """
-        found = _Columns(self._block.trainable_variables, self._indices)
+        found = _Columns(
+            self._functions.block.trainable_variables, self._indices
+        )
 
         def body(index, y, dy, handles):
             x, dx, gradients = self._functions.backward(

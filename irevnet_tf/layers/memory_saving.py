@@ -109,10 +109,8 @@ class MemorySavingPass:
                 )
                 continue
             passes += [
-                SinglePass(block, functions, *arguments, self._training)
-                for block, *arguments in zip(
-                    alike, of_weights, states, strict=True
-                )
+                SinglePass(functions, *arguments, self._training)
+                for arguments in zip(of_weights, states, strict=True)
             ]
         return passes
 

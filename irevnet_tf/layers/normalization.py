@@ -5,6 +5,8 @@ import functools
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.compilation import is_compiled
+from irevnet_tf.layers.gradients import normalize
 from irevnet_tf.layers.residual_scope import run_with_separate_gradients
 
 
@@ -28,11 +30,49 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
+        if training and mask is None and self._is_fused(inputs):
+            return self._normalize(inputs)
         run = functools.partial(super().call, training=training, mask=mask)
         if training and not tf.executing_eagerly():
             # The gradient of gamma ends in a product.
             return run_with_separate_gradients(self, run, inputs)
         return run(inputs)
+
+    def _is_fused(self, inputs):
+        """Return whether one operation can normalize, and one go back."""
+        replica = tf.distribute.get_replica_context()
+        is_alone = replica is None or replica.num_replicas_in_sync == 1
+        return (
+            self.trainable
+            and not self.renorm
+            and inputs.shape.rank == 4
+            and self.axis in (-1, 3)
+            and tf.as_dtype(self.variable_dtype).size <= 4
+            and inputs.dtype.size <= 4
+            and (is_alone or not self.synchronized)
+            # XLA has its own gradient of it; a GPU's takes other arguments.
+            and not is_compiled()
+            and not tf.config.list_logical_devices("GPU")
+        )
+
+    def _normalize(self, inputs):
+        x = tf.cast(inputs, "float32")
+        mean, variance = map(tf.stop_gradient, self._moments(x, None))
+        for moving, now in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            before = tf.cast(moving, "float32")
+            moving.assign(before * self.momentum + now * (1 - self.momentum))
+        scale, offset = (
+            default(mean) if variable is None else tf.cast(variable, "float32")
+            for variable, default in (
+                (self.gamma, tf.ones_like),
+                (self.beta, tf.zeros_like),
+            )
+        )
+        y = normalize(x, scale, offset, mean, variance, self.epsilon)
+        return tf.cast(y, self.compute_dtype)
 
     def _moments(self, inputs, mask):
         if mask is not None:

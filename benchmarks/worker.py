@@ -1,0 +1,35 @@
+"""The process of a contestant, see `contest.py`.
+
+    python benchmarks/worker.py MODULE JSON
+
+Calls `MODULE.start(**JSON)`, which returns a function that does the work once,
+and the results of its first run, a list of floats by which contestants are
+compared. Each line on stdin is a turn, each answer a line of JSON.
+"""
+
+import importlib
+import json
+import sys
+import time
+
+import measure
+
+
+def main():
+    module = importlib.import_module(sys.argv[1])
+    module.warm_up()
+    begin = time.perf_counter()
+    run, results = module.start(**json.loads(sys.argv[2]))
+    first = time.perf_counter() - begin
+    run()
+    print(json.dumps({"first": first, "results": results}), flush=True)
+    for _ in sys.stdin:
+        begin = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - begin
+        peak = measure.peak_memory()
+        print(json.dumps({"seconds": seconds, "peak": peak}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
