@@ -100,13 +100,16 @@ class Contestant:
         )
 
 
-def compete(contestants: dict, rounds: int, threads=2) -> dict[str, Times]:
+def compete(
+    contestants: dict, rounds: int, threads=2, tolerance=TOLERANCE
+) -> dict[str, Times]:
     """Let contestants do the same work in turns.
 
     Args:
         contestants: {name: (module, arguments)}, see `Contestant`.
-        rounds: int, how many turns each has, besides one that does not count.
+        rounds: int, how many turns each has, besides two that do not count.
         threads: int.
+        tolerance: relative difference up to which their results are the same.
 
     Returns:
         {name: its times}.
@@ -118,7 +121,9 @@ def compete(contestants: dict, rounds: int, threads=2) -> dict[str, Times]:
     try:
         for name, (module, arguments) in contestants.items():
             running[name] = Contestant(module, arguments, threads)
-        _check_agreement({n: c.results for n, c in running.items()})
+        _check_agreement(
+            {name: c.results for name, c in running.items()}, tolerance
+        )
         for _ in range(rounds):
             for contestant in running.values():
                 contestant.turn()
@@ -128,14 +133,14 @@ def compete(contestants: dict, rounds: int, threads=2) -> dict[str, Times]:
             contestant.stop()
 
 
-def _check_agreement(results):
+def _check_agreement(results, tolerance):
     (first, expected), *others = results.items()
     for name, found in others:
         found, wanted = np.asarray(found), np.asarray(expected)
         error = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
-        if not error <= TOLERANCE:
+        if not error <= tolerance:
             raise ValueError(
-                f"Contestants must compute the same to {TOLERANCE:g}. "
+                f"Contestants must compute the same to {tolerance:g}. "
                 f"Received: {name} and {first}, which differ by {error:.1e}"
             )
 

@@ -1,5 +1,7 @@
 """A chain of couplings in Keras: ours, plain, and with `keras.remat`."""
 
+import functools
+
 import couplings
 import keras
 import numpy as np
@@ -14,46 +16,55 @@ def warm_up():
     keras.layers.Dense(1)(np.zeros((1, 1)))
 
 
-def start(mode, depth=100, channels=24, pixels=32, size=64, jit=False):
-    """Build a network, train it one step, and return how to go on.
+def start(
+    mode, depth=100, channels=24, pixels=32, size=64, jit=False, stock=False
+):
+    """Build a network and return what trains it one step.
 
     Args:
-        mode: "memory saving", "plain", "remat" (each block), "remat layers"
-            (each layer, by `keras.RematScope`).
+        mode: "memory saving", "plain" or "remat" (each block by itself).
         depth: int, how many couplings.
         channels: int, those of each stream.
         pixels: int, height and width.
         size: int, images in a batch.
         jit: whether XLA compiles the step.
+        stock: whether BatchNorm and optimizer are Keras' own.
 
     Returns:
-        A function that trains one step, and the losses of the first two.
+        A function that trains one step and returns its loss.
     """
-    images, labels = map(
-        tf.constant, couplings.batch(size, pixels, channels)
+    images, labels = map(tf.constant, couplings.batch(size, pixels, channels))
+    norm = keras.layers if stock else irevnet_tf.layers
+    model = network(
+        mode, depth, channels, pixels, norm.BatchNormalization
     )
-    model = network(mode, depth, channels, pixels)
+    optimizer = keras.optimizers.SGD if stock else SGD
     model.compile(
-        SGD(0.01, momentum=0.9),
+        optimizer(0.01, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=jit,
     )
     model.optimizer.build(model.trainable_variables)
 
-    def step():
-        return float(model.train_on_batch(images, labels))
-
-    return step, [step(), step()]
+    return lambda: [float(model.train_on_batch(images, labels))]
 
 
-def network(mode, depth, channels, pixels):
-    """Return the Keras model with the weights of `couplings`."""
-    residuals = [_residual(channels) for _ in range(depth)]
+def network(mode, depth, channels, pixels, norm):
+    """Return the Keras model with the weights of `couplings`.
+
+    Args:
+        mode: as in `start`.
+        depth: int.
+        channels: int.
+        pixels: int.
+        norm: class of BatchNorms.
+    """
+    residuals = [_residual(channels, norm) for _ in range(depth)]
     inputs = keras.Input((pixels, pixels, 2 * channels))
     streams = irevnet_tf.layers.ChannelSplit()(inputs)
-    if mode.startswith("remat"):
+    if mode == "remat":
         for residual in residuals:
-            streams = RematCoupling(residual, mode == "remat")(streams)
+            streams = RematCoupling(residual)(streams)
     else:
         streams = irevnet_tf.layers.ReversibleSequence(
             [irevnet_tf.layers.AdditiveCoupling(f) for f in residuals],
@@ -72,11 +83,11 @@ def network(mode, depth, channels, pixels):
     return model
 
 
-def _residual(channels):
+def _residual(channels, norm):
     layers = []
     for _ in range(2):
         layers += [
-            irevnet_tf.layers.BatchNormalization(epsilon=1e-5, momentum=0.9),
+            norm(epsilon=1e-5, momentum=0.9),
             keras.layers.ReLU(),
             keras.layers.Conv2D(channels, 3, padding="same", use_bias=False),
         ]
@@ -88,20 +99,15 @@ class RematCoupling(keras.layers.Layer):
 
     Args:
         residual: F.
-        is_whole: whether F is rematerialised as a whole, which keeps nothing
-            of what is inside.
     """
 
-    def __init__(self, residual, is_whole=True):
+    def __init__(self, residual):
         super().__init__()
         self.residual = residual
-        self.is_whole = is_whole
 
     def call(self, inputs, training=None):
         x1, x2 = inputs
-
-        def run(x):
-            return self.residual(x, training=training)
-
-        # `tf.recompute_grad`, which this is, takes no keywords in a graph.
-        return x2, x1 + (keras.remat(run) if self.is_whole else run)(x2)
+        # `tf.recompute_grad`, which `keras.remat` is, takes no keywords in a
+        # graph.
+        run = functools.partial(self.residual, training=training)
+        return x2, x1 + keras.remat(lambda x: run(x))(x2)

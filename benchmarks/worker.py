@@ -2,9 +2,8 @@
 
     python benchmarks/worker.py MODULE JSON
 
-Calls `MODULE.start(**JSON)`, which returns a function that does the work once,
-and the results of its first run, a list of floats by which contestants are
-compared. Each line on stdin is a turn, each answer a line of JSON.
+Calls `MODULE.start(**JSON)`, which returns a function that does the work once
+and returns a list of floats, by which contestants are compared. Each line on stdin is a turn, each answer a line of JSON.
 """
 
 import importlib
@@ -19,9 +18,10 @@ def main():
     module = importlib.import_module(sys.argv[1])
     module.warm_up()
     begin = time.perf_counter()
-    run, results = module.start(**json.loads(sys.argv[2]))
+    run = module.start(**json.loads(sys.argv[2]))
+    results = run()
     first = time.perf_counter() - begin
-    run()
+    results += run()
     print(json.dumps({"first": first, "results": results}), flush=True)
     for _ in sys.stdin:
         begin = time.perf_counter()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from irevnet_tf import layers
 from irevnet_tf.layers.normalization import BatchNormalization
 
 
@@ -55,3 +56,49 @@ def test_synchronization_of_one_replica_changes_nothing():
         for synchronized in (False, True)
     )
     np.testing.assert_array_equal(a, b)
+
+
+class NormalizedTwice(keras.layers.Layer):
+    """Uses one BatchNorm for two different tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = BatchNormalization()
+
+    def build(self, shape):
+        self.norm.build(shape)
+
+    def call(self, inputs, training=None):
+        once = self.norm(inputs, training=training)
+        return self.norm(tf.square(once), training=training)
+
+
+@pytest.mark.parametrize(
+    "residual", [BatchNormalization, NormalizedTwice], ids=["once", "twice"]
+)
+@pytest.mark.parametrize("graph", [False, True])
+def test_statistics_are_those_of_the_forward_pass(residual, graph):
+    """In the backward pass, which does not compute them again."""
+    layer = layers.ReversibleSequence(
+        [layers.AdditiveCoupling(residual()) for _ in range(3)]
+    )
+    x = [tf.random.stateless_normal((4, 3, 5, 3), (1, i)) for i in range(2)]
+    layer(x)
+    before = [v.numpy() for v in layer.variables]
+    results = []
+    for layer.memory_saving in (True, False):
+        for variable, value in zip(layer.variables, before, strict=True):
+            variable.assign(value)
+
+        def gradients():
+            weights = [v.value for v in layer.trainable_variables]
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = tf.concat(layer(x, training=True), -1)
+                loss = tf.reduce_sum(tf.sin(y))
+            return tape.gradient(loss, [*x, *weights])
+
+        run = tf.function(gradients, autograph=False) if graph else gradients
+        results.append([*run(), *layer.non_trainable_variables])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

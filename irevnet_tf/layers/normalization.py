@@ -4,9 +4,11 @@ import functools
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common.stateless_scope import get_stateless_scope
 
 from irevnet_tf.layers.compilation import is_compiled
 from irevnet_tf.layers.gradients import normalize
+from irevnet_tf.layers.residual_scope import ResidualScope
 from irevnet_tf.layers.residual_scope import run_with_separate_gradients
 
 
@@ -57,7 +59,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _normalize(self, inputs):
         x = tf.cast(inputs, "float32")
-        mean, variance = map(tf.stop_gradient, self._moments(x, None))
+        mean, variance = map(tf.stop_gradient, self._remembered_moments(x))
         for moving, now in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
@@ -73,6 +75,18 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         y = normalize(x, scale, offset, mean, variance, self.epsilon)
         return tf.cast(y, self.compute_dtype)
+
+    def _remembered_moments(self, x):
+        """Return mean and variance, those of the forward pass if it is over."""
+        scope = get_stateless_scope()
+        if not isinstance(scope, ResidualScope):
+            return self._moments(x, None)
+        mean = scope.remembered(self.moving_mean, lambda: self._mean(x))
+        variance = scope.remembered(
+            self.moving_variance,
+            lambda: self._mean(tf.math.squared_difference(x, mean)),
+        )
+        return mean, variance
 
     def _moments(self, inputs, mask):
         if mask is not None:
