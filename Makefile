@@ -3,6 +3,8 @@
 #   make demo   train, evaluate, invert, export and serve a small network on
 #               real digits
 #   make test   run the tests
+#   make bench  measure against PyTorch, MemCNN and keras.remat, in an hour;
+#               make bench BENCH_FLAGS=--quick for a look, in minutes
 #   make lint   check style and formatting
 #   make clean  remove the environments and everything that was built
 #
@@ -15,7 +17,7 @@ SOURCES := $(shell find irevnet_tf weights -name "*.py" -o -name "*.json" \
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint clean
+.PHONY: bench demo test lint clean
 
 # -P: import the installed package, not the sources beside this file.
 # TF_CPP_MIN_LOG_LEVEL: a machine without a GPU is not an error here.
@@ -27,12 +29,16 @@ demo: .venv-demo/installed
 test: .venv/installed
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
+bench: .venv-bench/installed
+	TF_CPP_MIN_LOG_LEVEL=3 .venv-bench/bin/python benchmarks/bench.py \
+	    $(BENCH_FLAGS)
+
 lint: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-demo .pytest_cache .ruff_cache build dist runs \
+	rm -rf .venv .venv-bench .venv-demo .pytest_cache .ruff_cache build dist runs \
 	    irevnet_tf.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -40,6 +46,15 @@ clean:
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+# PyTorch's default build for Linux is several GB with its GPU libraries. This
+# version is small where CPU builds are served.
+.venv-bench/installed: setup.py
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench/bin/python -m pip install --quiet "torch==2.13.0" \
+	    --editable ".[bench]"
 	touch $@
 
 .venv-demo/dependencies: setup.py

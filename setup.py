@@ -55,6 +55,8 @@ setup(
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
+        # What the benchmarks compare with.
+        "bench": ["torch>=2.10", "pytorchcv>=0.0.74", "memcnn>=1.5.2"],
         # Only to convert PyTorch checkpoints. Before 2.10, its safe loading
         # was not (CVE-2026-24747).
         "convert": ["torch>=2.10", "pytorchcv>=0.0.74"],

@@ -32,3 +32,8 @@ def batch(size, pixels, channels):
     rng = np.random.default_rng(2)
     images = rng.random((size, pixels, pixels, 2 * channels)) - 0.5
     return images.astype("float32"), rng.integers(0, CLASSES, size)
+
+
+def operations(depth, channels, pixels, size) -> int:
+    """Return the operations of the convolutions of one forward pass."""
+    return depth * 2 * 2 * 9 * channels**2 * pixels**2 * size

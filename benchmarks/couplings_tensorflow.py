@@ -35,9 +35,7 @@ def start(
     """
     images, labels = map(tf.constant, couplings.batch(size, pixels, channels))
     norm = keras.layers if stock else irevnet_tf.layers
-    model = network(
-        mode, depth, channels, pixels, norm.BatchNormalization
-    )
+    model = network(mode, depth, channels, pixels, norm.BatchNormalization)
     optimizer = keras.optimizers.SGD if stock else SGD
     model.compile(
         optimizer(0.01, momentum=0.9),

@@ -55,9 +55,11 @@ def start(task, weights, size=8, pixels=224, memory_format="contiguous_format"):
 
     @torch.inference_mode()
     def inverse():
-        return network.inverse(representation)[
-            0, :, 0, : images.COMPARED
-        ].T.flatten().tolist()
+        return (
+            network.inverse(representation)[0, :, 0, : images.COMPARED]
+            .T.flatten()
+            .tolist()
+        )
 
     return {"forward": forward, "inverse": inverse}[task]
 

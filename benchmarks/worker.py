@@ -3,7 +3,8 @@
     python benchmarks/worker.py MODULE JSON
 
 Calls `MODULE.start(**JSON)`, which returns a function that does the work once
-and returns a list of floats, by which contestants are compared. Each line on stdin is a turn, each answer a line of JSON.
+and returns a list of floats, by which contestants are compared. Each line on
+stdin is a turn, each answer a line of JSON.
 """
 
 import importlib

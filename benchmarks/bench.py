@@ -1,0 +1,231 @@
+"""Ours beside what a user would pick instead: writes docs/benchmarks.md.
+
+    make bench
+    make bench BENCH_FLAGS=--quick
+
+Every time is that of a turn; contestants take turns, each in a process of its
+own, and must have computed the same in their first two turns. With `--quick`,
+everything is small, the numbers say little, and nothing is written but to
+`--output`.
+"""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+
+import contest
+import couplings
+import growth
+import images
+import matrix_product
+from absl import app
+from absl import flags
+
+_QUICK = flags.DEFINE_bool("quick", False, "Small networks, few rounds.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Directory for benchmarks.md; docs/ unless --quick."
+)
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+PACKAGES = ("tensorflow", "keras", "torch", "pytorchcv", "memcnn")
+
+TENSORFLOW = "irevnet301_tensorflow"
+PYTORCH = "irevnet301_pytorch"
+NHWC = {"memory_format": "channels_last"}
+BFLOAT16 = {"policy": "mixed_bfloat16", "lossless": True}
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """One table.
+
+    Attributes:
+        title: what all contestants do.
+        contestants: {name: (module, arguments)}; the first is what the others
+            are compared with.
+        operations: of the convolutions of a turn. What is computed again to
+            save memory does not count.
+        tolerance: relative difference up to which results are the same.
+    """
+
+    title: str
+    contestants: dict
+    operations: float
+    tolerance: float = contest.TOLERANCE
+
+
+def contests(quick, weights):
+    """Return all contests.
+
+    Args:
+        quick: bool.
+        weights: path of the weights for `IRevNet301`.
+    """
+    # The only size that pytorchcv's classifier takes.
+    pixels, size = 224, 2 if quick else 8
+    common = {"weights": weights, "pixels": pixels, "size": size}
+    operations = images.operations(pixels, size)
+    for task in ("forward", "inverse"):
+        given = {"task": task, **common}
+        yield Contest(
+            f"`IRevNet301`, {task}, {pixels}x{pixels}, batch {size}",
+            {
+                "PyTorch (pytorchcv)": (PYTORCH, given),
+                "PyTorch, channels last": (PYTORCH, {**given, **NHWC}),
+                "ours": (TENSORFLOW, given),
+                "ours, lossless": (TENSORFLOW, {**given, "lossless": True}),
+                "ours, lossless, bfloat16 residuals": (
+                    TENSORFLOW,
+                    {**given, **BFLOAT16},
+                ),
+            },
+            operations,
+            # Of a float32 network and one that rounds to a grid, or to 8 bits.
+            tolerance=0.1,
+        )
+    size = 2 if quick else 4
+    given = {**common, "task": "train", "size": size}
+    yield Contest(
+        f"`IRevNet301`, training step, {pixels}x{pixels}, batch {size}",
+        {
+            "PyTorch (pytorchcv), plain": (PYTORCH, given),
+            "PyTorch, plain, channels last": (PYTORCH, {**given, **NHWC}),
+            "ours, plain": (TENSORFLOW, {**given, "memory_saving": False}),
+            "ours, memory saving": (TENSORFLOW, given),
+            "ours, memory saving, lossless": (
+                TENSORFLOW,
+                {**given, "lossless": True},
+            ),
+        },
+        3 * images.operations(pixels, size),
+        tolerance=1e-3,
+    )
+    given = {"depth": 10, "size": 4} if quick else {"depth": 100, "size": 64}
+    keras, torch = (f"couplings_{name}" for name in ("tensorflow", "pytorch"))
+    yield Contest(
+        f"{given['depth']} couplings of two 3x3 convolutions, 24 channels a "
+        f"stream, 32x32, batch {given['size']}, training step",
+        {
+            "PyTorch, plain": (torch, {"mode": "plain", **given}),
+            "PyTorch, plain, channels last": (
+                torch,
+                {"mode": "plain", **given, **NHWC},
+            ),
+            "PyTorch, checkpoint for each block": (
+                torch,
+                {"mode": "checkpoint", **given},
+            ),
+            "MemCNN": (torch, {"mode": "memcnn", **given}),
+            "`keras.remat` for each block": (
+                keras,
+                {"mode": "remat", "stock": True, **given},
+            ),
+            "`keras.remat`, our BatchNorm and SGD": (
+                keras,
+                {"mode": "remat", **given},
+            ),
+            "ours, plain": (keras, {"mode": "plain", **given}),
+            "ours, memory saving": (keras, {"mode": "memory saving", **given}),
+        },
+        3 * couplings.operations(channels=24, pixels=32, **given),
+    )
+
+
+def run(one, rounds) -> list[str]:
+    """Return the lines of a contest's section."""
+    print(one.title, flush=True)
+    times = contest.compete(one.contestants, rounds, tolerance=one.tolerance)
+    reference = next(iter(times.values()))
+    lines = [
+        "",
+        f"## {one.title}",
+        "",
+        "| contestant | seconds: median (least to most) | ratio | G "
+        "operations/s | until the first turn is done, s | peak memory, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, of in times.items():
+        ratio = of.median / reference.median
+        speed = one.operations / of.median / 1e9
+        lines.append(
+            f"| {name} | {of} | {ratio:.2f} | {speed:.0f} | {of.first:.1f} | "
+            f"{of.peak:,.0f} |"
+        )
+        print(lines[-1], flush=True)
+    return lines
+
+
+def limits(rounds) -> list[str]:
+    """Return what the machine multiplies matrices at."""
+    lines = ["", "| matrix product, 2048 | G operations/s |", "|---|---|"]
+    for library in ("tensorflow", "torch"):
+        for dtype in ("float32", "bfloat16"):
+            arguments = {"library": library, "dtype": dtype}
+            found = contest.compete(
+                {"": ("matrix_product", arguments)}, 4 * rounds
+            )
+            speed = matrix_product.OPERATIONS / found[""].median / 1e9
+            lines.append(f"| {library}, {dtype} | {speed:.0f} |")
+            print(lines[-1], flush=True)
+    return lines
+
+
+def heading() -> list[str]:
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in PACKAGES
+    )
+    return [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`. Contestants get the same weights and images, "
+        "two threads, the same optimizer, and have to agree on the results "
+        "before a time counts. They take turns, each in a process of its own. "
+        "Ratios are to the first line of a table.",
+        "",
+        f"- {datetime.date.today()}, {processor()}, {os.cpu_count()} cores, "
+        f"{platform.system()}, Python {platform.python_version()}",
+        f"- {versions}",
+        "- Operations are multiplications and additions of convolutions; what "
+        "is computed a second time to save memory does not count.",
+    ]
+
+
+def processor() -> str:
+    """Return what the processor calls itself (Linux)."""
+    path = pathlib.Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(": ")[2]
+    return platform.processor()
+
+
+def main(_):
+    quick, rounds = _QUICK.value, 3 if _QUICK.value else 7
+    output = pathlib.Path(_OUTPUT.value or DOCS)
+    sections = [*heading(), *limits(rounds)]
+    with tempfile.TemporaryDirectory() as directory:
+        weights = os.path.join(directory, "irevnet301.pth")
+        here = pathlib.Path(__file__).parent
+        command = [sys.executable, here / "irevnet301_pytorch.py", weights]
+        subprocess.run(command, check=True)
+        for one in contests(quick, weights):
+            sections += run(one, rounds)
+    results = growth.measure_all(quick)
+    sections += ["", "## How it grows", "", *growth.TEXT]
+    for axis, found in results.items():
+        sections += growth.table(axis, found)
+    if quick and _OUTPUT.value is None:
+        print("\n".join(sections))
+        return
+    growth.draw(results, output / "figures" / "growth.png")
+    (output / "benchmarks.md").write_text("\n".join(sections) + "\n")
+
+
+if __name__ == "__main__":
+    app.run(main)
