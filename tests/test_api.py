@@ -111,6 +111,7 @@ def test_public_names():
         "RunConfig",
         "RunDirectory",
         "RunOptions",
+        "SGD",
         "build_model",
         "compile_model",
         "count_parameters",

@@ -235,3 +235,19 @@ def test_models_without_an_inverse(function):
 def test_points_that_do_not_exist(point):
     with pytest.raises(ValueError, match=f"number of a stage.*{point!r}"):
         irevnet_tf.invert(cases.build("injective"), point)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_step_is_traced_once(optimizer, monkeypatch):
+    model = cases.build("injective")
+    model.compile(optimizer, cases.LOSS)
+    traces = []
+    train_step = type(model).train_step
+
+    def counted(self, data):
+        traces.append(data)
+        return train_step(self, data)
+
+    monkeypatch.setattr(type(model), "train_step", counted)
+    model.fit(*cases.digits(8), verbose=0)
+    assert len(traces) == 1

@@ -143,6 +143,56 @@ def test_sgd_agrees_with_pytorchs_formula():
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
+    ids=["plain", "momentum", "nesterov"],
+)
+def test_sgd_agrees_with_keras(options, dtype):
+    results = []
+    for cls in (SGD, keras.optimizers.SGD):
+        variable = keras.Variable([1.0, -2.0], dtype=dtype)
+        optimizer = cls(0.5, **options)
+        optimizer.build([variable])
+        step = tf.function(lambda g, o=optimizer: o.apply([g]))
+        for gradient in ([0.3, 0.1], [-0.2, 0.4], [0.0, 0.0]):
+            step(tf.constant(gradient, dtype))
+        results.append(
+            [
+                x.numpy().astype("float64")
+                for x in (variable, *optimizer.variables[2:])
+            ]
+        )
+    tolerance = 2e-2 if dtype == "bfloat16" else 1e-6
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance)
+
+
+def test_sgd_takes_sparse_gradients():
+    results = []
+    for cls in (SGD, keras.optimizers.SGD):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.layers.Embedding(5, 2)])
+        model.compile(cls(0.5), "mse", run_eagerly=True)
+        model.fit(np.array([[1], [3]]), np.ones((2, 1, 2)), verbose=0)
+        results.append(model.weights[0].numpy())
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
+def test_sgd_is_one_operation_for_a_variable():
+    variables = [keras.Variable([1.0, 2.0]) for _ in range(5)]
+    optimizer = SGD(0.5, momentum=0.9)
+    optimizer.build(variables)
+    step = tf.function(lambda: optimizer.apply([tf.ones(2)] * 5))
+    kinds = [
+        op.type for op in step.get_concrete_function().graph.get_operations()
+    ]
+    assert kinds.count("ResourceApplyKerasMomentum") == 5
+    # The learning rate, and the count of steps.
+    assert kinds.count("ReadVariableOp") <= 2
+
+
 def test_sgd_clips_the_norm_of_the_whole_gradient():
     variables = [keras.Variable([0.0]), keras.Variable([0.0])]
     optimizer = SGD(1.0, clip_norm=1.0)

@@ -44,6 +44,18 @@ class Functional(keras.Model):
             )
         entrance.preprocessing = mode
 
+    def make_train_function(self, force=False):
+        """Build the optimizer, and what Keras calls by this name.
+
+        Keras leaves the optimizer's variables to the first step, which
+        TensorFlow then traces twice: with hundreds of weights, half of the
+        time until training begins.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def _entrance(self):
         return next(_entrances(self.layers), None)
 

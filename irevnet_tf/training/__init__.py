@@ -7,6 +7,7 @@ from irevnet_tf.training.errors import Preempted
 from irevnet_tf.training.errors import ResumeError
 from irevnet_tf.training.measuring import evaluate_on
 from irevnet_tf.training.memory_estimate import estimate_memory
+from irevnet_tf.training.optimizer import SGD
 from irevnet_tf.training.options import RunOptions
 from irevnet_tf.training.recipe import build_model
 from irevnet_tf.training.recipe import compile_model
@@ -24,6 +25,7 @@ __all__ = [
     "RunConfig",
     "RunDirectory",
     "RunOptions",
+    "SGD",
     "build_model",
     "compile_model",
     "count_parameters",
