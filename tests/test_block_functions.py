@@ -334,3 +334,67 @@ def test_residual_of_the_wrong_shape():
         layers.ReversibleSequence([])
     with pytest.raises(ValueError, match="method `inverse`. Received"):
         layers.Inverse(keras.layers.Dense(3))
+
+
+@pytest.mark.parametrize("streams", [(0,), (1,), (0, 1)])
+def test_sparse_gradients_of_outputs(streams):
+    layer = _sequence_of_dense(3)
+    x = tf.random.stateless_normal((5, 6), (1, 2))
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            y = layer((x, 2 * x), training=True)
+            loss = sum(tf.reduce_sum(tf.gather(y[i], [0, 2])) for i in streams)
+        weights = [v.value for v in layer.trainable_variables]
+        return tape.gradient(loss, weights, unconnected_gradients="zero")
+
+    results = []
+    for layer.memory_saving in (True, False):
+        results.append(tf.function(gradients, autograph=False)())
+    assert cases.relative_error(*results) < 1e-5
+
+
+def test_streams_whose_shapes_swap():
+    layer = layers.ReversibleSequence(
+        [layers.AdditiveCoupling(keras.layers.Permute((2, 1))) for _ in "ab"]
+    )
+    x = tf.ones((5, 4, 6)), tf.ones((5, 6, 4))
+
+    @tf.function(autograph=False)
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = sum(map(tf.reduce_sum, layer(x, training=True)))
+        return tape.gradient(loss, x)
+
+    for dx, expected in zip(gradients(), (2, 3), strict=True):
+        np.testing.assert_array_equal(dx, expected * tf.ones_like(dx))
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_second_derivatives_with_batch_norm(depth):
+    layer = layers.ReversibleSequence(
+        [
+            layers.AdditiveCoupling(layers.BatchNormalization())
+            for _ in range(depth)
+        ]
+    )
+    x = [tf.random.stateless_normal((4, 3, 5, 3), (1, i)) for i in range(2)]
+
+    @tf.function(autograph=False)
+    def derivatives():
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y1, y2 = layer(x, training=True)
+                loss = tf.reduce_sum(tf.sin(y1) + y2**3)
+            first = inner.gradient(loss, x)
+            total = tf.reduce_sum(tf.sin(first[0]) + tf.cos(first[1]))
+        return outer.gradient(total, x)
+
+    layer(x)
+    results = []
+    for layer.memory_saving in (True, False):
+        results.append(tf.function(derivatives.python_function)())
+    assert cases.relative_error(*results) < 1e-4

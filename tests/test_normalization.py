@@ -77,8 +77,7 @@ class NormalizedTwice(keras.layers.Layer):
     "residual", [BatchNormalization, NormalizedTwice], ids=["once", "twice"]
 )
 @pytest.mark.parametrize("graph", [False, True])
-def test_statistics_are_those_of_the_forward_pass(residual, graph):
-    """In the backward pass, which does not compute them again."""
+def test_gradients_in_a_sequence_are_those_of_plain_training(residual, graph):
     layer = layers.ReversibleSequence(
         [layers.AdditiveCoupling(residual()) for _ in range(3)]
     )

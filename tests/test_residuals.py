@@ -262,7 +262,7 @@ def test_lossless_blocks_rebuild_their_inputs_all_the_same(name):
 
     @tf.function(autograph=False)
     def there_and_back():
-        y, _, _ = functions.forward(pair, weights, state, True)
+        y, _ = functions.forward(pair, weights, state, True)
         return functions.backward(y, y, weights, state, True)[0]
 
     for found, expected in zip(there_and_back(), pair, strict=True):

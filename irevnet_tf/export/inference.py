@@ -12,6 +12,7 @@ from irevnet_tf.layers import BatchNormalization
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import is_invertible
+from irevnet_tf.layers.normalization import scale_and_shift
 from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
@@ -251,6 +252,7 @@ class InferenceNormalization(keras.layers.Layer):
         super().__init__(
             name=norm.name, dtype=norm.dtype_policy, trainable=False
         )
+        self._is_keras = type(norm) is not BatchNormalization
         wide = "float64" if norm.variable_dtype == "float64" else "float32"
 
         def value(variable):
@@ -286,5 +288,11 @@ class InferenceNormalization(keras.layers.Layer):
 
     def call(self, inputs, training=None, mask=None):
         # Called with what the BatchNorm in its place was called with.
-        x = tf.cast(inputs, self.factor.dtype)
-        return tf.cast(x * self.factor + self.shift, self.compute_dtype)
+        if self._is_keras:
+            x = tf.cast(inputs, self.factor.dtype)
+            return tf.cast(x * self.factor + self.shift, self.compute_dtype)
+        return scale_and_shift(
+            tf.cast(inputs, self.compute_dtype),
+            tf.convert_to_tensor(self.factor),
+            tf.convert_to_tensor(self.shift),
+        )

@@ -48,7 +48,7 @@ class BlockFunctions:
         return self.block
 
     def forward(self, inputs, weights, state, training):
-        """Return the block's outputs, what it assigned, and what to remember.
+        """Return the block's outputs and what it assigned to its variables.
 
         Args:
             inputs: pair (x1, x2) of tensors.
@@ -57,27 +57,17 @@ class BlockFunctions:
             training: bool.
 
         Returns:
-            Outputs (y1, y2), and two lists as long as the block's `variables`:
-            the new value of each that was assigned to, and what `backward` is
-            to know of the run. None stands for nothing.
+            Outputs (y1, y2), and a list as long as the block's `variables`
+            with the new value of what was assigned to, and None for the rest.
         """
         block = self._living_block()
         with ResidualScope(block, weights, state) as scope:
             fx2 = block.run_residual(inputs[1], training)
             outputs = block.couple(inputs, fx2)
             scope.refuse_losses()
-        assigned = scope.assigned_values(block.variables)
-        return outputs, assigned, scope.remembered_values()
+        return outputs, scope.assigned_values(block.variables)
 
-    def backward(
-        self,
-        outputs,
-        output_gradients,
-        weights,
-        state,
-        training,
-        remembered=(),
-    ):
+    def backward(self, outputs, output_gradients, weights, state, training):
         """Rebuild the inputs and pull the gradients back, running F once.
 
         Args:
@@ -87,8 +77,6 @@ class BlockFunctions:
             state: as in `forward`: from before it, so that F draws the same
                 dropout mask.
             training: as in `forward`.
-            remembered: what `forward` returned last, so as not to compute it
-                again.
 
         Returns:
             Inputs (x1, x2), their gradients, and the list of the weights'
@@ -99,7 +87,7 @@ class BlockFunctions:
         # an inverse depends on a gradient. XLA orders by need of memory.
         with tf.control_dependencies(output_gradients):
             outputs = tf.identity(y1), y2
-        with ResidualScope(block, weights, state, remembered):
+        with ResidualScope(block, weights, state):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 x2 = block.residual_input(outputs)
                 tape.watch([x2, *weights])

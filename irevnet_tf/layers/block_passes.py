@@ -29,16 +29,14 @@ class SinglePass:
     def forward(self, inputs, range_check):
         """Return the outputs and what was assigned, see `ScannedPass`."""
         refuse_impure(self._functions.block, inputs, *self._arguments)
-        outputs, assigned, self._remembered = self._functions.forward(
-            inputs, *self._arguments
-        )
+        outputs, assigned = self._functions.forward(inputs, *self._arguments)
         range_check.see(outputs[1])
         return outputs, [assigned]
 
     def backward(self, outputs, output_gradients):
         """Return inputs and gradients, see `ScannedPass`."""
         inputs, gradients, of_weights = self._functions.backward(
-            outputs, output_gradients, *self._arguments, self._remembered
+            outputs, output_gradients, *self._arguments
         )
         return inputs, gradients, [of_weights]
 
@@ -74,34 +72,22 @@ class ScannedPass:
             Outputs (y1, y2), and for each block the list of new values that
             `BlockFunctions.forward` returns.
         """
-        variables = self._functions.block.variables
-        assigned = _Columns(variables, self._indices)
-        self._remembered = _Columns(variables, self._indices)
+        assigned = _Columns(self._functions.block.variables, self._indices)
 
-        def body(index, x, peaks, *lists):
-            y, *values = self._functions.forward(x, *self._arguments(index))
+        def body(index, x, peaks, handles):
+            y, values = self._functions.forward(x, *self._arguments(index))
             return (
                 index + 1,
                 _like(x, y),
                 range_check.larger(peaks, y[1]),
-                *(
-                    columns.written(handles, index, row)
-                    for columns, handles, row in zip(
-                        (assigned, self._remembered), lists, values, strict=True
-                    )
-                ),
+                assigned.written(handles, index, values),
             )
 
-        outputs, peaks, handles, self._handles = self._loop(
+        outputs, peaks, handles = self._loop(
             body,
             lambda index: index < len(self._indices),
             self._indices[0],
-            (
-                inputs,
-                range_check.no_peaks(inputs[1]),
-                assigned.handles(),
-                self._remembered.handles(),
-            ),
+            (inputs, range_check.no_peaks(inputs[1]), assigned.handles()),
         )
         range_check.note(peaks)
         return outputs, assigned.rows(handles)
@@ -123,10 +109,7 @@ class ScannedPass:
 
         def body(index, y, dy, handles):
             x, dx, gradients = self._functions.backward(
-                y,
-                dy,
-                *self._arguments(index),
-                self._remembered.row(self._handles, index),
+                y, dy, *self._arguments(index)
             )
             return (
                 index - 1,
@@ -159,10 +142,9 @@ class ScannedPass:
             lambda index, *_: condition(index),
             body,
             (first, *variables),
-            # The backward direction does not depend on its gradients. It
-            # would run ahead of them, and keep the inputs of all blocks.
+            # Rounds do not wait for the gradients of each other's weights,
+            # and would keep what these are computed from.
             parallel_iterations=1,
-            maximum_iterations=len(self._indices),
         )
         return variables
 
@@ -202,15 +184,6 @@ class _Columns:
                 self._lists, handles, values, strict=True
             )
         )
-
-    def row(self, handles, index):
-        """Return the values of the block at `index`, None for no value."""
-        return [
-            column.with_handle(handle).read(index) if is_computed else None
-            for column, handle, is_computed in zip(
-                self._lists, handles, self._are_computed, strict=True
-            )
-        ]
 
     def rows(self, handles):
         """Return the list of each block's values."""

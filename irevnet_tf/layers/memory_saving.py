@@ -96,27 +96,30 @@ class MemorySavingPass:
             weights: for each block, the values of its trainable variables.
         """
         rows = zip(blocks, self._functions, weights, self._states, strict=True)
+        can_scan = not self._is_eager and not is_compiled()
         shapes = tuple(tuple(x.shape) for x in inputs)
-        can_scan, passes = not is_compiled(), []
+        passes = []
         for functions, group in itertools.groupby(rows, lambda row: row[1]):
             alike, _, of_weights, states = zip(*group, strict=True)
-            shapes_before = shapes
-            for block in alike:
-                shapes = block.compute_output_shape(shapes)
-            if can_scan and len(alike) > 1 and shapes == shapes_before:
+            block = alike[0]
+            if can_scan and len(alike) > 1 and _keeps(block, shapes):
                 passes.append(
-                    ScannedPass(alike[0], of_weights, states, self._training)
+                    ScannedPass(block, of_weights, states, self._training)
                 )
                 continue
             passes += [
                 SinglePass(functions, *arguments, self._training)
                 for arguments in zip(of_weights, states, strict=True)
             ]
+            if can_scan:
+                shapes = _shapes_behind(alike, shapes)
         return passes
 
     def _backward(self, output_gradients):
         """Return the gradients of the inputs and, in order, of the weights."""
-        x, dx, gradients = self._outputs, output_gradients, []
+        x, gradients = self._outputs, []
+        # Of what only `tf.gather` reads, they are IndexedSlices.
+        dx = tuple(map(tf.convert_to_tensor, output_gradients))
         for one in reversed(self._passes):
             x, dx, of_blocks = one.backward(x, dx)
             gradients = [*of_blocks, *gradients]
@@ -145,6 +148,17 @@ class MemorySavingPass:
         found = with_gradient(found, [*output_gradients, *sources], refuse)
         found = iter(found)
         return [None if g is None else next(found) for g in gradients]
+
+
+def _keeps(block, shapes):
+    """Return whether a block's outputs have the shapes of its inputs."""
+    return _shapes_behind([block], shapes) == shapes
+
+
+def _shapes_behind(blocks, shapes):
+    for block in blocks:
+        shapes = block.compute_output_shape(shapes)
+    return tuple(map(tuple, shapes))
 
 
 def _functions(layer, is_eager):

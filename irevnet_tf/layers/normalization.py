@@ -4,11 +4,8 @@ import functools
 
 import keras
 import tensorflow as tf
-from keras.src.backend.common.stateless_scope import get_stateless_scope
 
 from irevnet_tf.layers.compilation import is_compiled
-from irevnet_tf.layers.gradients import normalize
-from irevnet_tf.layers.residual_scope import ResidualScope
 from irevnet_tf.layers.residual_scope import run_with_separate_gradients
 
 
@@ -32,8 +29,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        if training and mask is None and self._is_fused(inputs):
-            return self._normalize(inputs)
+        is_training = training and self.trainable
+        if mask is None and not is_training and self._is_fused(inputs):
+            return self._infer(inputs)
         run = functools.partial(super().call, training=training, mask=mask)
         if training and not tf.executing_eagerly():
             # The gradient of gamma ends in a product.
@@ -41,52 +39,32 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return run(inputs)
 
     def _is_fused(self, inputs):
-        """Return whether one operation can normalize, and one go back."""
-        replica = tf.distribute.get_replica_context()
-        is_alone = replica is None or replica.num_replicas_in_sync == 1
         return (
-            self.trainable
-            and not self.renorm
-            and inputs.shape.rank == 4
-            and self.axis in (-1, 3)
-            and tf.as_dtype(self.variable_dtype).size <= 4
-            and inputs.dtype.size <= 4
-            and (is_alone or not self.synchronized)
-            # XLA has its own gradient of it; a GPU's takes other arguments.
-            and not is_compiled()
-            and not tf.config.list_logical_devices("GPU")
+            # A subclass may have moments of its own.
+            type(self) is BatchNormalization
+            and self.axis in (-1, inputs.shape.rank - 1)
+            and inputs.dtype == self.compute_dtype
+            and is_fused(inputs)
         )
 
-    def _normalize(self, inputs):
-        x = tf.cast(inputs, "float32")
-        mean, variance = map(tf.stop_gradient, self._remembered_moments(x))
-        for moving, now in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
-            before = tf.cast(moving, "float32")
-            moving.assign(before * self.momentum + now * (1 - self.momentum))
-        scale, offset = (
-            default(mean) if variable is None else tf.cast(variable, "float32")
+    def _infer(self, inputs):
+        mean, variance = (
+            tf.cast(moving, "float32")
+            for moving in (self.moving_mean, self.moving_variance)
+        )
+        scale, offset = self._scale_and_offset(mean)
+        factor = tf.math.rsqrt(variance + self.epsilon) * scale
+        return scale_and_shift(inputs, factor, offset - mean * factor)
+
+    def _scale_and_offset(self, like):
+        """Return gamma and beta, or what stands for them, in float32."""
+        return (
+            default(like) if variable is None else tf.cast(variable, "float32")
             for variable, default in (
                 (self.gamma, tf.ones_like),
                 (self.beta, tf.zeros_like),
             )
         )
-        y = normalize(x, scale, offset, mean, variance, self.epsilon)
-        return tf.cast(y, self.compute_dtype)
-
-    def _remembered_moments(self, x):
-        """Return mean and variance, those of the forward pass if it is over."""
-        scope = get_stateless_scope()
-        if not isinstance(scope, ResidualScope):
-            return self._moments(x, None)
-        mean = scope.remembered(self.moving_mean, lambda: self._mean(x))
-        variance = scope.remembered(
-            self.moving_variance,
-            lambda: self._mean(tf.math.squared_difference(x, mean)),
-        )
-        return mean, variance
 
     def _moments(self, inputs, mask):
         if mask is not None:
@@ -109,3 +87,40 @@ class BatchNormalization(keras.layers.BatchNormalization):
             if replica is not None and replica.num_replicas_in_sync > 1:
                 inputs = replica.all_reduce("MEAN", inputs)
         return inputs
+
+
+def is_fused(x) -> bool:
+    """Return whether `scale_and_shift` is one operation for a tensor."""
+    return x.dtype == tf.bfloat16 and x.shape.rank == 4 and _is_for_cpu()
+
+
+def scale_and_shift(x, factor, shift):
+    """Return `x * factor + shift`, computed in their dtype, as x has.
+
+    With activations in bfloat16 this takes a fifth of the time of casts, a
+    product and a sum.
+
+    Args:
+        x: tensor `(..., channels)`.
+        factor: tensor `(channels,)`, float32 or float64.
+        shift: as `factor`.
+    """
+    if not is_fused(x):
+        return tf.cast(tf.cast(x, factor.dtype) * factor + shift, x.dtype)
+    return tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=factor,
+        offset=shift,
+        mean=tf.zeros_like(factor),
+        variance=tf.ones_like(factor),
+        epsilon=0.0,
+        is_training=False,
+    ).y
+
+
+def _is_for_cpu():
+    """Return whether what is traced, or run, is for TensorFlow's CPU kernels.
+
+    XLA has its own.
+    """
+    return not is_compiled() and not tf.config.list_logical_devices("GPU")

@@ -66,8 +66,6 @@ class ResidualScope(ValuesScope):
         block: `Coupling`.
         weights: as in `ValuesScope`.
         state: as in `ValuesScope`.
-        remembered: what `remembered_values` returned of the first run, to be
-            used in the second one.
 
     Raises:
         ValueError: inside the scope, if a variable is used that is none of
@@ -75,41 +73,10 @@ class ResidualScope(ValuesScope):
             gradient.
     """
 
-    def __init__(self, block, weights, state, remembered=()):
+    def __init__(self, block, weights, state):
         self._block = block
         self._known = {id(variable) for variable in block.variables}
-        self._remembered = {}
-        self._from_before = {
-            id(variable): value
-            for variable, value in zip(
-                block.variables, remembered, strict=False
-            )
-        }
         super().__init__(block, weights, state, collect_losses=True)
-
-    def remembered(self, variable, compute):
-        """Return `compute()`, or what it was in the first run.
-
-        For what is small, and takes a pass over all activations, such as the
-        statistics of a batch. If it is asked for twice in a run, it is computed
-        each time.
-
-        Args:
-            variable: one of the block's, for which the value is computed.
-            compute: function that returns a tensor of the variable's shape,
-                in float32.
-        """
-        before = self._from_before.get(id(variable))
-        if before is not None:
-            return before
-        value = compute()
-        is_first = id(variable) not in self._remembered
-        self._remembered[id(variable)] = value if is_first else None
-        return value
-
-    def remembered_values(self) -> list:
-        """Return for each variable of the block what to remember, or None."""
-        return [self._remembered.get(id(v)) for v in self._block.variables]
 
     def add_update(self, update):
         self._require_own(update[0])

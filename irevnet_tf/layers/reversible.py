@@ -28,7 +28,9 @@ class ReversibleSequence(InvertibleLayer):
     a step, a third. Gradients are those of plain training, to the rounding of
     the rebuilt inputs; BatchNorm's statistics move once per step and dropout
     draws the same mask twice. Where no gradient is taken, as in `predict`, the
-    blocks are run as Keras runs any layers.
+    blocks are run as Keras runs any layers. In the graph of a training step,
+    alike blocks in a row are one loop, if all their layers are of Keras and
+    this package.
 
     If the blocks have `fraction_bits`, rebuilt inputs are equal to the last
     bit, and so are gradients, in graphs. Keras then does not compile the layer

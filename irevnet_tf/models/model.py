@@ -1,6 +1,7 @@
 """The class of i-RevNets: a Functional model that keeps its images' scale."""
 
 import keras
+from tensorflow.python.eager import context
 
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.models.chain import Chain
@@ -51,9 +52,14 @@ class Functional(keras.Model):
         TensorFlow then traces twice: with hundreds of weights, half of the
         time until training begins.
         """
-        if self.optimizer is not None and not self.optimizer.built:
+        # A training step of one's own may give it other variables.
+        is_keras = type(self).train_step is keras.Model.train_step
+        if is_keras and self.optimizer is not None and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+            # The operation that made a variable is kept for a next one of the
+            # same name, 37 kB each, which never comes.
+            context.context().clear_kernel_cache()
         return super().make_train_function(force)
 
     def _entrance(self):

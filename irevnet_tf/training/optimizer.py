@@ -118,6 +118,7 @@ class SGD(keras.optimizers.SGD):
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         pairs = list(grads_and_vars)
+        # Keras copies each gradient of one replica as well.
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             pairs = super()._all_reduce_sum_gradients(pairs)
         if not self.clip_norm:
