@@ -27,10 +27,16 @@ import matrix_product
 from absl import app
 from absl import flags
 
+from irevnet_tf import atomic
+
 _QUICK = flags.DEFINE_bool("quick", False, "Small networks, few rounds.")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Directory for benchmarks.md; docs/ unless --quick."
 )
+_GROWTH = flags.DEFINE_bool(
+    "growth", True, "How time and memory grow, too: half of the time."
+)
+
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PACKAGES = ("tensorflow", "keras", "torch", "pytorchcv", "memcnn")
 
@@ -216,15 +222,18 @@ def main(_):
         subprocess.run(command, check=True)
         for one in contests(quick, weights):
             sections += run(one, rounds)
-    results = growth.measure_all(quick)
-    sections += ["", "## How it grows", "", *growth.TEXT]
+    results = growth.measure_all(quick) if _GROWTH.value else {}
+    if results:
+        sections += ["", "## How it grows", "", *growth.TEXT]
     for axis, found in results.items():
         sections += growth.table(axis, found)
     if quick and _OUTPUT.value is None:
         print("\n".join(sections))
         return
-    growth.draw(results, output / "figures" / "growth.png")
-    (output / "benchmarks.md").write_text("\n".join(sections) + "\n")
+    if results:
+        growth.draw(results, output / "figures" / "growth.png")
+    with atomic.replacing(output / "benchmarks.md") as path:
+        path.write_text("\n".join(sections) + "\n")
 
 
 if __name__ == "__main__":

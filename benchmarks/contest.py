@@ -133,6 +133,17 @@ def compete(
             contestant.stop()
 
 
+def alone(module, arguments, turns) -> Times:
+    """Return the times of one contestant that has the machine for itself."""
+    contestant = Contestant(module, arguments)
+    try:
+        for _ in range(turns):
+            contestant.turn()
+        return contestant.times()
+    finally:
+        contestant.stop()
+
+
 def _check_agreement(results, tolerance):
     (first, expected), *others = results.items()
     for name, found in others:

@@ -1,5 +1,7 @@
 """A chain of couplings in PyTorch: plain, with checkpoints, in MemCNN."""
 
+import importlib
+
 import couplings
 import torch
 import torch.utils.checkpoint
@@ -7,7 +9,8 @@ from torch import nn
 
 
 def warm_up():
-    """Start PyTorch."""
+    """Start PyTorch, and import what takes a while."""
+    importlib.import_module("memcnn")
     torch.nn.Linear(1, 1)(torch.zeros(1, 1))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import irevnet_tf
-from irevnet_tf.training.optimizer import SGD
+from irevnet_tf.training import SGD
 
 
 def warm_up():

@@ -6,7 +6,7 @@ Each point is a process of its own. Part of `bench.py`.
 import contest
 import matplotlib.pyplot as plt
 
-# Seconds of a first step after which greater depths are not tried.
+# Seconds of a first step after which nothing larger is tried.
 PATIENCE = 150
 
 CONTESTANTS = {
@@ -35,11 +35,10 @@ MEASURES = {
     "until the first step is done, s": lambda times: times.first,
 }
 
-
 TEXT = (
     "The couplings above, in batches of 8 unless said otherwise. A contestant "
-    f"whose first step took longer than {PATIENCE} s was not tried at greater "
-    "depths.",
+    f"whose first step took longer than {PATIENCE} s, or which failed, was "
+    "tried with nothing larger.",
     "",
     "![Time of a step, peak memory and time to the first step, against depth, "
     "pixels and batch](figures/growth.png)",
@@ -52,13 +51,13 @@ def measure_axis(axis, rest, values):
     for name, (module, arguments) in CONTESTANTS.items():
         found[name] = {}
         for value in values:
-            contestant = contest.Contestant(
-                module, {**arguments, **rest, axis: value}
-            )
-            for _ in range(TURNS):
-                contestant.turn()
-            times = contestant.times()
-            contestant.stop()
+            try:
+                times = contest.alone(
+                    module, {**arguments, **rest, axis: value}, TURNS
+                )
+            except RuntimeError as error:  # Such as for want of memory.
+                print(error, flush=True)
+                break
             found[name][value] = times
             print(f"{axis}={value}, {name}: {times}", flush=True)
             if times.first > PATIENCE:
@@ -68,7 +67,7 @@ def measure_axis(axis, rest, values):
 
 def table(axis, found) -> list[str]:
     """Return the lines of a Markdown table."""
-    values = sorted({value for times in found.values() for value in times})
+    values = sorted(set().union(*found.values()))
     lines = []
     for label, measure in MEASURES.items():
         lines += [

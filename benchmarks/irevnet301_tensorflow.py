@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 import irevnet_tf
-from irevnet_tf.training.optimizer import SGD
+from irevnet_tf.training import SGD
 
 
 def warm_up():
@@ -54,11 +54,11 @@ def start(
         )
         model.optimizer.build(model.trainable_variables)
         return lambda: [float(model.train_on_batch(x, labels))]
-    encoder = irevnet_tf.encoder(model)
-    decoder = irevnet_tf.invert(encoder)
     if task == "forward":
         run = tf.function(lambda: model(x, training=False))
         return lambda: run()[0, : images.COMPARED].numpy().tolist()
+    encoder = irevnet_tf.encoder(model)
+    decoder = irevnet_tf.invert(encoder)
     representation = encoder(x, training=False)
     run = tf.function(lambda: decoder(representation, training=False))
     return lambda: run()[0, 0, : images.COMPARED].numpy().flatten().tolist()

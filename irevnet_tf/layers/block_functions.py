@@ -22,8 +22,8 @@ class BlockFunctions:
     Args:
         block: built `Coupling` that stands for its kind.
         traced: whether the methods are traced functions. Residuals that talk
-            to other replicas (synchronized BatchNorm) cannot be traced, and
-            eager steps need not be.
+            to other replicas (synchronized BatchNorm) cannot be traced;
+            eager steps, and the bodies of loops, need not be.
     """
 
     def __init__(self, block, traced=True):
