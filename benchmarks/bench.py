@@ -212,7 +212,7 @@ def processor() -> str:
 
 
 def main(_):
-    quick, rounds = _QUICK.value, 3 if _QUICK.value else 7
+    quick, rounds = _QUICK.value, 3 if _QUICK.value else 5
     output = pathlib.Path(_OUTPUT.value or DOCS)
     sections = [*heading(), *limits(rounds)]
     with tempfile.TemporaryDirectory() as directory:
