@@ -24,7 +24,8 @@ def inference_copy(model, image_shape) -> keras.Model:
 
     It shares the kernels, and has the BatchNorms of i-RevNets as the two
     vectors that they come to in inference, less to load and to compute; those
-    inside of other residuals stay. Nothing is reordered beyond that, so
+    inside of other residuals stay. Kernels that are rounded to half precision
+    before each use are copied in half precision. Nothing is reordered beyond that, so
     results are equal to the last bit. Blocks are plain operations instead of
     traced functions, which other runtimes' and Grappler's optimizations do not
     see through. `irevnet_tf.encoder` and `irevnet_tf.invert` take the copy as
@@ -157,7 +158,7 @@ class _Replay:
 
     def _copy(self, layer):
         if id(layer) not in self._steps:
-            return _without_statistics(layer)
+            return _for_inference(layer)
         if type(layer) is ReversibleSequence:
             copy = _plain_sequence(layer)
         elif type(layer) is AdditiveCoupling:
@@ -220,18 +221,32 @@ def _plain_coupling(block):
     residual = block.residual
     if type(residual) is BottleneckResidual:
         residual = keras.Sequential(
-            [_without_statistics(layer) for layer in residual.layers],
+            [_for_inference(layer) for layer in residual.layers],
             name=residual.name,
         )
     return block.with_residual(residual)
 
 
-def _without_statistics(layer):
-    """Return a BatchNorm as it infers, and any other layer as it is."""
-    kinds = (BatchNormalization, keras.layers.BatchNormalization)
-    if type(layer) not in kinds or layer.axis != -1:
-        return layer
-    return InferenceNormalization(layer)
+def _for_inference(layer):
+    """Return a layer with the weights that inference is left with."""
+    norms = (BatchNormalization, keras.layers.BatchNormalization)
+    if type(layer) in norms and layer.axis == -1:
+        return InferenceNormalization(layer)
+    if type(layer) is keras.layers.Conv2D and _rounds_its_kernel(layer):
+        config = {**layer.get_config(), "dtype": layer.compute_dtype}
+        copy = keras.layers.Conv2D.from_config(config)
+        copy.build_from_config(layer.get_build_config())
+        copy.set_weights([tf.cast(w, copy.dtype) for w in layer.weights])
+        return copy
+    return layer
+
+
+def _rounds_its_kernel(convolution):
+    return (
+        convolution.compute_dtype != convolution.variable_dtype
+        and convolution.quantization_mode is None
+        and not convolution.lora_enabled
+    )
 
 
 class InferenceNormalization(keras.layers.Layer):

@@ -127,6 +127,15 @@ def test_lossless_exports_in_half_precision_are_exact(family, policy, tmp_path):
     found = loaded.signatures["forward"](images=raw)
     features = irevnet_tf.encoder(model).predict(raw / 255, verbose=0)
     np.testing.assert_array_equal(found["features"], features)
+    # Kernels are stored as they are used.
+    reader = tf.train.load_checkpoint(str(version) + "/variables/variables")
+    kernels = [
+        reader.get_variable_to_dtype_map()[name].name
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if len(shape) == 4
+    ]
+    assert len(kernels) == sum(len(w.shape) == 4 for w in model.weights) > 0
+    assert set(kernels) == {policy.removeprefix("mixed_")}
     # One by one: the server batches as it likes.
     back = [
         loaded.signatures["inverse"](features=one[None])["images"][0]
