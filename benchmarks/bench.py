@@ -89,6 +89,14 @@ def contests(quick, weights):
                     TENSORFLOW,
                     {**given, **BFLOAT16},
                 ),
+                "the same, exported": (
+                    TENSORFLOW,
+                    {**given, **BFLOAT16, "exported": True},
+                ),
+                "ours, lossless, exported": (
+                    TENSORFLOW,
+                    {**given, "lossless": True, "exported": True},
+                ),
             },
             operations,
             # Of a float32 network and one that rounds to a grid, or to 8 bits.

@@ -10,12 +10,15 @@ CLASSES = 10
 
 
 def weights(depth, channels) -> list[list[np.ndarray]]:
-    """Return the two kernels (height, width, in, out) of each block."""
+    """Return the two kernels (height, width, in, out) of each block.
+
+    A block adds the less, the more there are: streams keep their size.
+    """
     rng = np.random.default_rng(0)
-    bound = (9 * channels) ** -0.5
+    bounds = np.array([1, depth**-0.5]) * (9 * channels) ** -0.5
     shape = (3, 3, channels, channels)
     return [
-        [rng.uniform(-bound, bound, shape).astype("float32") for _ in range(2)]
+        [rng.uniform(-b, b, shape).astype("float32") for b in bounds]
         for _ in range(depth)
     ]
 

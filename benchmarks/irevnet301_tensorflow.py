@@ -1,5 +1,8 @@
 """`IRevNet301` as contestant of `irevnet301_pytorch`."""
 
+import functools
+import tempfile
+
 import images
 import keras
 import numpy as np
@@ -22,6 +25,7 @@ def start(
     policy="float32",
     lossless=False,
     memory_saving=True,
+    exported=False,
 ):
     """Return what does a task once.
 
@@ -33,6 +37,7 @@ def start(
         policy: name of a dtype policy.
         lossless: bool.
         memory_saving: bool.
+        exported: whether to infer with the SavedModel.
 
     Returns:
         A function that returns logits, pixels or the loss of a step, a list of
@@ -54,6 +59,8 @@ def start(
         )
         model.optimizer.build(model.trainable_variables)
         return lambda: [float(model.train_on_batch(x, labels))]
+    if exported:
+        return _exported(model, task, x)
     if task == "forward":
         run = tf.function(lambda: model(x, training=False))
         return lambda: run()[0, : images.COMPARED].numpy().tolist()
@@ -62,3 +69,22 @@ def start(
     representation = encoder(x, training=False)
     run = tf.function(lambda: decoder(representation, training=False))
     return lambda: run()[0, 0, : images.COMPARED].numpy().flatten().tolist()
+
+
+def _exported(model, task, x):
+    with tempfile.TemporaryDirectory() as directory:
+        signatures = tf.saved_model.load(
+            irevnet_tf.export_saved_model(
+                model, directory, preprocessing="unit", from_logits=False
+            )
+        ).signatures
+    # What "unit" makes of these are the images.
+    raw = 255 * x
+    if task == "forward":
+        run = functools.partial(signatures["forward"], images=raw)
+        logits = "probabilities"  # As the model returns them.
+        return lambda: run()[logits][0, : images.COMPARED].numpy().tolist()
+    features = signatures["forward"](images=raw)["features"]
+    run = functools.partial(signatures["inverse"], features=features)
+    shown = np.s_[0, 0, : images.COMPARED]
+    return lambda: (run()["images"][shown].numpy() / 255).flatten().tolist()
