@@ -21,6 +21,8 @@ if _backend != "tensorflow":
 
 from irevnet_tf import layers
 from irevnet_tf import testing
+from irevnet_tf.conversion.checkpoint import load_pytorch_checkpoint
+from irevnet_tf.conversion.pytorch import convert_state_dict
 from irevnet_tf.export.saved_model import export_saved_model
 from irevnet_tf.models.features import features
 from irevnet_tf.models.inversion import encoder
@@ -34,9 +36,7 @@ from irevnet_tf.models.variants import IRevNet56
 from irevnet_tf.models.variants import IRevNet163
 from irevnet_tf.models.variants import IRevNet300
 from irevnet_tf.models.variants import IRevNet301
-from irevnet_tf.pretrained.checkpoint import load_pytorch_checkpoint
-from irevnet_tf.pretrained.pytorch import convert_state_dict
-from irevnet_tf.pretrained.registry import list_weights
+from irevnet_tf.zoo.registry import list_weights
 
 __all__ = [
     "IRevNet",

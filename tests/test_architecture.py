@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.pretrained.architecture: networks from their shapes."""
+"""Tests of irevnet_tf.conversion.architecture: networks from their shapes."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from state_dicts import published_state_dict
 from state_dicts import random_state_dict
 
 import irevnet_tf
+from irevnet_tf.conversion.architecture import infer_architecture
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pretrained.architecture import infer_architecture
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -13,9 +13,9 @@ from state_dicts import configured_state_dict
 
 import irevnet_tf
 from irevnet_tf.apps import convert
-from irevnet_tf.pretrained.architecture import infer_architecture
-from irevnet_tf.pretrained.checkpoint import load_pytorch_checkpoint
-from irevnet_tf.pretrained.checkpoint import read_checkpoint
+from irevnet_tf.conversion.architecture import infer_architecture
+from irevnet_tf.conversion.checkpoint import load_pytorch_checkpoint
+from irevnet_tf.conversion.checkpoint import read_checkpoint
 
 CHECKPOINT = DATA / "bijective_checkpoint.pth.tar"
 KERNEL = "stack.1.bottleneck_block.2.weight"

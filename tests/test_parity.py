@@ -150,7 +150,7 @@ def test_first_gradients_and_statistics(fixture, memory_saving):
 
 def variables_by_name(model):
     """Find the variables of PyTorch's names by loading numbered arrays."""
-    from irevnet_tf.pretrained.pytorch import _variables_by_name
+    from irevnet_tf.conversion.pytorch import _variables_by_name
 
     return _variables_by_name(model)
 

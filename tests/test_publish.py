@@ -13,7 +13,7 @@ from absl.testing import flagsaver
 import irevnet_tf
 from irevnet_tf import training
 from irevnet_tf.apps import publish
-from irevnet_tf.pretrained import registry
+from irevnet_tf.zoo import registry
 
 RECIPE = """\
 --epochs=1

@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.pretrained.pytorchcv: names of another package."""
+"""Tests of irevnet_tf.conversion.pytorchcv: names of another package."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from state_dicts import published_state_dict
 from state_dicts import pytorchcv_state_dict
 
 import irevnet_tf
-from irevnet_tf.pretrained.architecture import infer_architecture
-from irevnet_tf.pretrained.pytorchcv import authors_names
-from irevnet_tf.pretrained.pytorchcv import unit_channels
+from irevnet_tf.conversion.architecture import infer_architecture
+from irevnet_tf.conversion.pytorchcv import authors_names
+from irevnet_tf.conversion.pytorchcv import unit_channels
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 import irevnet_tf
 from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.pixel_normalization import PREPROCESSING
-from irevnet_tf.pretrained import registry
-from irevnet_tf.pretrained.record import WeightsRecord
+from irevnet_tf.zoo import registry
+from irevnet_tf.zoo.record import WeightsRecord
 
 ROOT = pathlib.Path(__file__).parents[1]
 

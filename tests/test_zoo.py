@@ -14,7 +14,7 @@ from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data import load_dataset
 from irevnet_tf.evaluation import evaluate
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pretrained import registry
+from irevnet_tf.zoo import registry
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Where a package of Debian puts the data.

@@ -4,10 +4,10 @@ import dataclasses
 
 from absl import flags
 
+from irevnet_tf.conversion.architecture import INITIAL_DOWNSAMPLINGS
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pretrained.architecture import INITIAL_DOWNSAMPLINGS
-from irevnet_tf.pretrained.registry import SUFFIX
-from irevnet_tf.pretrained.registry import weights_records
+from irevnet_tf.zoo.registry import SUFFIX
+from irevnet_tf.zoo.registry import weights_records
 
 # What is converted has this name where it is of the published architecture.
 WEIGHTS_NAME = "imagenet"

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from irevnet_tf.pretrained.architecture import Architecture
-from irevnet_tf.pretrained.proof import Proof
+from irevnet_tf.conversion.architecture import Architecture
+from irevnet_tf.conversion.proof import Proof
 
 
 def description(architecture: Architecture) -> str:

@@ -34,21 +34,21 @@ from irevnet_tf.apps.report import print_rows
 from irevnet_tf.apps.report import say
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
-from irevnet_tf.pretrained.architecture import infer_architecture
-from irevnet_tf.pretrained.checkpoint import import_torch
-from irevnet_tf.pretrained.checkpoint import read_checkpoint
-from irevnet_tf.pretrained.files import load_weights_file
-from irevnet_tf.pretrained.proof import proof_image_size
-from irevnet_tf.pretrained.proof import prove
-from irevnet_tf.pretrained.pytorch import convert_state_dict
-from irevnet_tf.pretrained.pytorchcv import fetch_checkpoint
-from irevnet_tf.pretrained.record import WeightsRecord
-from irevnet_tf.pretrained.registry import SUFFIX
-from irevnet_tf.pretrained.registry import converted_file
-from irevnet_tf.pretrained.registry import converted_record_file
-from irevnet_tf.pretrained.registry import file_sha256
-from irevnet_tf.pretrained.registry import weights_records
-from irevnet_tf.pretrained.registry import write_converted_record
+from irevnet_tf.conversion.architecture import infer_architecture
+from irevnet_tf.conversion.checkpoint import import_torch
+from irevnet_tf.conversion.checkpoint import read_checkpoint
+from irevnet_tf.conversion.proof import proof_image_size
+from irevnet_tf.conversion.proof import prove
+from irevnet_tf.conversion.pytorch import convert_state_dict
+from irevnet_tf.conversion.pytorchcv import fetch_checkpoint
+from irevnet_tf.zoo.files import load_weights_file
+from irevnet_tf.zoo.record import WeightsRecord
+from irevnet_tf.zoo.registry import SUFFIX
+from irevnet_tf.zoo.registry import converted_file
+from irevnet_tf.zoo.registry import converted_record_file
+from irevnet_tf.zoo.registry import file_sha256
+from irevnet_tf.zoo.registry import weights_records
+from irevnet_tf.zoo.registry import write_converted_record
 
 # The largest error of a pixel, of images with standard deviation 1, that a
 # network in floats has; 1e-5 and less are usual.

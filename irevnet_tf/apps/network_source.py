@@ -10,16 +10,16 @@ import keras
 from absl import app
 from absl import flags
 
-import irevnet_tf
 from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.trained_run import BEST
 from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.data import Dataset
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import find_preprocessing
+from irevnet_tf.models.variants import CONSTRUCTORS
 from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.pixel_normalization import Normalization
-from irevnet_tf.pretrained.registry import find_record
+from irevnet_tf.zoo.registry import find_record
 
 flags.declare_key_flag(BEST)
 flags.declare_key_flag(DATA_DIR)
@@ -198,7 +198,7 @@ def _of_weights(request):
         arguments["classes"] = request.classes
     if request.image_channels is not None:
         arguments["input_shape"] = (None, None, request.image_channels)
-    model = getattr(irevnet_tf, request.model)(**arguments)
+    model = CONSTRUCTORS[request.model](**arguments)
     if record is None:
         return Source(model, request.model, None, None)
     return Source(

@@ -34,15 +34,15 @@ from irevnet_tf.models.predictions import class_names
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.pixel_normalization import PREPROCESSING
-from irevnet_tf.pretrained.files import SUFFIX
-from irevnet_tf.pretrained.record import WeightsRecord
-from irevnet_tf.pretrained.registry import REGISTRY_FILE
-from irevnet_tf.pretrained.registry import file_sha256
-from irevnet_tf.pretrained.registry import weights_directory
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import build_model
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training import run_length
+from irevnet_tf.zoo.files import SUFFIX
+from irevnet_tf.zoo.record import WeightsRecord
+from irevnet_tf.zoo.registry import REGISTRY_FILE
+from irevnet_tf.zoo.registry import file_sha256
+from irevnet_tf.zoo.registry import weights_directory
 
 flags.declare_key_flag(RUN_DIR)
 flags.declare_key_flag(DATA_DIR)

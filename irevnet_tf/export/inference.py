@@ -25,11 +25,11 @@ def inference_copy(model, image_shape) -> keras.Model:
     It shares the kernels, and has the BatchNorms of i-RevNets as the two
     vectors that they come to in inference, less to load and to compute; those
     inside of other residuals stay. Kernels that are rounded to half precision
-    before each use are copied in half precision. Nothing is reordered beyond that, so
-    results are equal to the last bit. Blocks are plain operations instead of
-    traced functions, which other runtimes' and Grappler's optimizations do not
-    see through. `irevnet_tf.encoder` and `irevnet_tf.invert` take the copy as
-    they take the model.
+    before each use are copied in half precision. Nothing is reordered beyond
+    that, so results are equal to the last bit. Blocks are plain operations
+    instead of traced functions, which other runtimes' and Grappler's
+    optimizations do not see through. `irevnet_tf.encoder` and
+    `irevnet_tf.invert` take the copy as they take the model.
 
     Args:
         model: i-RevNet, or a Functional or Sequential model that extends or

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.pixel_normalization import Normalization
-from irevnet_tf.pretrained.registry import file_sha256
+from irevnet_tf.zoo.registry import file_sha256
 
 CARD_FILE = "model_card.json"
 

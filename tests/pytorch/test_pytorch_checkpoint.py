@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.pretrained.checkpoint: files of PyTorch."""
+"""Tests of irevnet_tf.conversion.checkpoint: files of PyTorch."""
 
 import pathlib
 import pickle
@@ -9,9 +9,9 @@ from state_dicts import DATA
 from state_dicts import configured_state_dict
 
 import irevnet_tf
-from irevnet_tf.pretrained.architecture import infer_architecture
-from irevnet_tf.pretrained.checkpoint import load_pytorch_checkpoint
-from irevnet_tf.pretrained.checkpoint import read_checkpoint
+from irevnet_tf.conversion.architecture import infer_architecture
+from irevnet_tf.conversion.checkpoint import load_pytorch_checkpoint
+from irevnet_tf.conversion.checkpoint import read_checkpoint
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.pretrained.pytorch_network and of the proof with it."""
+"""Tests of irevnet_tf.conversion.reference and of the proof with it."""
 
 import json
 
@@ -9,15 +9,15 @@ from state_dicts import DATA
 from state_dicts import configured_state_dict
 
 import irevnet_tf
-from irevnet_tf.pretrained.architecture import infer_architecture
-from irevnet_tf.pretrained.proof import proof_image_size
-from irevnet_tf.pretrained.proof import prove
-from irevnet_tf.pretrained.pytorch import authors_entries
+from irevnet_tf.conversion.architecture import infer_architecture
+from irevnet_tf.conversion.proof import proof_image_size
+from irevnet_tf.conversion.proof import prove
+from irevnet_tf.conversion.pytorch import authors_entries
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 # It imports PyTorch itself, so it can only be imported behind that line.
-from irevnet_tf.pretrained.pytorch_network import PyTorchNetwork  # noqa: E402
+from irevnet_tf.conversion.reference import PyTorchNetwork  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_every_configuration_is_proven(name):
     irevnet_tf.convert_state_dict(state, model)
     size = architecture.divisor * 2
     proof = prove(model, state, architecture, size)
-    assert proof.reference == "irevnet_tf.pretrained.pytorch_network"
+    assert proof.reference == "irevnet_tf.conversion.reference"
     assert proof.image_shape[1:3] == (size, size)
     assert proof.largest_logit > 1e-2
     assert proof.logits < 1e-5

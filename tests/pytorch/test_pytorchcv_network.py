@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import irevnet_tf
-from irevnet_tf.pretrained.architecture import infer_architecture
-from irevnet_tf.pretrained.proof import prove
-from irevnet_tf.pretrained.pytorchcv import fetch_checkpoint
+from irevnet_tf.conversion.architecture import infer_architecture
+from irevnet_tf.conversion.proof import prove
+from irevnet_tf.conversion.pytorchcv import fetch_checkpoint
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 irevnet = pytest.importorskip(
@@ -125,5 +125,5 @@ def test_a_network_that_pytorchcv_lacks_runs_in_ours(monkeypatch):
     irevnet_tf.convert_state_dict(state, model)
     monkeypatch.setitem(sys.modules, "pytorchcv.models.irevnet", None)
     proof = prove(model, state, architecture, 16)
-    assert proof.reference == "irevnet_tf.pretrained.pytorch_network"
+    assert proof.reference == "irevnet_tf.conversion.reference"
     assert proof.logits < 1e-5

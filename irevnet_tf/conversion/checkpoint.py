@@ -13,9 +13,9 @@ import zipfile
 import keras
 import numpy as np
 
-from irevnet_tf.pretrained.pytorch import convert_state_dict
-from irevnet_tf.pretrained.pytorch import to_array
-from irevnet_tf.pretrained.pytorch import without_prefix
+from irevnet_tf.conversion.pytorch import convert_state_dict
+from irevnet_tf.conversion.pytorch import to_array
+from irevnet_tf.conversion.pytorch import without_prefix
 
 _STATE_DICT = "state_dict"
 # What every checkpoint names, and PyTorch loads as data.
@@ -43,7 +43,7 @@ def load_pytorch_checkpoint(
             `irevnet_tf.IRevNet` or a variant. If it has no classifier, that
             of the file is left out.
         path: of a checkpoint of the authors' network or pytorchcv's; see
-            `irevnet_tf.pretrained.checkpoint.read_checkpoint`.
+            `irevnet_tf.conversion.checkpoint.read_checkpoint`.
 
     Raises:
         ImportError: if PyTorch is not installed.

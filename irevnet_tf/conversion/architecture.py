@@ -5,12 +5,13 @@ import math
 
 import keras
 
+from irevnet_tf.conversion.pytorch import authors_entries
+from irevnet_tf.conversion.residual_shapes import entry_shape
+from irevnet_tf.conversion.residual_shapes import read_residuals
 from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.models import variants
 from irevnet_tf.models.irevnet import IRevNet
-from irevnet_tf.pretrained.pytorch import authors_entries
-from irevnet_tf.pretrained.residual_shapes import entry_shape
-from irevnet_tf.pretrained.residual_shapes import read_residuals
+from irevnet_tf.models.variants import CONSTRUCTORS
+from irevnet_tf.models.variants import VARIANTS
 
 INITIAL_DOWNSAMPLINGS = (1, 2, 4)
 USUAL_BOTTLENECK_RATIO = 4
@@ -50,7 +51,7 @@ class Architecture:
     @property
     def variant(self) -> str | None:
         """Name of the constructor in `irevnet_tf`, if there is one."""
-        for name, spec in variants.VARIANTS.items():
+        for name, spec in VARIANTS.items():
             if (
                 _is_variant(self, spec)
                 and self.initial_downsampling == spec["initial_downsampling"]
@@ -71,7 +72,7 @@ class Architecture:
             **kwargs,
         }
         if self.variant:
-            return getattr(variants, self.variant)(**kwargs)
+            return CONSTRUCTORS[self.variant](**kwargs)
         return IRevNet(
             self.blocks,
             self.strides,
@@ -236,7 +237,7 @@ def _downsamplings(found, first, image_channels):
         )
     by_variant = [
         spec["initial_downsampling"]
-        for spec in variants.VARIANTS.values()
+        for spec in VARIANTS.values()
         if all(found[key] == spec[key] for key in _RECOGNISED_BY)
         and found["bottleneck_ratio"] == USUAL_BOTTLENECK_RATIO
         and spec["initial_downsampling"] in possible

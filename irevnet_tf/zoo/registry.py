@@ -7,8 +7,8 @@ import os
 import pathlib
 
 from irevnet_tf.atomic import replacing
-from irevnet_tf.pretrained.files import SUFFIX
-from irevnet_tf.pretrained.record import WeightsRecord
+from irevnet_tf.zoo.files import SUFFIX
+from irevnet_tf.zoo.record import WeightsRecord
 
 REGISTRY_FILE = "registry.json"
 
@@ -35,7 +35,7 @@ def list_weights() -> list[WeightsRecord]:
     """Print the pretrained weights, one line each, and return their records.
 
     Each record has the file's SHA-256, source, licence, and the command that
-    makes it; see `irevnet_tf.pretrained.record.WeightsRecord`. Of a converted
+    makes it; see `irevnet_tf.zoo.record.WeightsRecord`. Of a converted
     file, it is the record that irevnet-convert wrote.
 
     Returns:

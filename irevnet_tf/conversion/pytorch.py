@@ -5,9 +5,9 @@ import collections.abc
 import keras
 import numpy as np
 
+from irevnet_tf.conversion.pytorchcv import authors_names
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.pretrained.pytorchcv import authors_names
 
 # PyTorch's counter of batches, which only its cumulative average uses.
 _UNUSED = "num_batches_tracked"

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from irevnet_tf.conversion.architecture import Architecture
+from irevnet_tf.conversion.checkpoint import import_torch
+from irevnet_tf.conversion.pytorch import authors_entries
+from irevnet_tf.conversion.pytorchcv import unit_channels
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pretrained.architecture import Architecture
-from irevnet_tf.pretrained.checkpoint import import_torch
-from irevnet_tf.pretrained.pytorch import authors_entries
-from irevnet_tf.pretrained.pytorchcv import unit_channels
 
 IMAGES = 2
 SMALLEST_SIZE = 32
@@ -167,10 +167,10 @@ def _reference(state_dict, architecture):
         except (ImportError, RuntimeError):
             # It is optional, and holds no kernels but 3x3, for instance.
             pass
-    from irevnet_tf.pretrained.pytorch_network import PyTorchNetwork
+    from irevnet_tf.conversion.reference import PyTorchNetwork
 
     entries = authors_entries(state_dict)
-    name = "irevnet_tf.pretrained.pytorch_network"
+    name = "irevnet_tf.conversion.reference"
     return PyTorchNetwork(entries, architecture), name
 
 

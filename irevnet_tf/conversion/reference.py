@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from irevnet_tf.pretrained.architecture import Architecture
-from irevnet_tf.pretrained.residual_shapes import CONVOLUTIONS
-from irevnet_tf.pretrained.residual_shapes import CONVOLUTIONS_OF_FIRST_BLOCK
+from irevnet_tf.conversion.architecture import Architecture
+from irevnet_tf.conversion.residual_shapes import CONVOLUTIONS
+from irevnet_tf.conversion.residual_shapes import CONVOLUTIONS_OF_FIRST_BLOCK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PyTorchNetwork:
 
     Args:
         entries: {the authors' name: array}, as
-            `irevnet_tf.pretrained.pytorch.authors_entries` returns.
+            `irevnet_tf.conversion.pytorch.authors_entries` returns.
         architecture: that of these entries.
     """
 
