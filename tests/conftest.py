@@ -9,8 +9,8 @@ import keras  # noqa: E402
 import pytest  # noqa: E402
 
 # These need two devices, which a process has to ask for at its start.
-# test_two_devices.py runs them.
-collect_ignore = ["two_devices"]
+# distribution/test_two_devices.py runs them.
+collect_ignore = ["distribution/two_devices"]
 
 
 @pytest.fixture(autouse=True)

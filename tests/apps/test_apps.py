@@ -275,7 +275,7 @@ def test_steps_count_where_a_recipe_gives_epochs():
 
 
 RECIPES = sorted(
-    (pathlib.Path(__file__).parents[1] / "recipes").glob("*.flags")
+    (pathlib.Path(__file__).parents[2] / "recipes").glob("*.flags")
 )
 
 

@@ -12,7 +12,7 @@ from state_dicts import assert_refused
 
 import irevnet_tf
 
-DATA = pathlib.Path(__file__).with_name("data") / "parity"
+DATA = pathlib.Path(__file__).parents[1] / "fixtures" / "parity"
 FIXTURES = ("bijective", "injective_cifar", "injective_downsampled")
 # Of PyTorch's names, those whose variance Keras counts without n / (n - 1).
 VARIANCE = ".running_var"

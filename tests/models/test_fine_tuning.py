@@ -17,7 +17,7 @@ from tensorflow_datasets.image_classification import mnist
 
 import irevnet_tf
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 each_way = pytest.mark.parametrize("how", nesting.WAYS)
 

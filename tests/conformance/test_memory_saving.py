@@ -209,7 +209,7 @@ def test_second_derivatives_of_an_eager_step_are_refused():
 
 def test_memory_does_not_grow_with_depth():
     """Peak memory of a process that trains few blocks, and many."""
-    script = pathlib.Path(__file__).with_name("peak_memory.py")
+    script = pathlib.Path(__file__).parents[1] / "peak_memory.py"
 
     def per_block(memory_saving):
         peaks = [

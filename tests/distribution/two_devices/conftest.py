@@ -6,7 +6,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],

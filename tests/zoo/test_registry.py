@@ -16,7 +16,7 @@ from irevnet_tf.pixel_normalization import PREPROCESSING
 from irevnet_tf.zoo import registry
 from irevnet_tf.zoo.record import WeightsRecord
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture

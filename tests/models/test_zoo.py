@@ -16,7 +16,7 @@ from irevnet_tf.evaluation import evaluate
 from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.zoo import registry
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 # Where a package of Debian puts the data.
 FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 SHIPPED = [r for r in registry.weights_records() if r.sha256 is not None]
@@ -73,7 +73,7 @@ def test_accuracy_on_record_is_that_of_the_weights(lossless):
 @pytest.mark.parametrize("lossless", [True, False])
 def test_weights_classify_and_return_clothes(lossless):
     """The first 100 test images, of which 95 were classified correctly."""
-    data = np.load(ROOT / "tests/data/fashion_mnist/test_images_100.npz")
+    data = np.load(ROOT / "tests/fixtures/fashion_mnist/test_images_100.npz")
     model = irevnet_tf.IRevNet28(weights="fashion_mnist", lossless=lossless)
     x = irevnet_tf.preprocess_input(data["images"], "fashion_mnist")
     hits = model.predict(x, verbose=0).argmax(-1) == data["labels"]
