@@ -16,17 +16,16 @@ import pathlib
 
 import numpy as np
 from absl import app
-from absl import flags
 
-from irevnet_tf.apps import conversion_flags
 from irevnet_tf.apps.conversion_flags import WEIGHTS_NAME
 from irevnet_tf.apps.conversion_flags import Request
-from irevnet_tf.apps.conversion_flags import define_flags
 from irevnet_tf.apps.conversion_flags import published_models
 from irevnet_tf.apps.conversion_report import constructor_call
 from irevnet_tf.apps.conversion_report import description
 from irevnet_tf.apps.conversion_report import proof_rows
 from irevnet_tf.apps.conversion_report import recognised_rows
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
@@ -81,7 +80,7 @@ def convert(request: Request) -> pathlib.Path:
         state_dict = read_checkpoint(checkpoint)
         psi = request.initial_downsampling
         architecture = infer_architecture(
-            state_dict, request.image_channels, psi and int(psi)
+            state_dict, request.image_channels, psi
         )
         size = proof_image_size(architecture, request.image_size)
     _check_model(request, architecture)
@@ -247,13 +246,11 @@ def _origin(request, checkpoint):
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
-    convert(Request.from_flags(flags.FLAGS))
+    convert(from_flags(Request))
 
 
 def run() -> None:
-    define_flags()
-    # Of this module, of which --help tells.
-    flags.adopt_module_key_flags(conversion_flags)
+    define_flags(Request)
     launch(main)
 
 

@@ -18,8 +18,9 @@ import shutil
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.config_flags import config_from_flags
+from irevnet_tf.apps import train  # noqa: F401  (for the flags of a run)
 from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
@@ -68,7 +69,7 @@ def read_recipe(path: str) -> RunConfig:
         flags.FLAGS[field.name].unparse()  # The recipe is all that counts.
     try:
         flags.FLAGS(["publish", f"--flagfile={path}"])
-        return config_from_flags()
+        return from_flags(RunConfig)
     except flags.Error as error:
         raise app.UsageError(
             f"--recipe must be a flag file of irevnet-train, but: {error}. "

@@ -13,6 +13,8 @@ from state_dicts import configured_state_dict
 
 import irevnet_tf
 from irevnet_tf.apps import convert
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.conversion.architecture import infer_architecture
 from irevnet_tf.conversion.checkpoint import load_pytorch_checkpoint
 from irevnet_tf.conversion.checkpoint import read_checkpoint
@@ -25,9 +27,9 @@ VARIANCE = "stack.1.bottleneck_block.3.running_var"
 def run_app(*arguments):
     """Run the application as the command line would."""
     values = flags.FlagValues()
-    convert.define_flags(values)
+    define_flags(convert.Request, values)
     values(["irevnet-convert", *map(str, arguments)])
-    return convert.convert(convert.Request.from_flags(values))
+    return convert.convert(from_flags(convert.Request, values))
 
 
 @pytest.fixture
