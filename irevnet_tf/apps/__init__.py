@@ -10,5 +10,5 @@
 | `irevnet-serve`                 | serves an export on this machine           |
 | `irevnet-convert`               | converts a PyTorch checkpoint              |
 | `irevnet-prepare-fashion-mnist` | makes a data set from local files          |
-| `make demo` (`demo`)            | trains, evaluates, inverts, exports, serves |
+| `make demo` (`demo`)            | all of it, in turn                         |
 """
