@@ -1,4 +1,4 @@
-"""Imports inside of the package point down only, as docs/architecture.md has it."""
+"""Imports in the package point down only, as docs/architecture.md says."""
 
 import ast
 import pathlib
