@@ -1,4 +1,4 @@
-"""What irevnet-convert tells about a conversion."""
+"""What irevnet-convert prints."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What an exported model is, in a file beside it."""
+"""model_card.json: what an exported model is."""
 
 import json
 import pathlib

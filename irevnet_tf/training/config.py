@@ -1,4 +1,4 @@
-"""What defines a training run."""
+"""RunConfig, what defines a training run."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""How a run is carried out, as against what it is."""
+"""Options of a run that may change when it is resumed."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The recipe: model, optimizer, loss, metrics."""
+"""A run's data, model, optimizer, loss and metrics."""
 
 import math
 import os

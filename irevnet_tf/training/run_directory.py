@@ -1,4 +1,4 @@
-"""The directory that holds all there is of one training run."""
+"""The files of a training run."""
 
 import csv
 import dataclasses

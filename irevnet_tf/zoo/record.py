@@ -1,4 +1,4 @@
-"""What is known of a weights file: where from, for what, how good."""
+"""WeightsRecord: origin, use and accuracy of a weights file."""
 
 import dataclasses
 import typing
