@@ -1,42 +1,7 @@
 """Deep invertible networks for Keras 3 and TensorFlow."""
 
 import importlib
-
-# Before any module of this package, which may need what no other backend has.
-try:
-    import keras
-except ModuleNotFoundError as error:
-    # Those that another backend consists of.
-    if error.name not in ("jax", "openvino", "torch"):
-        raise
-    _backend = f"one that needs {error.name}, which is not installed"
-else:
-    _backend = keras.config.backend()
-if _backend != "tensorflow":
-    raise ImportError(
-        "irevnet_tf needs Keras' TensorFlow backend: set "
-        "KERAS_BACKEND=tensorflow before importing keras. "
-        f"Received: backend={_backend}"
-    )
-
-from irevnet_tf import layers
-from irevnet_tf import testing
-from irevnet_tf.export.saved_model import export_saved_model
-from irevnet_tf.models.features import features
-from irevnet_tf.models.inversion import encoder
-from irevnet_tf.models.inversion import invert
-from irevnet_tf.models.irevnet import IRevNet
-from irevnet_tf.models.predictions import decode_predictions
-from irevnet_tf.models.preprocessing import preprocess_input
-from irevnet_tf.models.preprocessing import undo_preprocess
-from irevnet_tf.models.variants import IRevNet28
-from irevnet_tf.models.variants import IRevNet56
-from irevnet_tf.models.variants import IRevNet163
-from irevnet_tf.models.variants import IRevNet300
-from irevnet_tf.models.variants import IRevNet301
-from irevnet_tf.pretrained.checkpoint import load_pytorch_checkpoint
-from irevnet_tf.pretrained.pytorch import convert_state_dict
-from irevnet_tf.pretrained.registry import list_weights
+import importlib.util
 
 __all__ = [
     "IRevNet",
@@ -60,8 +25,47 @@ __all__ = [
     "undo_preprocess",
 ]
 
+# Without them, there is `irevnet_tf.serving` with its client.
+_MISSING = [
+    name
+    for name in ("tensorflow", "keras")
+    if importlib.util.find_spec(name) is None
+]
+
+if not _MISSING:
+    # Before any module of this package, which may need what no other backend
+    # has.
+    from irevnet_tf.backend import require_tensorflow
+
+    require_tensorflow()
+
+    from irevnet_tf import layers
+    from irevnet_tf import testing
+    from irevnet_tf.conversion.checkpoint import load_pytorch_checkpoint
+    from irevnet_tf.conversion.pytorch import convert_state_dict
+    from irevnet_tf.export.saved_model import export_saved_model
+    from irevnet_tf.models.features import features
+    from irevnet_tf.models.inversion import encoder
+    from irevnet_tf.models.inversion import invert
+    from irevnet_tf.models.irevnet import IRevNet
+    from irevnet_tf.models.predictions import decode_predictions
+    from irevnet_tf.models.preprocessing import preprocess_input
+    from irevnet_tf.models.preprocessing import undo_preprocess
+    from irevnet_tf.models.variants import IRevNet28
+    from irevnet_tf.models.variants import IRevNet56
+    from irevnet_tf.models.variants import IRevNet163
+    from irevnet_tf.models.variants import IRevNet300
+    from irevnet_tf.models.variants import IRevNet301
+    from irevnet_tf.zoo.registry import list_weights
+
 
 def __getattr__(name):
+    if _MISSING and name in __all__:
+        raise ImportError(
+            f"irevnet_tf.{name} needs TensorFlow and Keras, without which "
+            "there is only the client in irevnet_tf.serving. Received: "
+            f"{' and '.join(_MISSING)} not installed"
+        )
     # With what it needs, such as scikit-learn and matplotlib, when it is.
     if name == "analysis":
         return importlib.import_module("irevnet_tf.analysis")

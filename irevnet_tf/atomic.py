@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import json
+import math
 import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 TEMPORARY_PREFIX = ".unfinished-"
 
@@ -35,6 +38,29 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         flush_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:
+    """Write a JSON file.
+
+    Args:
+        path: The file to write or to replace.
+        values: What it holds. A number that is not finite becomes null, for
+            JSON has no other name for it.
+    """
+    values = {
+        key: None if _is_not_finite(value) else value
+        for key, value in values.items()
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(
+            json.dumps(values, indent=2, allow_nan=False) + "\n",
+            encoding="utf-8",
+        )
+
+
+def _is_not_finite(value):
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def require_replaceable(path: str | os.PathLike) -> None:

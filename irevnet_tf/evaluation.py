@@ -41,15 +41,19 @@ class Evaluation:
 def evaluate(
     model: keras.Model,
     batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    classes: np.ndarray | None = None,
 ) -> Evaluation:
     """Measure accuracy and inversion error.
 
     Args:
-        model: A Functional classifier of this package.
+        model: A classifier that `irevnet_tf.encoder` takes, and that changes
+            no image before its invertible layers.
         batches: Images (batch, height, width, channels), normalised, one-hot
             labels (batch, classes), and weights (batch,): an example with
             the weight 0 only fills its batch up. As
             `irevnet_tf.data.evaluation_batches` makes them.
+        classes: int array, the model's class for each class of the labels, if
+            they do not count alike.
 
     Returns:
         An `Evaluation`.
@@ -59,18 +63,19 @@ def evaluate(
     """
     encode = encoder(model)
     decode = invert(encode)
-    # Two models, since the decoder called on the encoder's output would leave
-    # a trace in the model's layers.
-    both = keras.Model(encode.input, [model.output, encode.output])
+    classify_and_encode = _both(model, encode)
     correct, errors, largest = 0, [], 0.0
     for batch in batches:
         images, labels, weights = map(np.asarray, batch)
         counts = weights > 0
         if not np.any(counts):
             continue
-        outputs, features = both.predict_on_batch(images)
+        outputs, features = classify_and_encode(images)
         reconstructions = decode.predict_on_batch(features)
-        hits = np.argmax(outputs, axis=-1) == np.argmax(labels, axis=-1)
+        expected = np.argmax(labels, axis=-1)
+        if classes is not None:
+            expected = classes[expected]
+        hits = np.argmax(outputs, axis=-1) == expected
         correct += int(np.sum(hits[counts]))
         images = on_grid(encode, images)[counts]
         reconstructions = reconstructions[counts]
@@ -87,6 +92,19 @@ def evaluate(
         inversion_error_mean=float(np.mean(errors)),
         inversion_error_max=float(np.max(errors)),
         absolute_error_max=largest,
+    )
+
+
+def _both(model, encode):
+    """Return a function from images to a model's outputs and its features."""
+    if encode.input is model.input:
+        # Not called: that would leave a trace in the model's layers.
+        return keras.Model(
+            model.input, [model.output, encode.output]
+        ).predict_on_batch
+    return lambda images: (
+        model.predict_on_batch(images),
+        encode.predict_on_batch(images),
     )
 
 
@@ -107,7 +125,10 @@ def on_grid(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def reconstruct(
-    model: keras.Model, images: np.ndarray, batch_size: int = 64
+    model: keras.Model,
+    images: np.ndarray,
+    batch_size: int = 64,
+    point: str | int | None = None,
 ) -> np.ndarray:
     """Encode images and rebuild them from their representations alone.
 
@@ -115,12 +136,13 @@ def reconstruct(
         model: A network of this package, with or without its top.
         images: float array (N, height, width, channels), normalised.
         batch_size: int. Images per step.
+        point: Where the representations are taken, as `end` of
+            `irevnet_tf.encoder`; the end if None.
 
     Returns:
         float array of the shape of `images`.
     """
-    encode = encoder(model)
-    decode = invert(encode)
+    encode, decode = encoder(model, point), invert(model, point)
     return np.concatenate(
         [
             decode.predict_on_batch(

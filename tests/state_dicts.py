@@ -8,7 +8,7 @@ import pytest
 
 import irevnet_tf
 
-DATA = pathlib.Path(__file__).with_name("data") / "parity"
+DATA = pathlib.Path(__file__).with_name("fixtures") / "parity"
 
 # One of the authors' networks each: nBlocks, nStrides, nChannels, nClasses,
 # image channels, init_ds (0 for none), and options.

@@ -3,9 +3,8 @@
     python client.py --address=grpc://localhost:8500
     python client.py --address=http://localhost:8501
 
-With --local=exported/digits it starts a server of its own for the time being,
-in Python, and needs no other. The images have to come back exactly, or it
-fails.
+With --local=exported/digits it starts a temporary local server, in Python.
+The images have to come back exactly, or it fails.
 """
 
 import contextlib

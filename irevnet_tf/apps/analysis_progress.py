@@ -1,4 +1,4 @@
-"""Telling how a study gets on."""
+"""The progress line of irevnet-analyze."""
 
 import sys
 import time

@@ -19,7 +19,7 @@ from irevnet_tf.apps.analysis_directory import REPORT_FILE
 from irevnet_tf.apps.analysis_directory import AnalysisDirectory
 from irevnet_tf.apps.analysis_directory import Finished
 from irevnet_tf.apps.analysis_subject import Subject
-from irevnet_tf.apps.analysis_subject import shape_text
+from irevnet_tf.apps.image_data import shape_text
 from irevnet_tf.apps.studies import PNG
 from irevnet_tf.apps.studies import SVG
 from irevnet_tf.apps.studies import Study

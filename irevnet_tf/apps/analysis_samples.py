@@ -1,4 +1,4 @@
-"""Images for studies: drawn from a data set, or of files."""
+"""Images for studies, drawn from a data set."""
 
 import dataclasses
 import hashlib
@@ -7,16 +7,14 @@ import importlib.util
 import numpy as np
 import sklearn.datasets
 import tensorflow as tf
-from absl import app
 
+from irevnet_tf.apps.image_files import decode_image
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.data.unreadable import naming_unreadable_files
 
 # Images among which pairs are looked for: of ImageNet, about 600 MB.
 CANDIDATES = 1000
-# What image files have for white.
-WHITE = 255.0
 
 _DECODED_AT_ONCE = 256
 
@@ -129,36 +127,6 @@ def file_sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_image(path: str, dataset: Dataset) -> np.ndarray:
-    """Read an image file as those of a data set: cropped, resized, scaled.
-
-    Args:
-        path: A JPEG, PNG, GIF or BMP file.
-        dataset: Whose images it is to be like.
-
-    Returns:
-        float32 array (height, width, channels).
-
-    Raises:
-        app.UsageError: if it is no such file.
-    """
-    try:
-        return decode_image(tf.io.read_file(path), dataset)
-    except tf.errors.OpError as error:
-        raise app.UsageError(
-            "--image_pair must be JPEG, PNG, GIF or BMP files, but: "
-            f"{error.message.split(' [Op:')[0].strip()}. "
-            f"Received: --image_pair with {path}"
-        ) from error
-
-
-def decode_image(raw: tf.Tensor, dataset: Dataset) -> np.ndarray:
-    """Make an image like those of a data set of the bytes of a file."""
-    image = central_crop(raw, dataset.image_shape)
-    maximum = dataset.normalization.maximum
-    return dataset.normalization.apply(image * (maximum / WHITE)).numpy()
-
-
 def photographs(dataset: Dataset) -> tuple[np.ndarray | None, str]:
     """Return photographs that have nothing to do with a data set, like its own.
 
@@ -180,7 +148,9 @@ def photographs(dataset: Dataset) -> tuple[np.ndarray | None, str]:
         for name in ("astronaut", "coffee", "chelsea"):
             found[name] = getattr(skimage.data, name)()
     images = [
-        decode_image(tf.io.encode_png(image), dataset)
+        decode_image(
+            tf.io.encode_png(image), dataset.image_shape, dataset.normalization
+        )
         for image in found.values()
     ]
     return np.stack(images), f"the photographs {', '.join(found)}"

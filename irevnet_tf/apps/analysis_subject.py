@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import pathlib
 
 import keras
 import numpy as np
@@ -12,17 +11,15 @@ from absl import app
 from irevnet_tf.analysis.arguments import check_window
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.analyze_flags import parse_point
 from irevnet_tf.apps.analyze_flags import parse_points
 from irevnet_tf.apps.analyze_flags import parse_window
-from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.image_data import load_data
+from irevnet_tf.apps.image_data import normalization
+from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.launch import usage_errors
-from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.data import Dataset
-from irevnet_tf.data import load_dataset
 from irevnet_tf.models.chain import find_chain
-from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.models.predictions import class_names
 
 
@@ -84,24 +81,15 @@ def load_subject(request: Request) -> Subject:
     with usage_errors():
         source = load_network(request)
         chain = find_chain(source.model)
-        dataset = _load_data(request, source)
-        preprocessing = (
-            source.preprocessing
-            or find_preprocessing(chain)
-            or dataset.normalization
-        )
-        network = Network(source.model, preprocessing)
-    _check_fit(network, dataset)
+        dataset = load_data(request, source, chain)
+        network = Network(source.model, normalization(source, chain))
     _check_points(network, request)
-    normalization = dataclasses.replace(
-        network.normalization, maximum=dataset.normalization.maximum
-    )
     with usage_errors():
         check_window(parse_window(request.window), dataset.image_shape[:2])
     return Subject(
         source.model,
         source.name,
-        dataclasses.replace(dataset, normalization=normalization),
+        dataset,
         network.fraction_bits,
         network.optional_head() is not None,
         _class_names(network, source.class_names or dataset.class_names),
@@ -118,57 +106,6 @@ def _class_names(network, names):
     return tuple(names)
 
 
-def _load_data(request: Request, source: Source) -> Dataset:
-    name = request.dataset
-    if name is None and source.dataset is not None:
-        if request.image_size is not None:
-            raise app.UsageError(
-                "--image_size needs --dataset: a run's images have their "
-                f"size. Received: --image_size={request.image_size}"
-            )
-        return source.dataset
-    name = name or source.dataset_name
-    if name is None:
-        raise app.UsageError(
-            "--dataset is needed where nothing tells what the network was "
-            "trained with. Received: --dataset=None"
-        )
-    size, channels = request.image_size, None
-    folder = pathlib.Path(name)
-    if folder.is_dir() and not (folder / "dataset_info.json").exists():
-        # Only these are converted to what they have to be.
-        name = str(folder)  # Without a slash at its end.
-        *sides, channels = source.model.inputs[0].shape[1:]
-        if size is None and len(set(sides)) == 1:
-            size = sides[0]
-    return load_dataset(
-        name,
-        data_dir=DATA_DIR.value,
-        image_size=size,
-        image_channels=channels,
-    )
-
-
-def _check_fit(network, dataset):
-    """Refuse images that are not as the network takes them."""
-    shape = network.input_shape
-    pairs = zip(shape, dataset.image_shape, strict=True)
-    if not all(side in (None, found) for side, found in pairs):
-        raise app.UsageError(
-            f"--dataset must have images of {shape_text(shape)}, as the "
-            f"network takes them. Received: --dataset={dataset.name}, with "
-            f"images of {shape_text(dataset.image_shape)}"
-        )
-    factor = network.chain.downsampling
-    if any(side % factor for side in dataset.image_shape[:2]):
-        raise app.UsageError(
-            "--dataset must have images whose height and width are divisible "
-            f"by {factor}, as the network needs it. Received: "
-            f"--dataset={dataset.name}, with images of "
-            f"{shape_text(dataset.image_shape)}"
-        )
-
-
 def _check_points(network, request):
     for flag, text, found in (
         ("--point", request.point, [parse_point(request.point)]),
@@ -180,8 +117,3 @@ def _check_points(network, request):
             network.points(found)
         except ValueError as error:
             raise app.UsageError(f"{flag}: {error}") from error
-
-
-def shape_text(shape) -> str:
-    """Return a shape as people write it, such as 28x28x1."""
-    return "x".join("any" if side is None else str(side) for side in shape)

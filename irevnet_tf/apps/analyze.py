@@ -11,28 +11,26 @@ on all of them, report.html.
 
 import tensorflow as tf
 from absl import app
-from absl import flags
 
-from irevnet_tf.apps import analyze_flags
-from irevnet_tf.apps import network_source
 from irevnet_tf.apps.analysis_directory import AnalysisDirectory
 from irevnet_tf.apps.analysis_directory import Finished
 from irevnet_tf.apps.analysis_progress import StudyProgress
 from irevnet_tf.apps.analysis_report import versions
 from irevnet_tf.apps.analysis_report import write_report
-from irevnet_tf.apps.analysis_samples import read_image
 from irevnet_tf.apps.analysis_subject import load_subject
 from irevnet_tf.apps.analyze_flags import ALL
 from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.analyze_flags import define_flags
 from irevnet_tf.apps.analyze_flags import parse_pairs
 from irevnet_tf.apps.analyze_flags import parse_window
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.report import say
 from irevnet_tf.apps.studies import STUDIES
 from irevnet_tf.apps.studies import Study
+from irevnet_tf.apps.study_arguments import read_of_pair
 
 
 class StudyError(Exception):
@@ -81,7 +79,7 @@ def _analyze(request, studies, finished):
     directory = AnalysisDirectory(request.output)
     subject = load_subject(request)
     for path in (path for pair in pairs for path in pair):
-        read_image(path, subject.dataset)
+        read_of_pair(path, subject.dataset)
     directory.claim(subject.identity)
     if not request.overwrite:
         _check_settings(directory, studies, request)
@@ -179,14 +177,11 @@ def _carry_out(study, subject, request, directory) -> Finished:
 
 def main(argv: list[str]) -> int | None:
     refuse_arguments(argv)
-    return analyze(Request.from_flags(flags.FLAGS))
+    return analyze(from_flags(Request))
 
 
 def run() -> None:
-    define_flags()
-    # Of this module, of which --help tells.
-    flags.adopt_module_key_flags(analyze_flags)
-    flags.adopt_module_key_flags(network_source)
+    define_flags(Request)
     launch(main)
 
 

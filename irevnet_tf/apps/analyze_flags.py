@@ -3,180 +3,105 @@
 import dataclasses
 
 from absl import app
-from absl import flags
 
 from irevnet_tf.analysis.lines import SPACINGS
 from irevnet_tf.analysis.spectrum import METHODS
-from irevnet_tf.apps.network_source import NetworkRequest
-from irevnet_tf.apps.network_source import define_network_flags
+from irevnet_tf.apps.image_data import DataRequest
+from irevnet_tf.apps.image_data import parse_point
+from irevnet_tf.settings import setting
 
 ALL = "all"
 ANIMATIONS = ("gif", "webp")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Request(NetworkRequest):
+class Request(DataRequest):
     """The flags, by their names."""
 
-    study: str | None
-    dataset: str | None
-    image_size: int | None
-    output: str | None
-    overwrite: bool
-    seed: int
-    batch_size: int
-    images: int
-    inversion_images: int
-    train_images: int
-    test_images: int
-    train_size: int
-    draws: int
-    pairs: int
-    image_pair: list[str] | None
-    steps: int
-    spacing: str
-    point: str | None
-    points: str | None
-    window: str | None
-    method: str | None
-    count: int
-    animation: str | None
-
-
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Define the flags.
-
-    Not on import: other applications have flags of the same names.
-    """
-    define_network_flags(values)
-    flags.DEFINE_string(
-        "study",
+    study: str | None = setting(
         None,
         "The studies to carry out, separated by commas, or all of them and a "
         f"report: {ALL}.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
-        "dataset",
-        None,
-        "The data, as of irevnet-train; that of the run, or of the weights of "
-        "a name, if not given.",
-        flag_values=values,
+    output: str | None = setting(
+        None, "The directory of the figures, tables and the report."
     )
-    flags.DEFINE_integer(
-        "image_size",
-        None,
-        "Height and width of images that come in many sizes; the network's "
-        "own, if it has one, for a folder of images.",
-        lower_bound=1,
-        flag_values=values,
+    overwrite: bool = setting(
+        False, "Carry out again what the directory has already."
     )
-    flags.DEFINE_string(
-        "output",
-        None,
-        "The directory of the figures, tables and the report.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "overwrite",
-        False,
-        "Carry out again what the directory has already.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "seed",
+    seed: int = setting(
         0,
         "Determines the images that are drawn, and all else that is random.",
-        lower_bound=0,
-        flag_values=values,
+        least=0,
     )
-    _define_sizes(values)
-    _define_choices(values)
-
-
-def _define_sizes(values):
-    sizes = {
-        "batch_size": (64, "Images that are computed at a time."),
-        "images": (4, "Test images of the study spectrum."),
-        "inversion_images": (64, "Test images of the study inversion."),
-        "train_images": (
-            5000,
-            "Training images of separation, dimensionality and depth_gallery.",
-        ),
-        "test_images": (2000, "Test images of separation and dimensionality."),
-        "train_size": (
-            1000,
-            "Of the training images, how many separation trains with at once.",
-        ),
-        "draws": (5, "How often separation draws these."),
-        "pairs": (8, "Pairs of images of interpolation and metamers."),
-        "steps": (9, "Images of an interpolation, its two ends included."),
-        "count": (100, "With --method=svds: how many singular values."),
-    }
-    smallest = {"train_size": 2, "steps": 2}
-    for name, (default, meaning) in sizes.items():
-        flags.DEFINE_integer(
-            name,
-            default,
-            meaning,
-            lower_bound=smallest.get(name, 1),
-            flag_values=values,
-        )
-
-
-def _define_choices(values):
-    flags.DEFINE_multi_string(
-        "image_pair",
+    batch_size: int = setting(
+        64, "Images that are computed at a time.", least=1
+    )
+    images: int = setting(4, "Test images of the study spectrum.", least=1)
+    inversion_images: int = setting(
+        64, "Test images of the study inversion.", least=1
+    )
+    train_images: int = setting(
+        5000,
+        "Training images of separation, dimensionality and depth_gallery.",
+        least=1,
+    )
+    test_images: int = setting(
+        2000, "Test images of separation and dimensionality.", least=1
+    )
+    train_size: int = setting(
+        1000,
+        "Of the training images, how many separation trains with at once.",
+        least=2,
+    )
+    draws: int = setting(5, "How often separation draws these.", least=1)
+    pairs: int = setting(
+        8, "Pairs of images of interpolation and metamers.", least=1
+    )
+    image_pair: tuple[str, ...] | None = setting(
         None,
         "Two image files, a.png,b.png, to interpolate between instead of "
         "pairs of the data set. May be given several times.",
-        flag_values=values,
     )
-    flags.DEFINE_enum(
-        "spacing",
+    steps: int = setting(
+        9, "Images of an interpolation, its two ends included.", least=2
+    )
+    spacing: str = setting(
         SPACINGS[0],
-        SPACINGS,
         "How the steps of an interpolation lie: as far apart in pixels, or in "
         "the representation.",
-        flag_values=values,
+        SPACINGS,
     )
-    flags.DEFINE_string(
-        "point",
+    point: str | None = setting(
         None,
         "The point in the network to interpolate at, such as stage2; its end "
         "if not given.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
-        "points",
+    points: str | None = setting(
         None,
         "The points in the network that the other studies look at, separated "
         "by commas; metamers looks at the end only.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
-        "window",
+    window: str | None = setting(
         None,
         "The part of the image that varies in spectrum: a side in pixels, for "
         "a square in the centre, or top,left,height,width; all of it if not "
         "given.",
-        flag_values=values,
     )
-    flags.DEFINE_enum(
-        "method",
+    method: str | None = setting(
         None,
-        METHODS,
         "All singular values, or the largest; by the image's size if not "
         "given.",
-        flag_values=values,
+        METHODS,
     )
-    flags.DEFINE_enum(
-        "animation",
+    count: int = setting(
+        100, "With --method=svds: how many singular values.", least=1
+    )
+    animation: str | None = setting(
         None,
-        ANIMATIONS,
         "The format of the interpolation that moves; gif for gray images and "
         "webp for others if not given.",
-        flag_values=values,
+        ANIMATIONS,
     )
 
 
@@ -198,11 +123,6 @@ def parse_window(text: str | None) -> int | tuple[int, ...] | None:
     return numbers if len(numbers) > 1 else numbers[0]
 
 
-def parse_point(text: str | None) -> int | str | None:
-    """Return a stage's number as one, and other points by name."""
-    return int(text) if text and text.isdecimal() else text
-
-
 def parse_points(text: str | None) -> list[int | str] | None:
     """Return what --points means to the studies."""
     if text is None:
@@ -210,7 +130,7 @@ def parse_points(text: str | None) -> list[int | str] | None:
     return [parse_point(point.strip()) for point in text.split(",")]
 
 
-def parse_pairs(texts: list[str] | None) -> list[tuple[str, str]]:
+def parse_pairs(texts: tuple[str, ...] | None) -> list[tuple[str, str]]:
     """Return the two files of every --image_pair.
 
     Raises:

@@ -1,10 +1,10 @@
-"""What irevnet-convert tells about a conversion."""
+"""What irevnet-convert prints."""
 
 import keras
 import numpy as np
 
-from irevnet_tf.pretrained.architecture import Architecture
-from irevnet_tf.pretrained.proof import Proof
+from irevnet_tf.conversion.architecture import Architecture
+from irevnet_tf.conversion.proof import Proof
 
 
 def description(architecture: Architecture) -> str:

@@ -16,17 +16,16 @@ import pathlib
 
 import numpy as np
 from absl import app
-from absl import flags
 
-from irevnet_tf.apps import conversion_flags
 from irevnet_tf.apps.conversion_flags import WEIGHTS_NAME
 from irevnet_tf.apps.conversion_flags import Request
-from irevnet_tf.apps.conversion_flags import define_flags
 from irevnet_tf.apps.conversion_flags import published_models
 from irevnet_tf.apps.conversion_report import constructor_call
 from irevnet_tf.apps.conversion_report import description
 from irevnet_tf.apps.conversion_report import proof_rows
 from irevnet_tf.apps.conversion_report import recognised_rows
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
@@ -34,21 +33,21 @@ from irevnet_tf.apps.report import print_rows
 from irevnet_tf.apps.report import say
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
-from irevnet_tf.pretrained.architecture import infer_architecture
-from irevnet_tf.pretrained.checkpoint import import_torch
-from irevnet_tf.pretrained.checkpoint import read_checkpoint
-from irevnet_tf.pretrained.files import load_weights_file
-from irevnet_tf.pretrained.proof import proof_image_size
-from irevnet_tf.pretrained.proof import prove
-from irevnet_tf.pretrained.pytorch import convert_state_dict
-from irevnet_tf.pretrained.pytorchcv import fetch_checkpoint
-from irevnet_tf.pretrained.record import WeightsRecord
-from irevnet_tf.pretrained.registry import SUFFIX
-from irevnet_tf.pretrained.registry import converted_file
-from irevnet_tf.pretrained.registry import converted_record_file
-from irevnet_tf.pretrained.registry import file_sha256
-from irevnet_tf.pretrained.registry import weights_records
-from irevnet_tf.pretrained.registry import write_converted_record
+from irevnet_tf.conversion.architecture import infer_architecture
+from irevnet_tf.conversion.checkpoint import import_torch
+from irevnet_tf.conversion.checkpoint import read_checkpoint
+from irevnet_tf.conversion.proof import proof_image_size
+from irevnet_tf.conversion.proof import prove
+from irevnet_tf.conversion.pytorch import convert_state_dict
+from irevnet_tf.conversion.pytorchcv import fetch_checkpoint
+from irevnet_tf.zoo.files import load_weights_file
+from irevnet_tf.zoo.record import WeightsRecord
+from irevnet_tf.zoo.registry import SUFFIX
+from irevnet_tf.zoo.registry import converted_file
+from irevnet_tf.zoo.registry import converted_record_file
+from irevnet_tf.zoo.registry import file_sha256
+from irevnet_tf.zoo.registry import weights_records
+from irevnet_tf.zoo.registry import write_converted_record
 
 # The largest error of a pixel, of images with standard deviation 1, that a
 # network in floats has; 1e-5 and less are usual.
@@ -81,7 +80,7 @@ def convert(request: Request) -> pathlib.Path:
         state_dict = read_checkpoint(checkpoint)
         psi = request.initial_downsampling
         architecture = infer_architecture(
-            state_dict, request.image_channels, psi and int(psi)
+            state_dict, request.image_channels, psi
         )
         size = proof_image_size(architecture, request.image_size)
     _check_model(request, architecture)
@@ -247,13 +246,11 @@ def _origin(request, checkpoint):
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
-    convert(Request.from_flags(flags.FLAGS))
+    convert(from_flags(Request))
 
 
 def run() -> None:
-    define_flags()
-    # Of this module, of which --help tells.
-    flags.adopt_module_key_flags(conversion_flags)
+    define_flags(Request)
     launch(main)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from absl import flags
 
 from irevnet_tf.apps import train
-from irevnet_tf.apps.config_flags import config_from_flags
 from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.evaluate import evaluate_run
 from irevnet_tf.apps.evaluate import table
 from irevnet_tf.apps.export import export_run
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
@@ -26,6 +26,8 @@ from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.export.arguments import WHITE
 from irevnet_tf.serving import Client
 from irevnet_tf.serving import LocalServer
+from irevnet_tf.training import RunConfig
+from irevnet_tf.training import RunOptions
 from irevnet_tf.training import count_parameters
 
 flags.adopt_module_key_flags(train)
@@ -75,9 +77,9 @@ def main(argv: list[str]) -> None:
     start = time.monotonic()
     train.train_run(
         RUN_DIR.value,
-        config_from_flags(),
+        from_flags(RunConfig),
         DATA_DIR.value,
-        train.options_from_flags(),
+        from_flags(RunOptions),
     )
     # From the files, as irevnet-evaluate and irevnet-invert would.
     trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)

@@ -14,12 +14,11 @@ import json
 import pathlib
 
 from absl import app
-from absl import flags
 
-from irevnet_tf.apps import export_flags
-from irevnet_tf.apps import network_source
 from irevnet_tf.apps.export_flags import Request
-from irevnet_tf.apps.export_flags import define_flags
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
+from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
@@ -77,7 +76,7 @@ def export(request: Request) -> pathlib.Path:
             image_size=_image_size(request.image_size),
             class_names=_class_names(request.class_names) or source.class_names,
             image_bytes=request.image_bytes,
-            reconstruct_from=_point(request.reconstruct_from),
+            reconstruct_from=parse_point(request.reconstruct_from),
             warmup=request.warmup,
         )
         print_rows(rows(version))
@@ -162,11 +161,6 @@ def _image_size(text):
     return (height, *rest) if rest else height
 
 
-def _point(text):
-    """Return a stage's number as one, and other points by name."""
-    return int(text) if text and text.isdecimal() else text
-
-
 def _class_names(text):
     names = tuple(name.strip() for name in (text or "").split(","))
     return names if len(names) > 1 else text
@@ -174,14 +168,11 @@ def _class_names(text):
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
-    export(Request.from_flags(flags.FLAGS))
+    export(from_flags(Request))
 
 
 def run() -> None:
-    define_flags()
-    # Of this module, of which --help tells.
-    flags.adopt_module_key_flags(export_flags)
-    flags.adopt_module_key_flags(network_source)
+    define_flags(Request)
     launch(main)
 
 

@@ -4,25 +4,20 @@ From a training run, from a .keras file, or by name with weights.
 """
 
 import dataclasses
-from typing import Self
 
 import keras
 from absl import app
-from absl import flags
 
-import irevnet_tf
-from irevnet_tf.apps.data_flags import DATA_DIR
-from irevnet_tf.apps.trained_run import BEST
+from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
-from irevnet_tf.data import Dataset
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import find_preprocessing
+from irevnet_tf.models.variants import CONSTRUCTORS
 from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.pixel_normalization import Normalization
-from irevnet_tf.pretrained.registry import find_record
-
-flags.declare_key_flag(BEST)
-flags.declare_key_flag(DATA_DIR)
+from irevnet_tf.settings import setting
+from irevnet_tf.zoo.registry import find_record
+from irevnet_tf.zoo.registry import weights_records
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,7 +31,7 @@ class Source:
         class_names: How its classes are called, or the data set of
             `irevnet_tf.decode_predictions` that knows; None if nothing tells.
         dataset_name: The data set of its training, None if nothing tells.
-        dataset: That data set itself, of a training run.
+        trained: The training run that it is of, None for others.
     """
 
     model: keras.Model
@@ -44,79 +39,53 @@ class Source:
     preprocessing: str | Normalization | None
     class_names: str | tuple[str, ...] | None
     dataset_name: str | None = None
-    dataset: Dataset | None = None
+    trained: TrainedRun | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkRequest:
     """The flags that choose a network, by their names."""
 
-    run_dir: str | None
-    keras_file: str | None
-    model: str | None
-    weights: str | None
-    classes: int | None
-    image_channels: int | None
-    lossless: bool | None
-
-    @classmethod
-    def from_flags(cls, values: flags.FlagValues) -> Self:
-        """Return the values of the flags that this class has."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: values[name].value for name in names})
-
-
-def define_network_flags(values: flags.FlagValues) -> None:
-    """Define the flags of a `NetworkRequest`.
-
-    Not on import: other applications have flags of the same names.
-    """
-    flags.DEFINE_string(
-        "run_dir",
-        None,
-        "Take the network of a training run.",
-        flag_values=values,
+    run_dir: str | None = setting(
+        None, "Take the network of a training run: its directory."
     )
-    flags.DEFINE_string(
-        "keras_file",
-        None,
-        "Take a model that was saved as a .keras file.",
-        flag_values=values,
+    best: bool = setting(
+        False,
+        "With --run_dir: the best weights by validation instead of the last "
+        "ones.",
     )
-    flags.DEFINE_enum(
-        "model",
+    keras_file: str | None = setting(
+        None, "Take a model that was saved as a .keras file."
+    )
+    model: str | None = setting(
         None,
+        "Take this network, with --weights; not needed with weights of a name "
+        "that only one network has.",
         sorted(VARIANTS),
-        "Take this network, with --weights.",
-        flag_values=values,
     )
-    flags.DEFINE_string(
-        "weights",
-        None,
-        "With --model: the name of its weights, or a .weights.h5 file.",
-        flag_values=values,
+    weights: str | None = setting(
+        None, "The name of the network's weights, or a .weights.h5 file."
     )
-    flags.DEFINE_integer(
-        "classes",
+    classes: int | None = setting(
         None,
         "With --weights of a file: the number of classes, if not the usual.",
-        lower_bound=1,
-        flag_values=values,
+        least=1,
     )
-    flags.DEFINE_integer(
-        "image_channels",
+    image_channels: int | None = setting(
         None,
         "With --weights of a file, which does not tell: the images' channels, "
         "3 if not given.",
-        lower_bound=1,
-        flag_values=values,
+        least=1,
     )
-    flags.DEFINE_bool(
-        "lossless",
+    lossless: bool | None = setting(
         None,
-        "With --model: whether the inverse is to be exact to the last bit; as "
-        "in training if not given, no for a file.",
-        flag_values=values,
+        "With --weights: whether the inverse is to be exact to the last bit; "
+        "as in training if not given, no for a file.",
+    )
+    data_dir: str | None = setting(
+        None,
+        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
+        "~/tensorflow_datasets if not given.",
     )
 
 
@@ -126,19 +95,20 @@ def check_network(request: NetworkRequest) -> None:
     Raises:
         app.UsageError: if there are such flags.
     """
-    of_model = {
-        "--weights": request.weights,
+    of_weights = {
+        "--model": request.model,
         "--classes": request.classes,
         "--image_channels": request.image_channels,
         "--lossless": request.lossless,
     }
-    if request.model is None and set(of_model.values()) != {None}:
-        given = [flag for flag, value in of_model.items() if value is not None]
+    if request.weights is None and set(of_weights.values()) != {None}:
+        given = [flag for flag, x in of_weights.items() if x is not None]
         raise app.UsageError(
-            f"{', '.join(given)} need --model: other networks are taken as "
-            "they are. Received: --model=None"
+            f"{', '.join(given)} need --weights: the name of weights, or a "
+            "file. Other networks are taken as they are. "
+            "Received: --weights=None"
         )
-    if BEST.value and request.run_dir is None:
+    if request.best and request.run_dir is None:
         raise app.UsageError("--best needs --run_dir. Received: --run_dir=None")
 
 
@@ -153,16 +123,16 @@ def load_network(request: NetworkRequest) -> Source:
     sources = {
         "--run_dir": request.run_dir,
         "--keras_file": request.keras_file,
-        "--model": request.model,
+        "--weights": request.weights,
     }
     given = [flag for flag, value in sources.items() if value is not None]
     if len(given) != 1:
         raise ValueError(
-            "Exactly one of --run_dir, --keras_file and --model is needed. "
+            "Exactly one of --run_dir, --keras_file and --weights is needed. "
             f"Received: {', '.join(given) or 'none of them'}"
         )
     if request.run_dir is not None:
-        return _of_run(request.run_dir)
+        return _of_run(request)
     if request.keras_file is not None:
         model = keras.saving.load_model(request.keras_file, compile=False)
         preprocessing = find_preprocessing(find_chain(model))
@@ -170,8 +140,10 @@ def load_network(request: NetworkRequest) -> Source:
     return _of_weights(request)
 
 
-def _of_run(run_dir):
-    trained = load_trained_run(run_dir, DATA_DIR.value, best=BEST.value)
+def _of_run(request):
+    trained = load_trained_run(
+        request.run_dir, request.data_dir, best=request.best
+    )
     dataset = trained.dataset
     return Source(
         trained.model,
@@ -179,17 +151,13 @@ def _of_run(run_dir):
         dataset.normalization,
         dataset.class_names,
         dataset.name,
-        dataset,
+        trained,
     )
 
 
 def _of_weights(request):
-    if request.weights is None:
-        raise ValueError(
-            "--model needs --weights: the name of its weights, or a file. "
-            "Received: --weights=None"
-        )
-    record = find_record(request.model, request.weights)
+    name = request.model or _only_network_with(request.weights)
+    record = find_record(name, request.weights)
     lossless = request.lossless
     if lossless is None:
         lossless = record is not None and record.lossless
@@ -198,13 +166,21 @@ def _of_weights(request):
         arguments["classes"] = request.classes
     if request.image_channels is not None:
         arguments["input_shape"] = (None, None, request.image_channels)
-    model = getattr(irevnet_tf, request.model)(**arguments)
+    model = CONSTRUCTORS[name](**arguments)
     if record is None:
-        return Source(model, request.model, None, None)
+        return Source(model, name, None, None)
     return Source(
-        model,
-        request.model,
-        record.preprocessing,
-        record.class_names,
-        record.dataset,
+        model, name, record.preprocessing, record.class_names, record.dataset
     )
+
+
+def _only_network_with(weights):
+    """Return the name of the one network that has weights of this name."""
+    names = [x.model for x in weights_records() if x.name == weights]
+    if len(names) != 1:
+        raise ValueError(
+            "--model is needed for a file of weights, and for a name that "
+            f"several networks have ({', '.join(names) or 'none has it'}). "
+            f"Received: --weights={weights}, --model=None"
+        )
+    return names[0]

@@ -18,8 +18,9 @@ import shutil
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.config_flags import config_from_flags
+from irevnet_tf.apps import train  # noqa: F401  (for the flags of a run)
 from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
@@ -34,15 +35,15 @@ from irevnet_tf.models.predictions import class_names
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.pixel_normalization import PREPROCESSING
-from irevnet_tf.pretrained.files import SUFFIX
-from irevnet_tf.pretrained.record import WeightsRecord
-from irevnet_tf.pretrained.registry import REGISTRY_FILE
-from irevnet_tf.pretrained.registry import file_sha256
-from irevnet_tf.pretrained.registry import weights_directory
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import build_model
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training import run_length
+from irevnet_tf.zoo.files import SUFFIX
+from irevnet_tf.zoo.record import WeightsRecord
+from irevnet_tf.zoo.registry import REGISTRY_FILE
+from irevnet_tf.zoo.registry import file_sha256
+from irevnet_tf.zoo.registry import weights_directory
 
 flags.declare_key_flag(RUN_DIR)
 flags.declare_key_flag(DATA_DIR)
@@ -68,7 +69,7 @@ def read_recipe(path: str) -> RunConfig:
         flags.FLAGS[field.name].unparse()  # The recipe is all that counts.
     try:
         flags.FLAGS(["publish", f"--flagfile={path}"])
-        return config_from_flags()
+        return from_flags(RunConfig)
     except flags.Error as error:
         raise app.UsageError(
             f"--recipe must be a flag file of irevnet-train, but: {error}. "

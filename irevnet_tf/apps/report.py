@@ -1,4 +1,4 @@
-"""How commands tell what they do and found."""
+"""Printing for the command line."""
 
 
 def say(text: str) -> None:

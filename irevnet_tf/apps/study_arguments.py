@@ -8,13 +8,14 @@ from irevnet_tf.apps.analysis_samples import CANDIDATES
 from irevnet_tf.apps.analysis_samples import draw_images
 from irevnet_tf.apps.analysis_samples import find_pairs
 from irevnet_tf.apps.analysis_samples import photographs
-from irevnet_tf.apps.analysis_samples import read_image
 from irevnet_tf.apps.analysis_subject import Subject
 from irevnet_tf.apps.analyze_flags import Request
 from irevnet_tf.apps.analyze_flags import parse_pairs
-from irevnet_tf.apps.analyze_flags import parse_point
 from irevnet_tf.apps.analyze_flags import parse_points
 from irevnet_tf.apps.analyze_flags import parse_window
+from irevnet_tf.apps.image_data import parse_point
+from irevnet_tf.apps.image_files import read_image
+from irevnet_tf.data import Dataset
 
 # Columns of the figure of the depths.
 GALLERY_IMAGES = 6
@@ -73,7 +74,9 @@ def for_interpolation(subject: Subject, request: Request) -> Prepared:
     files = parse_pairs(request.image_pair)
     if files:
         starts, ends = (
-            np.stack([read_image(pair[end], subject.dataset) for pair in files])
+            np.stack(
+                [read_of_pair(pair[end], subject.dataset) for pair in files]
+            )
             for end in (0, 1)
         )
         names = "; ".join(" and ".join(pair) for pair in files)
@@ -169,3 +172,14 @@ def _pairs(subject, request, across, within):
     if within:
         text += f" and {len(found[1])} of one class"
     return starts, ends, f"{text}, out of {drawn.text}, {_seeded(request)}."
+
+
+def read_of_pair(path: str, dataset: Dataset) -> np.ndarray:
+    """Read a file of --image_pair as one of the data set's images.
+
+    Raises:
+        app.UsageError: if it is no image file.
+    """
+    return read_image(
+        path, dataset.image_shape, dataset.normalization, "--image_pair"
+    )

@@ -26,10 +26,9 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps import config_flags
-from irevnet_tf.apps.config_flags import config_from_flags
-from irevnet_tf.apps.config_flags import integers
 from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.run_flags import RUN_DIR
@@ -64,7 +63,8 @@ PREEMPTED = 75
 
 flags.declare_key_flag(RUN_DIR)
 flags.declare_key_flag(DATA_DIR)
-flags.adopt_module_key_flags(config_flags)
+define_flags(RunConfig)
+define_flags(RunOptions)
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     "none",
@@ -72,55 +72,12 @@ _STRATEGY = flags.DEFINE_enum(
     "Devices: one, all of this machine (mirrored), all of several machines "
     "(multi_worker, found by TF_CONFIG or Slurm), or a TPU.",
 )
-_CHECKPOINT_STEPS = flags.DEFINE_integer(
-    "checkpoint_steps",
-    RunOptions.checkpoint_steps,
-    "Optimizer steps between checkpoints; there is one after every epoch "
-    "besides. 0 for these only.",
-    lower_bound=0,
-)
-_KEEP_CHECKPOINTS = flags.DEFINE_integer(
-    "keep_checkpoints",
-    RunOptions.keep_checkpoints,
-    "How many of the newest checkpoints are kept.",
-    lower_bound=1,
-)
-_LOG_STEPS = flags.DEFINE_integer(
-    "log_steps",
-    RunOptions.log_steps,
-    "Optimizer steps between the lines of a log file, and between the points "
-    "of TensorBoard's curves; 0 for epochs only.",
-    lower_bound=0,
-)
-_PROFILE = flags.DEFINE_list(
-    "profile",
-    None,
-    "First and last batch of this process, in one epoch, to profile for "
-    "TensorBoard, such as 10,20.",
-)
 _EVAL_ONLY = flags.DEFINE_bool(
     "eval_only",
     False,
     "Do not train: measure the run's weights on its test data, on all "
     "devices of --strategy.",
 )
-
-
-def options_from_flags() -> RunOptions:
-    """Return how to carry the run out.
-
-    Raises:
-        app.UsageError: if a value is out of its range.
-    """
-    try:
-        return RunOptions(
-            checkpoint_steps=_CHECKPOINT_STEPS.value,
-            keep_checkpoints=_KEEP_CHECKPOINTS.value,
-            log_steps=_LOG_STEPS.value,
-            profile=_PROFILE.value and integers(_PROFILE),
-        )
-    except ValueError as error:
-        raise app.UsageError(str(error)) from error
 
 
 def train_run(
@@ -297,9 +254,9 @@ def main(argv: list[str]) -> None:
         else:
             train_run(
                 RUN_DIR.value,
-                config_from_flags(),
+                from_flags(RunConfig),
                 DATA_DIR.value,
-                options_from_flags(),
+                from_flags(RunOptions),
             )
 
 

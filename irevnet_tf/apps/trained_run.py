@@ -4,19 +4,12 @@ import dataclasses
 
 import keras
 from absl import app
-from absl import flags
 
 from irevnet_tf.data import Dataset
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import build_model
 from irevnet_tf.training import load_data
 from irevnet_tf.training import run_length
-
-BEST = flags.DEFINE_bool(
-    "best",
-    False,
-    "Use the run's best weights by validation instead of the last ones.",
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -40,16 +40,7 @@ def load(
         ValueError: if the arguments do not fit the folder, if a split has no
             images, or if the splits have different classes.
     """
-    if image_size is None:
-        raise ValueError(
-            "`image_size` must be given for a folder of images. "
-            "Received: image_size=None"
-        )
-    if image_channels not in (None, 1, 3):
-        raise ValueError(
-            "`image_channels` must be 1 or 3 for a folder of images. "
-            f"Received: image_channels={image_channels}"
-        )
+    _check_images(image_size, image_channels)
     folders = sorted(p.name for p in pathlib.Path(root).iterdir() if p.is_dir())
     if test_split is None:
         present = [split for split in TEST_SPLITS if split in folders]
@@ -61,8 +52,8 @@ def load(
                 f"Expected a folder for every split in {root}, which has "
                 f"{', '.join(folders) or 'none'}. Received: split={split!r}"
             )
-    train, classes = _examples(root, train_split)
-    test, test_classes = _examples(root, test_split)
+    train, classes = _examples(pathlib.Path(root, train_split))
+    test, test_classes = _examples(pathlib.Path(root, test_split))
     if classes != test_classes:
         differences = sorted(set(classes) ^ set(test_classes))
         raise ValueError(
@@ -70,18 +61,60 @@ def load(
             "classes. Received: only in one of them: "
             f"{', '.join(differences)}"
         )
+    shape = (image_size, image_size, image_channels or 3)
+    return _dataset(root, classes, shape, train, test)
+
+
+def load_tests(
+    root: str, *, image_size: int | None, image_channels: int | None = None
+) -> Dataset:
+    """List the images of a folder that are only for testing.
+
+    Args:
+        root: As for `load`, where there may be no training images; or a
+            folder for each class, with the image files.
+        image_size: As for `load`.
+        image_channels: As for `load`.
+
+    Returns:
+        A `Dataset` whose training images are its test images.
+
+    Raises:
+        ValueError: if the arguments do not fit, or if there are no images.
+    """
+    _check_images(image_size, image_channels)
+    folder = pathlib.Path(root)
+    splits = [split for split in TEST_SPLITS if (folder / split).is_dir()]
+    test, classes = _examples(folder / splits[0] if splits else folder)
+    shape = (image_size, image_size, image_channels or 3)
+    return _dataset(root, classes, shape, test, test)
+
+
+def _check_images(size, channels):
+    if size is None:
+        raise ValueError(
+            "`image_size` must be given for a folder of images. "
+            "Received: image_size=None"
+        )
+    if channels not in (None, 1, 3):
+        raise ValueError(
+            "`image_channels` must be 1 or 3 for a folder of images. "
+            f"Received: image_channels={channels}"
+        )
+
+
+def _dataset(root, classes, shape, train, test):
     return Dataset(
         name=str(root),
         class_names=classes,
-        image_shape=(image_size, image_size, image_channels or 3),
+        image_shape=shape,
         normalization=NORMALIZATIONS["unit"],
         train=train,
         test=test,
     )
 
 
-def _examples(root, split):
-    folder = pathlib.Path(root) / split
+def _examples(folder):
     # Keras' list. Its way to read the images is not used.
     listing = keras.utils.image_dataset_from_directory(
         folder,

@@ -1,4 +1,4 @@
-"""What the processes of a training have to agree on."""
+"""Chief, worker count, and agreement between workers."""
 
 import tensorflow as tf
 

@@ -7,12 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from irevnet_tf.export.inference_layers import for_inference
 from irevnet_tf.layers import AdditiveCoupling
-from irevnet_tf.layers import BatchNormalization
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import is_invertible
-from irevnet_tf.layers.normalization import scale_and_shift
 from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
@@ -25,11 +24,11 @@ def inference_copy(model, image_shape) -> keras.Model:
     It shares the kernels, and has the BatchNorms of i-RevNets as the two
     vectors that they come to in inference, less to load and to compute; those
     inside of other residuals stay. Kernels that are rounded to half precision
-    before each use are copied in half precision. Nothing is reordered beyond that, so
-    results are equal to the last bit. Blocks are plain operations instead of
-    traced functions, which other runtimes' and Grappler's optimizations do not
-    see through. `irevnet_tf.encoder` and `irevnet_tf.invert` take the copy as
-    they take the model.
+    before each use are copied in half precision. Nothing is reordered beyond
+    that, so results are equal to the last bit. Blocks are plain operations
+    instead of traced functions, which other runtimes' and Grappler's
+    optimizations do not see through. `irevnet_tf.encoder` and
+    `irevnet_tf.invert` take the copy as they take the model.
 
     Args:
         model: i-RevNet, or a Functional or Sequential model that extends or
@@ -158,7 +157,7 @@ class _Replay:
 
     def _copy(self, layer):
         if id(layer) not in self._steps:
-            return _for_inference(layer)
+            return for_inference(layer)
         if type(layer) is ReversibleSequence:
             copy = _plain_sequence(layer)
         elif type(layer) is AdditiveCoupling:
@@ -221,93 +220,7 @@ def _plain_coupling(block):
     residual = block.residual
     if type(residual) is BottleneckResidual:
         residual = keras.Sequential(
-            [_for_inference(layer) for layer in residual.layers],
+            [for_inference(layer) for layer in residual.layers],
             name=residual.name,
         )
     return block.with_residual(residual)
-
-
-def _for_inference(layer):
-    """Return a layer with the weights that inference is left with."""
-    norms = (BatchNormalization, keras.layers.BatchNormalization)
-    if type(layer) in norms and layer.axis == -1:
-        return InferenceNormalization(layer)
-    if type(layer) is keras.layers.Conv2D and _rounds_its_kernel(layer):
-        config = {**layer.get_config(), "dtype": layer.compute_dtype}
-        copy = keras.layers.Conv2D.from_config(config)
-        copy.build_from_config(layer.get_build_config())
-        copy.set_weights([tf.cast(w, copy.dtype) for w in layer.weights])
-        return copy
-    return layer
-
-
-def _rounds_its_kernel(convolution):
-    return (
-        convolution.compute_dtype != convolution.variable_dtype
-        and convolution.quantization_mode is None
-        and not convolution.lora_enabled
-    )
-
-
-class InferenceNormalization(keras.layers.Layer):
-    """What a BatchNorm does in inference: `x * factor + shift`, by channel.
-
-    Args:
-        norm: built `keras.layers.BatchNormalization` over the last axis, whose
-            values of this moment are taken.
-
-    Input shape:
-        `(..., channels)`.
-
-    Output shape:
-        Same as the input.
-    """
-
-    def __init__(self, norm):
-        super().__init__(
-            name=norm.name, dtype=norm.dtype_policy, trainable=False
-        )
-        self._is_keras = type(norm) is not BatchNormalization
-        wide = "float64" if norm.variable_dtype == "float64" else "float32"
-
-        def value(variable):
-            return tf.cast(variable.value, wide)
-
-        # The operations of `tf.nn.batch_normalization`, in its order: the
-        # results have the same bits.
-        factor = tf.math.rsqrt(value(norm.moving_variance) + norm.epsilon)
-        if norm.scale:
-            factor *= value(norm.gamma)
-        if norm.center:
-            shift = value(norm.beta) - value(norm.moving_mean) * factor
-        else:
-            shift = -value(norm.moving_mean) * factor
-        self.factor, self.shift = (
-            self.add_weight(
-                shape=value.shape,
-                initializer=lambda shape, dtype, value=value: value,
-                dtype=value.dtype.name,
-                # BatchNorm computes in float32 under mixed policies, too.
-                autocast=False,
-                trainable=False,
-                name=name,
-            )
-            for name, value in (("factor", factor), ("shift", shift))
-        )
-
-    def build(self, input_shape):
-        pass
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def call(self, inputs, training=None, mask=None):
-        # Called with what the BatchNorm in its place was called with.
-        if self._is_keras:
-            x = tf.cast(inputs, self.factor.dtype)
-            return tf.cast(x * self.factor + self.shift, self.compute_dtype)
-        return scale_and_shift(
-            tf.cast(inputs, self.compute_dtype),
-            tf.convert_to_tensor(self.factor),
-            tf.convert_to_tensor(self.shift),
-        )

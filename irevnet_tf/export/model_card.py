@@ -1,4 +1,4 @@
-"""What an exported model is, in a file beside it."""
+"""model_card.json: what an exported model is."""
 
 import json
 import pathlib
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.pixel_normalization import Normalization
-from irevnet_tf.pretrained.registry import file_sha256
+from irevnet_tf.zoo.registry import file_sha256
 
 CARD_FILE = "model_card.json"
 

@@ -1,4 +1,4 @@
-"""A sample image: what an export is tried and warmed up with."""
+"""The sample images for trying and warming up an export."""
 
 import math
 

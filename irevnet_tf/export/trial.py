@@ -1,4 +1,4 @@
-"""Trying an export before anybody sees it."""
+"""Comparing a finished export with its model."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The numbered directories that a model server polls."""
+"""Version directories of an exported model."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Requests with which TensorFlow Serving warms a model up as it loads it.
+"""Warm-up requests for TensorFlow Serving.
 
 The first call of a signature is slow: TensorFlow prepares its graph. Serving
 replays these before it lets clients in.

@@ -1,4 +1,4 @@
-"""Finding what a residual does besides computing, before it is run twice."""
+"""Refusing residuals with side effects, which would happen twice."""
 
 import weakref
 

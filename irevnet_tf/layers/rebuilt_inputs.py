@@ -1,4 +1,4 @@
-"""How far the inputs that a backward pass rebuilds are from the real ones.
+"""The warning about inexact rebuilt inputs in a backward pass.
 
 In floats an inverse returns its input to rounding. A network whose streams
 explode multiplies that rounding from block to block, until the backward pass

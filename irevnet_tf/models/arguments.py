@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.pretrained.files import check_weights_path
+from irevnet_tf.zoo.files import check_weights_path
 
 # Values below 1024, in steps fine enough for images of 8 bits at any usual
 # scale.

@@ -26,7 +26,7 @@ from irevnet_tf.models.arguments import check_options
 from irevnet_tf.models.arguments import check_stages
 from irevnet_tf.models.arguments import padding_of_stage
 from irevnet_tf.models.model import Functional
-from irevnet_tf.pretrained.files import load_weights_file
+from irevnet_tf.zoo.files import load_weights_file
 
 # The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
 HEAD_MOMENTUM = 0.1

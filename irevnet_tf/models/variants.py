@@ -8,10 +8,10 @@ from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.arguments import check_image_shape
 from irevnet_tf.models.arguments import check_input_tensor
 from irevnet_tf.models.irevnet import IRevNet
-from irevnet_tf.pretrained.files import check_weights_path
-from irevnet_tf.pretrained.registry import expected_weights
-from irevnet_tf.pretrained.registry import find_record
-from irevnet_tf.pretrained.registry import verified_file
+from irevnet_tf.zoo.files import check_weights_path
+from irevnet_tf.zoo.registry import expected_weights
+from irevnet_tf.zoo.registry import find_record
+from irevnet_tf.zoo.registry import verified_file
 
 # The two ImageNet networks of the paper are 56 and 300; the authors' published
 # code has 3x3 kernels only: 163 for CIFAR and 301 for ImageNet. `input_size`
@@ -233,3 +233,15 @@ IRevNet56 = _constructor("IRevNet56")
 IRevNet163 = _constructor("IRevNet163")
 IRevNet300 = _constructor("IRevNet300")
 IRevNet301 = _constructor("IRevNet301")
+
+# {name: constructor}, for those who have the name.
+CONSTRUCTORS = {
+    variant.__name__: variant
+    for variant in (
+        IRevNet28,
+        IRevNet56,
+        IRevNet163,
+        IRevNet300,
+        IRevNet301,
+    )
+}

@@ -1,4 +1,9 @@
-"""Asking TensorFlow Serving for the two directions of a network."""
+"""Asking TensorFlow Serving for the two directions of a network.
+
+The client needs neither TensorFlow nor Keras.
+"""
+
+import importlib
 
 from irevnet_tf.serving.client import Classification
 from irevnet_tf.serving.client import Client
@@ -7,7 +12,6 @@ from irevnet_tf.serving.errors import ModelNotFoundError
 from irevnet_tf.serving.errors import ServingError
 from irevnet_tf.serving.errors import ServingTimeoutError
 from irevnet_tf.serving.errors import UnavailableError
-from irevnet_tf.serving.local_server import LocalServer
 
 __all__ = [
     "Classification",
@@ -19,3 +23,12 @@ __all__ = [
     "ServingTimeoutError",
     "UnavailableError",
 ]
+
+
+def __getattr__(name):
+    # It runs the SavedModel, in TensorFlow.
+    if name == "LocalServer":
+        return importlib.import_module(
+            "irevnet_tf.serving.local_server"
+        ).LocalServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What a request to a server can end with."""
+"""The client's exceptions."""
 
 INSTALL_HINT = 'pip install "irevnet_tf[serving]"'
 

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from irevnet_tf.serving.errors import ServingError
 
@@ -168,8 +167,7 @@ def values_of(
 
 def _is_numeric(array):
     # To NumPy, bfloat16 is of a kind like structures.
-    is_bfloat16 = array.dtype == tf.bfloat16.as_numpy_dtype
-    return is_bfloat16 or array.dtype.kind in NUMERIC_KINDS
+    return array.dtype.name == "bfloat16" or array.dtype.kind in NUMERIC_KINDS
 
 
 def _listed(images):
@@ -178,13 +176,15 @@ def _listed(images):
         array = np.asarray(images)
         is_list = array.ndim == 1 and array.dtype.kind in "OSU"
         return array.tolist() if is_list else []
-    return [
-        image.numpy() if _is_string_tensor(image) else image for image in images
-    ]
+    return [_content(image) for image in images]
 
 
-def _is_string_tensor(value):
-    return isinstance(value, tf.Tensor) and value.dtype == tf.string
+def _content(value):
+    """Return what a tensor of one string holds, and anything else as it is."""
+    # TensorFlow need not be installed.
+    is_tensor = hasattr(value, "numpy") and hasattr(value, "dtype")
+    found = value.numpy() if is_tensor else value
+    return found if isinstance(found, bytes) else value
 
 
 def _is_text(value):

@@ -1,4 +1,4 @@
-"""Which model of which server, and how patiently."""
+"""The client's arguments, checked."""
 
 import dataclasses
 import numbers

@@ -1,4 +1,4 @@
-"""The moving average of the weights, in their place for a while."""
+"""Evaluating with averaged (EMA) weights."""
 
 import contextlib
 from collections.abc import Iterator

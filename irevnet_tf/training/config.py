@@ -1,9 +1,7 @@
-"""What defines a training run."""
+"""RunConfig, what defines a training run."""
 
 import dataclasses
 import math
-import typing
-from collections.abc import Iterable
 from typing import Any
 
 from irevnet_tf.data.augmentation import Augmentation
@@ -12,17 +10,13 @@ from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.arguments import check_lossless
 from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.pixel_normalization import NORMALIZATIONS
+from irevnet_tf.settings import check_settings
+from irevnet_tf.settings import setting
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# Short runs have no room for it.
+WARMUP_EPOCHS = 3
 SCHEDULES = ("cosine", "step", "constant")
-
-
-def _setting(default: Any, meaning: str, choices: Iterable[str] = ()) -> Any:
-    """Declare an attribute, with all that the command line says of it."""
-    return dataclasses.field(
-        default=default,
-        metadata={"meaning": meaning, "choices": tuple(choices)},
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,185 +33,193 @@ class RunConfig:
     """
 
     # Network
-    model: str = _setting("IRevNet28", "The network.", VARIANTS)
-    dropout_rate: float = _setting(
-        0.0, "Fraction of features dropped inside the blocks, less than 1."
+    model: str = setting("IRevNet28", "The network.", VARIANTS)
+    dropout_rate: float = setting(
+        0.0,
+        "Fraction of features dropped inside the blocks, less than 1.",
+        least=0,
+        below=1,
     )
-    memory_saving: bool = _setting(
+    memory_saving: bool = setting(
         True,
         "Rebuild activations by inversion in the backward pass instead of "
         "storing them.",
     )
-    lossless: bool = _setting(
+    lossless: bool = setting(
         True, "Train a network whose inverse is exact to the last bit."
     )
-    fraction_bits: int = _setting(
+    fraction_bits: int = setting(
         DEFAULT_FRACTION_BITS,
         "With --lossless: values are multiples of 2**-fraction_bits, and an "
         "error beyond 2**(24 - fraction_bits).",
     )
-    mixed_precision: str = _setting(
-        "float32", "Keras dtype policy.", PRECISIONS
-    )
-    jit: bool = _setting(
+    mixed_precision: str = setting("float32", "Keras dtype policy.", PRECISIONS)
+    jit: bool = setting(
         False, "Compile steps with XLA. Needs --nolossless and one device."
     )
-    sync_batch_norm: bool = _setting(
+    sync_batch_norm: bool = setting(
         False,
         "Take BatchNorm's statistics over the global batch instead of each "
         "replica's part of it.",
     )
 
     # Data
-    dataset: str = _setting(
+    dataset: str = setting(
         "digits",
         "The data: digits, a TFDS name such as cifar10, the folder of a "
         "prepared TFDS set, or a folder of images, split/label/*.jpg.",
     )
-    train_split: str | None = _setting(
+    train_split: str | None = setting(
         None, "Split to train on, as TFDS writes it; train if not given."
     )
-    test_split: str | None = _setting(
+    test_split: str | None = setting(
         None, "Split to test on; test or else validation if not given."
     )
-    validation_fraction: float = _setting(
+    validation_fraction: float = setting(
         0.0,
         "Part of the training split that is kept for validation, less than "
         "1. The best weights are chosen by it; by the test data never.",
+        least=0,
+        below=1,
     )
-    image_size: int | None = _setting(
-        None, "Height and width of images that come in many sizes."
+    image_size: int | None = setting(
+        None, "Height and width of images that come in many sizes.", least=1
     )
-    image_channels: int | None = _setting(
-        None, "Demand images with this many channels, 1 or 3."
+    image_channels: int | None = setting(
+        None, "Demand images with this many channels, 1 or 3.", choices=(1, 3)
     )
-    normalization: str | None = _setting(
+    normalization: str | None = setting(
         None,
         "Scaling of pixel values; what the data set is known for if not given.",
         NORMALIZATIONS,
     )
 
     # Augmentation
-    max_shift: int = _setting(
+    max_shift: int = setting(
         1, "Move images by up to this many pixels in each direction."
     )
-    flip: bool = _setting(False, "Mirror images horizontally at random.")
-    random_resized_crop: bool = _setting(
+    flip: bool = setting(False, "Mirror images horizontally at random.")
+    random_resized_crop: bool = setting(
         False, "Crop 8 to 100 % of the area at random and resize it."
     )
-    color_jitter: float = _setting(
+    color_jitter: float = setting(
         0.0, "Largest relative change of brightness and colours, 0 to 1."
     )
-    rand_augment: float = _setting(
+    rand_augment: float = setting(
         0.0, "Magnitude of RandAugment, 0 (none) to 1."
     )
-    random_erasing: float = _setting(
+    random_erasing: float = setting(
         0.0, "Probability with which a part of an image is erased."
     )
-    mixup_alpha: float = _setting(0.0, "Strength of mixup, 0 for none.")
-    cutmix_alpha: float = _setting(0.0, "Strength of CutMix, 0 for none.")
+    mixup_alpha: float = setting(0.0, "Strength of mixup, 0 for none.")
+    cutmix_alpha: float = setting(0.0, "Strength of CutMix, 0 for none.")
 
     # Length and batches
-    epochs: int = _setting(60, "Passes over the training data.")
-    steps: int | None = _setting(
-        None, "Optimizer steps in all, instead of --epochs."
+    epochs: int = setting(60, "Passes over the training data.", least=1)
+    steps: int | None = setting(
+        None, "Optimizer steps in all, instead of --epochs.", least=1
     )
-    steps_per_epoch: int | None = _setting(
-        None, "Optimizer steps that make an epoch; all data if not given."
+    steps_per_epoch: int | None = setting(
+        None,
+        "Optimizer steps that make an epoch; all data if not given.",
+        least=1,
     )
-    batch_size: int = _setting(
-        64, "Examples per optimizer step, over all devices and machines."
+    batch_size: int = setting(
+        64,
+        "Examples per optimizer step, over all devices and machines.",
+        least=1,
     )
-    accumulation_steps: int = _setting(
-        1, "Parts that every batch is computed in, one after the other."
+    accumulation_steps: int = setting(
+        1,
+        "Parts that every batch is computed in, one after the other.",
+        least=1,
     )
 
     # Optimizer
-    learning_rate: float = _setting(
-        0.1, "Peak learning rate, reached after the warm-up."
+    learning_rate: float = setting(
+        0.1,
+        "Peak learning rate, reached after the warm-up.",
+        above=0,
+        below=math.inf,
     )
-    schedule: str = _setting(
+    schedule: str = setting(
         "cosine",
         "How the learning rate falls: to zero along a cosine, by "
         "--decay_factor at each of --decay_epochs, or not at all.",
         SCHEDULES,
     )
-    warmup_epochs: int = _setting(
-        3, "Epochs in which the learning rate rises from zero."
+    warmup_epochs: int | None = setting(
+        None,
+        "Epochs in which the learning rate rises from zero; "
+        f"{WARMUP_EPOCHS} if not given, or what --epochs leaves room for.",
     )
-    decay_epochs: tuple[int, ...] = _setting(
+    decay_epochs: tuple[int, ...] = setting(
         (), "With --schedule=step: epochs at whose start it falls."
     )
-    decay_factor: float = _setting(
-        0.1, "With --schedule=step: what it is multiplied by."
+    decay_factor: float = setting(
+        0.1,
+        "With --schedule=step: what it is multiplied by.",
+        above=0,
+        below=math.inf,
     )
-    momentum: float = _setting(0.9, "Momentum of SGD, less than 1.")
-    nesterov: bool = _setting(True, "Nesterov's form of momentum.")
-    weight_decay: float = _setting(
+    momentum: float = setting(
+        0.9, "Momentum of SGD, less than 1.", least=0, below=1
+    )
+    nesterov: bool = setting(True, "Nesterov's form of momentum.")
+    weight_decay: float = setting(
         5e-4,
         "L2 penalty: the gradient gets this times the weight, as in PyTorch's "
         "SGD.",
+        least=0,
+        below=math.inf,
     )
-    weight_decay_all: bool = _setting(
+    weight_decay_all: bool = setting(
         False, "Decay BatchNorm's weights and biases too."
     )
-    label_smoothing: float = _setting(
-        0.0, "Probability that labels give to all classes alike."
+    label_smoothing: float = setting(
+        0.0,
+        "Probability that labels give to all classes alike.",
+        least=0,
+        below=1,
     )
-    clip_norm: float = _setting(
-        0.0, "Largest norm of the whole gradient, 0 for no limit."
+    clip_norm: float = setting(
+        0.0,
+        "Largest norm of the whole gradient, 0 for no limit.",
+        least=0,
+        below=math.inf,
     )
-    ema_decay: float = _setting(
+    ema_decay: float = setting(
         0.0,
         "Evaluate and save an average of the weights that keeps this much of "
         "itself in every step, such as 0.9999; 0 for none.",
+        least=0,
+        below=1,
     )
 
     # Repeatability
-    seed: int = _setting(
-        0, "Seed of weights, data order, augmentation and dropout."
+    seed: int = setting(
+        0,
+        "Seed of weights, data order, augmentation and dropout.",
+        least=0,
+        below=2**31,
     )
-    deterministic: bool = _setting(
+    deterministic: bool = setting(
         False, "Make every operation repeatable to the last bit, if slower."
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            choices = field.metadata["choices"]
-            if choices and value is not None:
-                self._require(field.name, value in choices, _one_of(choices))
-        positive = ("epochs", "batch_size", "accumulation_steps")
-        optional = ("steps", "steps_per_epoch", "image_size")
-        for name in positive + optional:
-            value = getattr(self, name)
-            if name in positive or value is not None:
-                self._require(name, value >= 1, "at least 1")
-        for name in ("dropout_rate", "validation_fraction", "momentum"):
-            self._require_fraction(name)
-        for name in ("label_smoothing", "ema_decay"):
-            self._require_fraction(name)
-        for name in ("weight_decay", "clip_norm"):
-            self._require(
-                name,
-                0 <= getattr(self, name) < math.inf,
-                "at least 0 and finite",
-            )
-        for name in ("learning_rate", "decay_factor"):
-            self._require(
-                name, 0 < getattr(self, name) < math.inf, "positive and finite"
-            )
+        if self.warmup_epochs is None:
+            room = 0 if self.steps is not None else self.epochs - 1
+            room = min(WARMUP_EPOCHS, max(0, room))
+            object.__setattr__(self, "warmup_epochs", room)
+        check_settings(self)
         self._require(
             "warmup_epochs",
             0 <= self.warmup_epochs
             and (self.steps is not None or self.warmup_epochs < self.epochs),
             f"at least 0 and less than `epochs` (={self.epochs})",
         )
-        self._require("seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
         self._require("dataset", bool(self.dataset), "the name of a data set")
-        self._require(
-            "image_channels", self.image_channels in (None, 1, 3), "1 or 3"
-        )
         check_fraction_bits(self.fraction_bits, "float32")
         check_lossless(self.lossless, self.fraction_bits)
         self._require(
@@ -244,11 +246,6 @@ class RunConfig:
             "`fit` and not elsewhere, and for deterministic runs",
         )
         _ = self.augmentation  # Checks its part of the values.
-
-    def _require_fraction(self, name: str) -> None:
-        self._require(
-            name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1"
-        )
 
     def _require(self, name: str, satisfied: bool, expected: str) -> None:
         if not satisfied:
@@ -292,12 +289,3 @@ class RunConfig:
             # Once, any were allowed there, and did nothing.
             values["fraction_bits"] = DEFAULT_FRACTION_BITS
         return cls(**values)
-
-    @classmethod
-    def types(cls) -> dict[str, Any]:
-        """Return the type of every attribute."""
-        return typing.get_type_hints(cls)
-
-
-def _one_of(names: Iterable[str]) -> str:
-    return f"one of {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""Why training may end before its last step."""
+"""The exceptions that end training early."""
 
 
 class DivergenceError(RuntimeError):

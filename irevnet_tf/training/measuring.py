@@ -1,4 +1,4 @@
-"""What is measured of a network while it is trained."""
+"""Inversion error, finite weights and accuracy during training."""
 
 import keras
 import numpy as np

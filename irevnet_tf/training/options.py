@@ -1,39 +1,42 @@
-"""How a run is carried out, as against what it is."""
+"""Options of a run that may change when it is resumed."""
 
 import dataclasses
+
+from irevnet_tf.settings import check_settings
+from irevnet_tf.settings import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What may differ between a run and its continuation.
 
-    Attributes:
-        checkpoint_steps: Optimizer steps between checkpoints; there is one
-            after every epoch besides. 0 for these only.
-        keep_checkpoints: How many of the newest checkpoints are kept.
-        log_steps: Optimizer steps between reports where the output is no
-            terminal, and between points of the curves for TensorBoard. 0 for
-            epochs only.
-        profile: First and last batch of this process, in one epoch, to
-            profile for TensorBoard.
+    Raises:
+        ValueError: if a value is out of its range.
     """
 
-    checkpoint_steps: int = 0
-    keep_checkpoints: int = 3
-    log_steps: int = 100
-    profile: tuple[int, int] | None = None
+    checkpoint_steps: int = setting(
+        0,
+        "Optimizer steps between checkpoints; there is one after every epoch "
+        "besides. 0 for these only.",
+        least=0,
+    )
+    keep_checkpoints: int = setting(
+        3, "How many of the newest checkpoints are kept.", least=1
+    )
+    log_steps: int = setting(
+        100,
+        "Optimizer steps between the lines of a log file, and between the "
+        "points of TensorBoard's curves; 0 for epochs only.",
+        least=0,
+    )
+    profile: tuple[int, ...] | None = setting(
+        None,
+        "First and last batch of this process, in one epoch, to profile for "
+        "TensorBoard, such as 10,20.",
+    )
 
     def __post_init__(self):
-        for name, least in (
-            ("checkpoint_steps", 0),
-            ("keep_checkpoints", 1),
-            ("log_steps", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}. "
-                    f"Received: {name}={getattr(self, name)}"
-                )
+        check_settings(self)
         is_range = self.profile is None or (
             len(self.profile) == 2 and 1 <= self.profile[0] <= self.profile[1]
         )

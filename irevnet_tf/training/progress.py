@@ -1,4 +1,4 @@
-"""Telling how training gets on."""
+"""The progress callback."""
 
 import sys
 import time

@@ -1,14 +1,14 @@
-"""The recipe: model, optimizer, loss, metrics."""
+"""A run's data, model, optimizer, loss and metrics."""
 
 import math
 import os
 
 import keras
 
-import irevnet_tf
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import load_dataset
 from irevnet_tf.distribution import synchronize_batch_norm
+from irevnet_tf.models.variants import CONSTRUCTORS
 from irevnet_tf.training.config import RunConfig
 from irevnet_tf.training.optimizer import SGD
 from irevnet_tf.training.optimizer import UNDECAYED
@@ -76,7 +76,7 @@ def build_model(
             the weights are not for it.
     """
     keras.utils.set_random_seed(config.seed)
-    constructor = getattr(irevnet_tf, config.model)
+    constructor = CONSTRUCTORS[config.model]
     # The constructors take no policy; new layers follow the global one.
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.mixed_precision)

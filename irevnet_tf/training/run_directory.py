@@ -1,9 +1,8 @@
-"""The directory that holds all there is of one training run."""
+"""The files of a training run."""
 
 import csv
 import dataclasses
 import json
-import math
 import os
 import pathlib
 from typing import Any
@@ -12,6 +11,7 @@ import keras
 
 from irevnet_tf.atomic import TEMPORARY_PREFIX
 from irevnet_tf.atomic import replacing
+from irevnet_tf.atomic import write_json
 from irevnet_tf.training.config import RunConfig
 
 CONFIG_FILE = "config.json"
@@ -91,7 +91,7 @@ class RunDirectory:
             path.mkdir(parents=True, exist_ok=True)
             for unfinished in path.glob(f"{TEMPORARY_PREFIX}*"):
                 unfinished.unlink()
-            directory._write_json(CONFIG_FILE, dataclasses.asdict(config))
+            write_json(directory.path / CONFIG_FILE, dataclasses.asdict(config))
         except OSError as error:
             raise ValueError(
                 f"A run directory must be writable, but: {error}. "
@@ -218,24 +218,7 @@ class RunDirectory:
             values: What was measured. A number that is not finite becomes
                 null, for JSON has no other name for it.
         """
-        self._write_json(
-            EVALUATION_FILE,
-            {
-                key: None if _is_not_finite(value) else value
-                for key, value in values.items()
-            },
-        )
-
-    def _write_json(self, name: str, values: dict[str, Any]) -> None:
-        with replacing(self.path / name) as temporary:
-            temporary.write_text(
-                json.dumps(values, indent=2, allow_nan=False) + "\n",
-                encoding="utf-8",
-            )
-
-
-def _is_not_finite(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+        write_json(self.path / EVALUATION_FILE, values)
 
 
 def _is_empty(path: pathlib.Path) -> bool:

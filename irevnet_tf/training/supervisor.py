@@ -1,4 +1,4 @@
-"""What has to happen between the steps of `fit` for a run to be safe."""
+"""The callback that checkpoints, and ends a run that cannot go on."""
 
 import contextlib
 import math

@@ -5,18 +5,18 @@ import csv
 from absl import flags
 
 from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.analyze_flags import define_flags
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 
 DIGITS = ("--model=IRevNet28", "--weights=digits")
 
 
 def request(*arguments):
     """Return what the command line would make of the arguments."""
-    flags.FLAGS.mark_as_parsed()
     values = flags.FlagValues()
-    define_flags(values)
+    define_flags(Request, values)
     values(["irevnet-analyze", *map(str, arguments)])
-    return Request.from_flags(values)
+    return from_flags(Request, values)
 
 
 def rows_of(path):

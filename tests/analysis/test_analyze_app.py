@@ -374,7 +374,7 @@ REFUSED = {
     ),
     "flags of another source": (
         ("--study=spectrum", "--output=x", "--keras_file=x", "--classes=7"),
-        "--classes need --model",
+        "--classes need --weights",
     ),
 }
 

@@ -13,18 +13,18 @@ from absl import flags
 import irevnet_tf
 from irevnet_tf.apps import export
 from irevnet_tf.apps.export_flags import Request
-from irevnet_tf.apps.export_flags import define_flags
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 
 
 def run_app(*arguments):
     """Run the application as the command line would."""
-    flags.FLAGS.mark_as_parsed()
     values = flags.FlagValues()
-    define_flags(values)
+    define_flags(Request, values)
     values(["irevnet-export", "--nowarmup", *map(str, arguments)])
-    return export.export(Request.from_flags(values))
+    return export.export(from_flags(Request, values))
 
 
 def card_of(version):
@@ -162,12 +162,16 @@ REFUSED = {
     "no output": (("--run_dir=x",), "--output must be a directory"),
     "no source": (("--output=out",), "Exactly one of .* none of them"),
     "two sources": (
-        ("--output=out", "--run_dir=x", "--model=IRevNet28"),
-        "Exactly one of .*Received: --run_dir, --model",
+        ("--output=out", "--run_dir=x", "--weights=digits"),
+        "Exactly one of .*Received: --run_dir, --weights",
     ),
     "no weights": (
         ("--output=out", "--model=IRevNet28"),
-        "--model needs --weights",
+        "--model need --weights",
+    ),
+    "a name that nothing has": (
+        ("--output=out", "--weights=nothing"),
+        "--model is needed.*none has it.*Received: --weights=nothing",
     ),
     "no such run": (
         ("--output=out", "--run_dir=nowhere"),
@@ -179,7 +183,7 @@ REFUSED = {
     ),
     "flags of another source": (
         ("--output=out", "--keras_file=x.keras", "--lossless", "--classes=7"),
-        "--classes, --lossless need --model",
+        "--classes, --lossless need --weights",
     ),
     "a file in the way of LiteRT's": (
         ("--output=out", "--run_dir=x", "--litert=/proc/x/y.tflite"),

@@ -1,0 +1,112 @@
+"""Flags from the attributes of a dataclass, and back."""
+
+import dataclasses
+import typing
+from typing import Any
+
+from absl import app
+from absl import flags
+
+from irevnet_tf.settings import check_settings
+
+# They belong to the module that asks for them, whose --help tells of them.
+flags.disclaim_key_flags()
+
+
+def define_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define a flag for every attribute of a dataclass.
+
+    A tuple of numbers is a flag like 60,120; one of strings is a flag that
+    may be given several times.
+
+    Args:
+        kind: The dataclass, whose attributes `irevnet_tf.settings.setting`
+            declared.
+        values: Where to define them.
+    """
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        _define(field, _kinds(hints[field.name]), values)
+
+
+def from_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> Any:
+    """Return an instance of a dataclass with the values of its flags.
+
+    Args:
+        kind: As of `define_flags`.
+        values: As of `define_flags`.
+
+    Raises:
+        app.UsageError: if the values do not fit.
+    """
+    hints = typing.get_type_hints(kind)
+    try:
+        found = kind(
+            **{
+                field.name: _value(values[field.name], hints[field.name])
+                for field in dataclasses.fields(kind)
+            }
+        )
+        check_settings(found)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    return found
+
+
+def _kinds(hint):
+    """Return the types of an attribute that may be None, but for that."""
+    kinds = typing.get_args(hint) or (hint,)
+    if typing.get_origin(hint) is tuple:
+        kinds = (hint,)
+    (kind,) = set(kinds) - {type(None)}
+    return kind
+
+
+def _define(field, kind, values):
+    name, default, meaning = (
+        field.name,
+        field.default,
+        field.metadata["meaning"],
+    )
+    choices = field.metadata["choices"]
+    if typing.get_origin(kind) is tuple:
+        if typing.get_args(kind)[0] is str:
+            flags.DEFINE_multi_string(
+                name, default, meaning, flag_values=values
+            )
+            return
+        given = default and list(map(str, default))
+        flags.DEFINE_list(name, given, meaning, flag_values=values)
+    elif choices:
+        names = list(map(str, choices))
+        flags.DEFINE_enum(name, default, names, meaning, flag_values=values)
+    elif kind is bool:
+        flags.DEFINE_bool(name, default, meaning, flag_values=values)
+    elif kind is int:
+        flags.DEFINE_integer(name, default, meaning, flag_values=values)
+    elif kind is float:
+        flags.DEFINE_float(name, default, meaning, flag_values=values)
+    else:
+        flags.DEFINE_string(name, default, meaning, flag_values=values)
+
+
+def _value(flag, hint):
+    kind, value = _kinds(hint), flag.value
+    if value is None:
+        return None
+    if typing.get_origin(kind) is tuple:
+        if typing.get_args(kind)[0] is str:
+            return tuple(value)
+        return _integers(flag)
+    # Choices of numbers are read as text.
+    return kind(value)
+
+
+def _integers(flag):
+    try:
+        return tuple(map(int, flag.value))
+    except ValueError as error:
+        raise ValueError(
+            f"--{flag.name} must be whole numbers, such as 60,120. "
+            f"Received: --{flag.name}={','.join(flag.value)}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Conversion of PyTorch checkpoints, and proof of what came of it."""

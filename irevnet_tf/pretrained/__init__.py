@@ -1,1 +1,0 @@
-"""Weights from files: our own, and the authors' PyTorch checkpoints."""

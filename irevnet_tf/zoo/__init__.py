@@ -1,0 +1,1 @@
+"""Pretrained weights: their registry, records and files."""

@@ -1,0 +1,190 @@
+"""Commands on any network and any images: irevnet-evaluate, irevnet-invert."""
+
+import json
+
+import cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import app
+from absl import flags
+from matplotlib.image import imread
+from sklearn.datasets import load_digits
+
+import irevnet_tf
+from irevnet_tf.apps import evaluate
+from irevnet_tf.apps import invert
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
+
+
+def request(module, *arguments):
+    """Return what the command line would make of the arguments."""
+    values = flags.FlagValues()
+    define_flags(module.Request, values)
+    values(["program", *map(str, arguments)])
+    return from_flags(module.Request, values)
+
+
+def measure(*arguments):
+    return evaluate.evaluate_network(request(evaluate, *arguments))
+
+
+def draw(*arguments):
+    return invert.invert_images(request(invert, *arguments))
+
+
+def write(path, pixels):
+    """Write a PNG file, uint8 (height, width, channels)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tf.io.write_file(str(path), tf.io.encode_png(pixels))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Folders 7 and 3 of the first of these digits, and nothing else."""
+    root = tmp_path_factory.mktemp("folder")
+    digits = load_digits()
+    for name in (7, 3):
+        images = digits.images[digits.target == name][:20]
+        for number, image in enumerate(images):
+            pixels = np.rint(image * 255 / 16).astype("uint8")
+            write(root / str(name) / f"{number}.png", pixels[..., None])
+    return root
+
+
+def test_weights_of_a_name_are_measured_as_published(tmp_path):
+    path = tmp_path / "new" / "digits.json"
+    result = measure("--weights=digits", f"--output={path}")
+    (record,) = [x for x in irevnet_tf.list_weights() if x.name == "digits"]
+    assert result.accuracy == pytest.approx(record.accuracy)
+    assert result.inversion_error_max == 0
+    assert json.loads(path.read_text())["correct"] == result.correct
+
+
+@pytest.mark.parametrize("split", [None, "val"])
+def test_folders_are_told_apart_by_their_names(folder, tmp_path, split):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / split if split else root / "x").parent.mkdir(exist_ok=True)
+    if split:
+        (root / split).symlink_to(folder)
+    else:
+        root = folder
+    result = measure("--weights=digits", f"--dataset={root}")
+    # 3 and 7 are classes 0 and 1 of this folder.
+    assert result.images == 40 and result.correct >= 38
+
+
+def test_folders_of_unknown_classes_are_refused(folder, tmp_path):
+    write(tmp_path / "seven" / "a.png", np.zeros((8, 8, 1), "uint8"))
+    with pytest.raises(app.UsageError, match="with seven$"):
+        measure("--weights=digits", f"--dataset={tmp_path}")
+
+
+def nested(base):
+    return keras.Sequential([base, keras.layers.Dense(10)])
+
+
+def extended(base):
+    return keras.Model(base.input, keras.layers.Dense(10)(base.output))
+
+
+@pytest.mark.parametrize("extend", [nested, extended])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_models_of_files_are_measured(extend, lossless, folder, tmp_path):
+    base = irevnet_tf.IRevNet28(
+        weights="digits",
+        include_top=False,
+        pooling="avg",
+        lossless=lossless,
+    )
+    model = extend(base)
+    model.save(tmp_path / "own.keras")
+    result = measure(
+        f"--keras_file={tmp_path / 'own.keras'}", "--dataset=digits"
+    )
+    x, y = load_digits(return_X_y=True)
+    outputs = model.predict(x[-360:].reshape(-1, 8, 8, 1) / 16, verbose=0)
+    # The same images, in whatever order.
+    assert result.images == 360
+    assert result.correct == np.sum(np.argmax(outputs, -1) == y[-360:])
+    assert (result.inversion_error_max == 0) == lossless
+    with pytest.raises(app.UsageError, match="must have 10 classes.*with 2"):
+        measure(f"--keras_file={tmp_path / 'own.keras'}", f"--dataset={folder}")
+
+
+def test_what_is_no_classifier_is_refused(tmp_path):
+    path = tmp_path / "body.keras"
+    irevnet_tf.IRevNet28(weights="digits", include_top=False).save(path)
+    with pytest.raises(app.UsageError, match="must end in a classifier"):
+        measure(f"--keras_file={path}", "--dataset=digits")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("point", [None, "1", "stage2", "stage3_block1"])
+def test_pictures_of_any_kind_are_inverted(channels, point, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 50, channels))
+    write(tmp_path / "shirt.png", pixels.astype("uint8"))
+    where = () if point is None else (f"--point={point}",)
+    path, drawn = draw(
+        "--weights=fashion_mnist",
+        f"--images={tmp_path / 'shirt.png'}",
+        f"--output={tmp_path / 'back.png'}",
+        *where,
+    )
+    assert drawn == 1 and imread(path).size
+
+
+@pytest.mark.parametrize("size, expected", [((), (40, 28)), ((16,), (16, 16))])
+def test_networks_of_any_size_take_the_first_picture(
+    size, expected, tmp_path, monkeypatch
+):
+    base = cases.build("bijective", lossless=True, input_shape=(None, None, 3))
+    base.save(tmp_path / "any.keras")
+    for name, shape in (("a", (43, 31, 3)), ("b", (64, 20, 3))):
+        write(tmp_path / "in" / f"{name}.png", np.zeros(shape, "uint8"))
+    shapes = []
+    rebuild = invert.reconstruct
+    monkeypatch.setattr(
+        invert,
+        "reconstruct",
+        lambda model, images, **kwargs: (
+            shapes.append(images.shape) or rebuild(model, images, **kwargs)
+        ),
+    )
+    _, drawn = draw(
+        f"--keras_file={tmp_path / 'any.keras'}",
+        f"--images={tmp_path / 'in'}",
+        f"--output={tmp_path / 'out.svg'}",
+        *(f"--image_size={side}" for side in size),
+    )
+    assert drawn == 2 and shapes == [(2, *expected, 3)]
+
+
+REFUSED = {
+    "no picture": ("--images={}/nowhere.png", "which is neither"),
+    "none in a directory": ("--images={}", "without any"),
+    "no image": ("--images={}/text.png", "PNG, GIF or BMP files, but: "),
+    "no point": ("--images={}/a.bmp --point=stage9", "Received: 'stage9'"),
+    "two of a kind": ("--images={}/a.bmp --dataset=digits", "not both"),
+    "another size": ("--images={}/a.bmp --image_size=9", "Received: --image"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_errors_tell_what_was_expected(case, tmp_path):
+    text, message = REFUSED[case]
+    images = tmp_path / "images"
+    images.mkdir()
+    if case != "none in a directory":
+        (images / "text.png").write_text("text")
+        write(images / "a.bmp", np.zeros((8, 8, 1), "uint8"))
+    with pytest.raises(app.UsageError, match=f"(?s){message}"):
+        draw(
+            "--weights=digits",
+            f"--output={tmp_path / 'out' / 'picture.png'}",
+            *text.format(images).split(),
+        )
+    assert not list(tmp_path.glob("out/*"))
