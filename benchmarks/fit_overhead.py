@@ -26,9 +26,11 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.config_flags import config_from_flags
 from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.data import training_batches
+from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import build_model
 from irevnet_tf.training import compile_model
@@ -36,6 +38,7 @@ from irevnet_tf.training import load_data
 from irevnet_tf.training import run_length
 from irevnet_tf.training import train
 
+define_flags(RunConfig)
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Epochs that count.")
 _STEPS = flags.DEFINE_integer(
     "timed_steps", 40, "Steps of an epoch.", lower_bound=1
@@ -65,7 +68,7 @@ def bare_loop(model):
 def main(argv):
     del argv
     config = dataclasses.replace(
-        config_from_flags(),
+        from_flags(RunConfig),
         epochs=_ROUNDS.value + 1,
         warmup_epochs=1,
         steps_per_epoch=_STEPS.value,

@@ -17,21 +17,24 @@ import measure
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.config_flags import config_from_flags
 from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.data import training_batches
+from irevnet_tf.training import RunConfig
 from irevnet_tf.training import build_model
 from irevnet_tf.training import compile_model
 from irevnet_tf.training import load_data
 from irevnet_tf.training import run_length
 
+define_flags(RunConfig)
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Measurements of each.")
 _STEPS = flags.DEFINE_integer("timed_steps", 10, "Training steps in a round.")
 
 
 def main(argv):
     del argv
-    config = config_from_flags()
+    config = from_flags(RunConfig)
     dataset = load_data(config, DATA_DIR.value)
     model = build_model(config, dataset)
     length = run_length(config, dataset)

@@ -45,8 +45,8 @@ def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:
 
     Args:
         path: The file to write or to replace.
-        values: What it holds. A number that is not finite becomes null, for
-            JSON has no other name for it.
+        values: What it holds. A number in it, not deeper, that is not finite
+            becomes null, for JSON has no other name for it.
     """
     values = {
         key: None if _is_not_finite(value) else value

@@ -97,13 +97,14 @@ def evaluate(
 
 def _both(model, encode):
     """Return a function from images to a model's outputs and its features."""
-    if encode.input is model.input:
+    (output,) = model.outputs
+    if encode.inputs[0] is model.inputs[0]:
         # Not called: that would leave a trace in the model's layers.
         return keras.Model(
-            model.input, [model.output, encode.output]
+            model.inputs[0], [output, encode.output]
         ).predict_on_batch
     return lambda images: (
-        model.predict_on_batch(images),
+        keras.tree.flatten(model.predict_on_batch(images))[0],
         encode.predict_on_batch(images),
     )
 

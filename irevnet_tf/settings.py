@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import operator
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -51,39 +53,49 @@ def check_settings(instance: Any) -> None:
     """
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)
-        if value is None or not field.metadata:
+        if not field.metadata or (value is None and field.default is None):
             continue
-        expected = _expected(value, **field.metadata)
-        if expected:
+        bounds = dict(field.metadata)
+        del bounds["meaning"]
+        if not _fits(value, **bounds):
             raise ValueError(
-                f"`{field.name}` must be {expected}. "
+                f"`{field.name}` must be {range_words(field.metadata)}. "
                 f"Received: {field.name}={value!r}"
             )
 
 
-def _expected(value, meaning, choices, least, above, most, below):
-    """Return what a value ought to be, in words; None if it is that."""
+def range_words(metadata: Mapping[str, Any]) -> str:
+    """Return in words what the metadata of an attribute allow, "" for all."""
+    if metadata["choices"]:
+        return f"one of {', '.join(map(str, metadata['choices']))}"
+    words = {
+        "least": "at least",
+        "above": "greater than",
+        "most": "at most",
+        "below": "less than",
+    }
+    found = []
+    for name, text in words.items():
+        bound = metadata[name]
+        if bound == math.inf:
+            found.append("finite")
+        elif (name, bound) == ("above", 0):
+            found.append("positive")
+        elif bound is not None:
+            found.append(f"{text} {bound}")
+    return " and ".join(found)
+
+
+def _fits(value, choices, least, above, most, below):
     if choices:
-        words = f"one of {', '.join(map(str, choices))}"
-        return None if value in choices else words
-    bounds = [
-        (least, "at least", least is None or value >= least),
-        (above, "greater than", above is None or value > above),
-        (most, "at most", most is None or value <= most),
-        (below, "less than", below is None or value < below),
-    ]
-    if all(satisfied for *_, satisfied in bounds):
-        return None
-    return " and ".join(
-        _words(bound, words) for bound, words, _ in bounds if bound is not None
+        return value in choices
+    bounds = (
+        (least, operator.ge),
+        (above, operator.gt),
+        (most, operator.le),
+        (below, operator.lt),
     )
-
-
-def _words(bound, words):
-    if bound == math.inf:
-        return "finite"
-    return (
-        "positive"
-        if (bound, words) == (0, "greater than")
-        else (f"{words} {bound}")
+    return all(
+        bound is None or (value is not None and compare(value, bound))
+        for bound, compare in bounds
     )

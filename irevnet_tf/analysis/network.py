@@ -12,16 +12,12 @@ from irevnet_tf.analysis.points import Point
 from irevnet_tf.analysis.points import all_points
 from irevnet_tf.analysis.points import find_points
 from irevnet_tf.export.arguments import check_normalization
-from irevnet_tf.export.inference import inference_copy
-from irevnet_tf.export.inference import without_traces
+from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.layers import FixedPoint
-from irevnet_tf.layers import Shared
 from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.chain import entrance
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.features import features
-from irevnet_tf.models.graph import calls
-from irevnet_tf.models.graph import has_graph
 from irevnet_tf.models.inversion import invert
 from irevnet_tf.models.model import find_preprocessing
 
@@ -68,7 +64,7 @@ class Network:
                 *entrance(self.chain.model, self.chain.steps)
             )
             self.chain = _without_entrance(self.chain)
-        _refuse_what_is_in_front(model, self.chain)
+        refuse_layers_in_front(model, self.chain)
 
     @functools.cached_property
     def head(self) -> Head:
@@ -206,33 +202,6 @@ class Network:
                 break
         self._cuts[names] = parts
         return parts
-
-
-def _refuse_what_is_in_front(model, chain):
-    """Raise ValueError if a model changes images before it passes them on.
-
-    To the model in it, that is, which holds the invertible layers and whose
-    images are those of the encoder.
-    """
-    if not has_graph(model):
-        return
-    layer = chain.steps[0].layer
-    layer = layer.layer if isinstance(layer, Shared) else layer
-    reads = {
-        x for call in calls(model) if call.layer is layer for x in call.reads
-    }
-    if chain.model is model or reads <= set(map(id, model.inputs)):
-        return
-    try:
-        # Which takes what does nothing in inference, such as augmentation.
-        with without_traces(model):
-            inference_copy(model, model.inputs[0].shape[1:])
-    except ValueError as error:
-        raise ValueError(
-            "`model` must give images to the model in it that holds the "
-            "invertible layers as they are; or give that model alone. "
-            f"Received: model={model.name}, whose layers before it change them"
-        ) from error
 
 
 def _without_entrance(chain):

@@ -14,7 +14,6 @@ from irevnet_tf.apps.analyze_flags import Request
 from irevnet_tf.apps.analyze_flags import parse_points
 from irevnet_tf.apps.analyze_flags import parse_window
 from irevnet_tf.apps.image_data import load_data
-from irevnet_tf.apps.image_data import normalization
 from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import load_network
@@ -81,8 +80,8 @@ def load_subject(request: Request) -> Subject:
     with usage_errors():
         source = load_network(request)
         chain = find_chain(source.model)
+        network = Network(source.model)
         dataset = load_data(request, source, chain)
-        network = Network(source.model, normalization(source, chain))
     _check_points(network, request)
     with usage_errors():
         check_window(parse_window(request.window), dataset.image_shape[:2])

@@ -11,6 +11,7 @@ there null stands for a number that is not finite.
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -20,14 +21,16 @@ from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.image_data import DataRequest
 from irevnet_tf.apps.image_data import load_data
+from irevnet_tf.apps.image_data import parse_names
+from irevnet_tf.apps.launch import check_writable
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
+from irevnet_tf.apps.report import say
 from irevnet_tf.apps.trained_run import TrainedRun
-from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.atomic import write_json
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import evaluation_batches
@@ -36,7 +39,8 @@ from irevnet_tf.data.unreadable import naming_unreadable_files
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import evaluate
 from irevnet_tf.export.inference import check_model
-from irevnet_tf.models.predictions import class_names
+from irevnet_tf.export.inference import refuse_layers_in_front
+from irevnet_tf.models.predictions import class_aliases
 from irevnet_tf.settings import setting
 
 
@@ -49,6 +53,12 @@ class Request(DataRequest):
         "Images that are computed at a time; 64, or those of a step of the "
         "run, if not given.",
         least=1,
+    )
+    class_names: str | None = setting(
+        None,
+        "The network's classes, in their order: names, separated by commas, "
+        "or the name of a data set of irevnet_tf.decode_predictions. Those of "
+        "the run or of the weights of a name if not given.",
     )
     output: str | None = setting(
         None,
@@ -68,16 +78,18 @@ def evaluate_network(request: Request) -> Evaluation:
     """
     check_network(request)
     if request.output is not None:
-        with usage_errors():
-            require_replaceable(request.output)
+        check_writable("--output", request.output)
     with usage_errors():
         source = load_network(request)
         chain = check_model(source.model)
+        refuse_layers_in_front(source.model, chain)
         dataset = load_data(request, source, chain, only_tests=True)
     trained, size = source.trained, request.batch_size
     if size is None:
         size = trained.directory.config.batch_size if trained else 64
-    classes = _classes(source, dataset)
+    names = parse_names(request.class_names) or source.class_names
+    with usage_errors():
+        classes = _classes(source, dataset, names)
     result = _evaluate(source.model, dataset, size, classes)
     if request.output is not None:
         with usage_errors():
@@ -124,39 +136,56 @@ def _values(result: Evaluation) -> dict[str, float]:
     return {"accuracy": result.accuracy, **dataclasses.asdict(result)}
 
 
-def _classes(source: Source, dataset: Dataset) -> np.ndarray | None:
+def _classes(
+    source: Source, dataset: Dataset, names: Sequence[str] | str | None
+) -> np.ndarray | None:
     """Return the network's class for each of the data's, None if as they are.
 
-    By their names where both are known: folders are in alphabetical order.
+    By their names, or their ids, where they are known: folders are in
+    alphabetical order.
     """
-    shape = source.model.outputs[0].shape
-    if len(shape) != 2:
+    shapes = [tuple(x.shape) for x in source.model.outputs]
+    if len(shapes) != 1 or len(shapes[0]) != 2:
         raise app.UsageError(
             "The network must end in a classifier. "
-            f"Received: {source.name} with output shape={tuple(shape)}"
+            f"Received: {source.name} with output shapes {shapes}"
         )
-    names = source.class_names
-    if isinstance(names, str):
-        names = class_names(names)
-    if names is None or len(names) != shape[-1]:
-        if len(dataset.class_names) != shape[-1]:
+    count = shapes[0][-1]
+    if names is None:
+        if len(dataset.class_names) != count:
             raise app.UsageError(
-                f"--dataset must have {shape[-1]} classes, as the network "
-                f"tells apart. Received: --dataset={dataset.name}, with "
+                f"--dataset must have {count} classes, as the network tells "
+                f"apart. Received: --dataset={dataset.name}, with "
                 f"{len(dataset.class_names)}"
             )
-        return None
-    if tuple(names) == tuple(dataset.class_names):
-        return None
-    places = {name: place for place, name in enumerate(names)}
-    unknown = [name for name in dataset.class_names if name not in places]
-    if unknown:
-        raise app.UsageError(
-            f"--dataset must have classes that the network knows, which are "
-            f"{_listed(names)}. Received: --dataset={dataset.name}, with "
-            f"{_listed(unknown)}"
+        say(
+            "Nothing tells the names of the network's classes: taking them for "
+            f"{_listed(dataset.class_names)}, in this order. --class_names "
+            "says them."
         )
-    return np.array([places[name] for name in dataset.class_names])
+        return None
+    known = class_aliases(names)
+    if len(known) != count:
+        raise app.UsageError(
+            f"--class_names must be the network's {count} classes. "
+            f"Received: {len(known)} names"
+        )
+    places = [
+        [place for place, aliases in enumerate(known) if name in aliases]
+        for name in dataset.class_names
+    ]
+    unfit = [
+        name
+        for name, found in zip(dataset.class_names, places, strict=True)
+        if len(found) != 1
+    ]
+    if unfit:
+        raise app.UsageError(
+            "--dataset must have classes of which the network knows one each, "
+            f"by name or id: {_listed([min(x) for x in known])}. Received: "
+            f"--dataset={dataset.name}, with {_listed(unfit)}"
+        )
+    return np.ravel(places)
 
 
 def _listed(names, most=20) -> str:

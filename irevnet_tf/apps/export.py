@@ -18,7 +18,9 @@ from absl import app
 from irevnet_tf.apps.export_flags import Request
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
+from irevnet_tf.apps.image_data import parse_names
 from irevnet_tf.apps.image_data import parse_point
+from irevnet_tf.apps.launch import check_writable
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
@@ -27,7 +29,6 @@ from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.apps.report import print_rows
 from irevnet_tf.apps.report import say
 from irevnet_tf.apps.trained_run import TrainedRun
-from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model
@@ -74,7 +75,7 @@ def export(request: Request) -> pathlib.Path:
             request.output,
             preprocessing=preprocessing,
             image_size=_image_size(request.image_size),
-            class_names=_class_names(request.class_names) or source.class_names,
+            class_names=parse_names(request.class_names) or source.class_names,
             image_bytes=request.image_bytes,
             reconstruct_from=parse_point(request.reconstruct_from),
             warmup=request.warmup,
@@ -101,21 +102,9 @@ def _check_request(request):
         if request.onnx is not None:
             import_tf2onnx()
     if request.onnx is not None:
-        _check_writable("--onnx", request.onnx, "forward.onnx")
+        check_writable("--onnx", request.onnx, "forward.onnx")
     if request.litert is not None:
-        _check_writable("--litert", request.litert)
-
-
-def _check_writable(flag, value, *name):
-    try:
-        if not value:
-            raise FileNotFoundError("it is empty")
-        require_replaceable(pathlib.Path(value, *name))
-    except OSError as error:
-        raise app.UsageError(
-            f"{flag} must be a place that can be written to, but: {error}. "
-            f"Received: {flag}={value}"
-        ) from error
+        check_writable("--litert", request.litert)
 
 
 def rows(version: pathlib.Path) -> dict[str, object]:
@@ -159,11 +148,6 @@ def _image_size(text):
         return text
     height, *rest = map(int, sides)
     return (height, *rest) if rest else height
-
-
-def _class_names(text):
-    names = tuple(name.strip() for name in (text or "").split(","))
-    return names if len(names) > 1 else text
 
 
 def main(argv: list[str]) -> None:

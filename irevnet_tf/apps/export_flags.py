@@ -4,7 +4,6 @@ import dataclasses
 
 from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.export.arguments import DYNAMIC
-from irevnet_tf.pixel_normalization import PREPROCESSING
 from irevnet_tf.settings import setting
 
 
@@ -14,13 +13,6 @@ class Request(NetworkRequest):
 
     output: str | None = setting(
         None, "The model's directory, to which the next version is added."
-    )
-    preprocessing: str | None = setting(
-        None,
-        "What raw images go through; if not given, what the run, the weights "
-        "of a name, or the network in the file were trained with. Needed "
-        "where none of these tells.",
-        PREPROCESSING,
     )
     class_names: str | None = setting(
         None,

@@ -8,6 +8,7 @@ from absl import app
 from absl import flags
 
 from irevnet_tf.settings import check_settings
+from irevnet_tf.settings import range_words
 
 # They belong to the module that asks for them, whose --help tells of them.
 flags.disclaim_key_flags()
@@ -63,12 +64,15 @@ def _kinds(hint):
 
 
 def _define(field, kind, values):
-    name, default, meaning = (
+    name, default, choices = (
         field.name,
         field.default,
-        field.metadata["meaning"],
+        field.metadata["choices"],
     )
-    choices = field.metadata["choices"]
+    meaning = field.metadata["meaning"]
+    bounds = "" if choices else range_words(field.metadata)
+    if bounds:
+        meaning += f" Must be {bounds}."
     if typing.get_origin(kind) is tuple:
         if typing.get_args(kind)[0] is str:
             flags.DEFINE_multi_string(

@@ -7,9 +7,11 @@ from absl import app
 
 from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.apps.network_source import Source
+from irevnet_tf.apps.report import say
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import image_folder
 from irevnet_tf.data import load_dataset
+from irevnet_tf.data.registry import DIGITS
 from irevnet_tf.export.arguments import check_normalization
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
@@ -58,29 +60,42 @@ def load_data(
     """
     dataset = _load(request, source, only_tests)
     _check_fit(tuple(source.model.inputs[0].shape[1:]), chain, dataset)
-    scale = normalization(source, chain, dataset.normalization)
+    scale = normalization(request, source, chain, dataset.normalization)
     scale = dataclasses.replace(scale, maximum=dataset.normalization.maximum)
     return dataclasses.replace(dataset, normalization=scale)
 
 
 def normalization(
-    source: Source, chain: Chain, otherwise: Normalization | None = None
+    request: DataRequest,
+    source: Source,
+    chain: Chain,
+    otherwise: Normalization | None = None,
 ) -> Normalization:
-    """Return how a network's images are scaled.
+    """Return how a network's images are scaled, and tell of a guess.
 
     Args:
+        request: The flags.
         source: The network.
         chain: Its invertible layers.
-        otherwise: What holds where nothing tells; "unit" if None.
+        otherwise: What to guess where nothing tells; "unit" if None.
 
     Raises:
         ValueError: if it does not fit the network's images.
     """
-    preprocessing = source.preprocessing or find_preprocessing(chain)
-    return check_normalization(
-        preprocessing or otherwise or NORMALIZATIONS["unit"],
-        source.model.inputs[0].shape[-1],
+    preprocessing = (
+        request.preprocessing
+        or source.preprocessing
+        or find_preprocessing(chain)
     )
+    if preprocessing is None:
+        preprocessing = otherwise or NORMALIZATIONS["unit"]
+        say(
+            "Nothing tells how images were scaled in training: taking "
+            f"mean {preprocessing.mean}, standard deviation "
+            f"{preprocessing.std} of values from 0 to 1. --preprocessing says "
+            "it."
+        )
+    return check_normalization(preprocessing, source.model.inputs[0].shape[-1])
 
 
 def _load(request, source, only_tests):
@@ -100,7 +115,8 @@ def _load(request, source, only_tests):
         )
     size, channels = request.image_size, None
     folder = pathlib.Path(name)
-    if folder.is_dir() and not (folder / "dataset_info.json").exists():
+    is_folder = name != DIGITS and folder.is_dir()
+    if is_folder and not (folder / "dataset_info.json").exists():
         # Only these are converted to what they have to be.
         name = str(folder)  # Without a slash at its end.
         *sides, channels = source.model.inputs[0].shape[1:]
@@ -145,3 +161,9 @@ def shape_text(shape) -> str:
 def parse_point(text: str | None) -> int | str | None:
     """Return a stage's number as one, and other points by name."""
     return int(text) if text and text.isdecimal() else text
+
+
+def parse_names(text: str | None) -> tuple[str, ...] | str | None:
+    """Return what --class_names means: names, or the name of a data set."""
+    names = tuple(name.strip() for name in (text or "").split(","))
+    return names if len(names) > 1 else text

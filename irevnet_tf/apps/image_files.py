@@ -25,19 +25,20 @@ def find_images(text: str) -> list[pathlib.Path]:
         app.UsageError: if there are none, or if one does not exist.
     """
     found = []
-    for path in map(pathlib.Path, text.split(",")):
-        if path.is_dir():
+    for name in text.split(","):
+        path = pathlib.Path(name)
+        if name and path.is_dir():
             found += sorted(
                 file
                 for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES
+                if file.suffix.lower() in SUFFIXES and file.is_file()
             )
-        elif path.is_file():
+        elif name and path.is_file():
             found.append(path)
         else:
             raise app.UsageError(
                 "--images must be image files, separated by commas, or a "
-                f"directory. Received: --images with {path}, which is neither"
+                f"directory. Received: --images with {name!r}, which is neither"
             )
     if not found:
         raise app.UsageError(

@@ -25,25 +25,28 @@ from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.image_files import find_images
 from irevnet_tf.apps.image_files import image_shape
 from irevnet_tf.apps.image_files import read_image
+from irevnet_tf.apps.launch import check_writable
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import unwritable
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.apps.trained_run import TrainedRun
-from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.unreadable import UnreadableImageError
 from irevnet_tf.evaluation import on_grid
 from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.export.inference import check_model
+from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.pictures import FORMATS
 from irevnet_tf.pictures import inversion_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.settings import setting
+from irevnet_tf.training.run_directory import PICTURE_FILE
 
 # One column each; more could not be told apart on a page.
 MAX_COUNT = 40
@@ -119,6 +122,7 @@ def invert_images(request: Request) -> tuple[pathlib.Path, int]:
     with usage_errors():
         source = load_network(request)
         chain = check_model(source.model)
+        refuse_layers_in_front(source.model, chain)
         point = parse_point(request.point)
         encoder(source.model, point)  # Refuses a point that there is not.
         if files:
@@ -151,42 +155,25 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
 
 
 def _output(request):
-    """Return the picture's path, having found out that it can be written."""
-    path = pathlib.Path("inversion.png")
+    """Return the picture's path, of a kind that can be drawn."""
+    path = pathlib.Path(PICTURE_FILE)
     if request.output is not None:
         path = pathlib.Path(request.output)
     elif request.run_dir is not None:
-        path = pathlib.Path(request.run_dir) / path
-        if not path.parent.is_dir():
-            return path  # Which is told of as no run directory.
+        path = pathlib.Path(request.run_dir, PICTURE_FILE)
     if path.suffix not in FORMATS:
         raise app.UsageError(
             f"--output must end in one of {', '.join(FORMATS)}. "
             f"Received: --output={path}"
         )
-    _check_writable(path)
     return path
-
-
-def _check_writable(path):
-    try:
-        require_replaceable(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path, error):
-    return app.UsageError(
-        f"--output must be a file that can be written, but: {error}. "
-        f"Received: --output={path}"
-    )
 
 
 def _of_files(
     request: Request, source: Source, chain: Chain, files: list[pathlib.Path]
 ) -> Shown:
     files = files[: request.count]
-    scale = normalization(source, chain)
+    scale = normalization(request, source, chain)
     shape = image_shape(
         source.model.inputs[0].shape[1:],
         files[0],
@@ -237,11 +224,11 @@ def classes_in_turn(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def _draw(model, name, shown, path, point) -> int:
-    _check_writable(path)  # Before the work, not after it.
+    check_writable("--output", path)  # Before the work, not after it.
     try:
         write_picture(_figure(model, name, shown, point), path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable("--output", path, error) from error
     return len(shown.images)
 
 

@@ -12,6 +12,8 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from irevnet_tf.atomic import require_replaceable
+
 
 def launch(main: Callable[[list[str]], None]) -> None:
     """Parse the flags, run `main`, then exit.
@@ -64,3 +66,30 @@ def usage_errors() -> Iterator[None]:
         yield
     except (ImportError, OSError, ValueError) as error:
         raise app.UsageError(str(error)) from error
+
+
+def check_writable(flag: str, value: str, *name: str) -> None:
+    """Find out whether a file that a flag names can be written.
+
+    Args:
+        flag: The flag, such as "--output".
+        value: Its value, a path.
+        *name: Of a file in it, if it is a directory.
+
+    Raises:
+        app.UsageError: if it cannot.
+    """
+    try:
+        if not value:
+            raise FileNotFoundError("it is empty")
+        require_replaceable(pathlib.Path(value, *name))
+    except OSError as error:
+        raise unwritable(flag, value, error) from error
+
+
+def unwritable(flag: str, value: str, error: OSError) -> app.UsageError:
+    """Return what a user is told of a file that cannot be written."""
+    return app.UsageError(
+        f"{flag} must be a place that can be written to, but: {error}. "
+        f"Received: {flag}={value}"
+    )

@@ -14,6 +14,7 @@ from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.models.variants import CONSTRUCTORS
 from irevnet_tf.models.variants import VARIANTS
+from irevnet_tf.pixel_normalization import PREPROCESSING
 from irevnet_tf.pixel_normalization import Normalization
 from irevnet_tf.settings import setting
 from irevnet_tf.zoo.registry import find_record
@@ -81,6 +82,12 @@ class NetworkRequest:
         None,
         "With --weights: whether the inverse is to be exact to the last bit; "
         "as in training if not given, no for a file.",
+    )
+    preprocessing: str | None = setting(
+        None,
+        "How images were scaled in training; if not given, as for the run, the "
+        "weights of a name, or the network in the file.",
+        PREPROCESSING,
     )
     data_dir: str | None = setting(
         None,

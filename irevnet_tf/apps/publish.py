@@ -18,8 +18,8 @@ import shutil
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps import train  # noqa: F401  (for the flags of a run)
 from irevnet_tf.apps.data_flags import DATA_DIR
+from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
@@ -65,11 +65,11 @@ def read_recipe(path: str) -> RunConfig:
     Raises:
         app.UsageError: if there is no such file, or if it is no recipe.
     """
-    for field in dataclasses.fields(RunConfig):
-        flags.FLAGS[field.name].unparse()  # The recipe is all that counts.
+    values = flags.FlagValues()  # The recipe is all that counts.
+    define_flags(RunConfig, values)
     try:
-        flags.FLAGS(["publish", f"--flagfile={path}"])
-        return from_flags(RunConfig)
+        values(["publish", f"--flagfile={path}"])
+        return from_flags(RunConfig, values)
     except flags.Error as error:
         raise app.UsageError(
             f"--recipe must be a flag file of irevnet-train, but: {error}. "

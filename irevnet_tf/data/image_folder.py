@@ -9,6 +9,7 @@ from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.data.examples import FileExamples
 from irevnet_tf.pixel_normalization import NORMALIZATIONS
 
+TRAIN_SPLIT = "train"
 TEST_SPLITS = ("test", "validation", "val")
 
 
@@ -45,7 +46,7 @@ def load(
     if test_split is None:
         present = [split for split in TEST_SPLITS if split in folders]
         test_split = present[0] if present else TEST_SPLITS[0]
-    train_split = train_split or "train"
+    train_split = train_split or TRAIN_SPLIT
     for split in (train_split, test_split):
         if split not in folders:
             raise ValueError(
@@ -85,6 +86,11 @@ def load_tests(
     _check_images(image_size, image_channels)
     folder = pathlib.Path(root)
     splits = [split for split in TEST_SPLITS if (folder / split).is_dir()]
+    if not splits and (folder / TRAIN_SPLIT).is_dir():
+        raise ValueError(
+            f"Expected a folder of test images, one of {', '.join(TEST_SPLITS)}"
+            f", in {root}, beside that of training images. Received: none"
+        )
     test, classes = _examples(folder / splits[0] if splits else folder)
     shape = (image_size, image_size, image_channels or 3)
     return _dataset(root, classes, shape, test, test)

@@ -12,6 +12,8 @@ from irevnet_tf.data import tfds_source
 from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.pixel_normalization import normalization_for
 
+DIGITS = "digits"
+
 
 def load_dataset(
     name: str,
@@ -77,7 +79,7 @@ def load_dataset(
             f"Received: image_size={image_size}"
         )
     splits = {"train_split": train_split, "test_split": test_split}
-    if name == "digits":
+    if name == DIGITS:
         _require_own_splits(**splits)
         dataset = digits.load()
     elif pathlib.Path(name).is_dir() and not _is_prepared(name):

@@ -11,11 +11,14 @@ from irevnet_tf.export.inference_layers import for_inference
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers import Shared
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.chain import find_steps
+from irevnet_tf.models.graph import calls
+from irevnet_tf.models.graph import has_graph
 
 
 def inference_copy(model, image_shape) -> keras.Model:
@@ -78,8 +81,11 @@ def without_traces(model) -> Iterator[None]:
 def check_model(model) -> Chain:
     """Return the chain of invertible layers in `model`.
 
+    What the model in it that holds them is given is not looked at: see
+    `refuse_layers_in_front`.
+
     Raises:
-        ValueError: as `inference_copy`, for any shape of images.
+        ValueError: as `inference_copy`, but for that.
     """
     chain = find_chain(model)
     try:
@@ -105,6 +111,40 @@ def check_model(model) -> Chain:
     if chain.steps[0].inputs[0] is not chain.model.inputs[0]:
         raise ValueError(_entrance_message(chain.model.layers[1]))
     return chain
+
+
+def refuse_layers_in_front(model, chain: Chain) -> None:
+    """Refuse a model that changes images before it passes them on.
+
+    To the model in it, that is, which holds the invertible layers and whose
+    images are those of the encoder.
+
+    Args:
+        model: the model.
+        chain: its invertible layers, of `find_chain`.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if not has_graph(model):
+        return
+    layer = chain.steps[0].layer
+    layer = layer.layer if isinstance(layer, Shared) else layer
+    reads = {
+        x for call in calls(model) if call.layer is layer for x in call.reads
+    }
+    if chain.model is model or reads <= set(map(id, model.inputs)):
+        return
+    try:
+        # Which takes what does nothing in inference, such as augmentation.
+        with without_traces(model):
+            inference_copy(model, model.inputs[0].shape[1:])
+    except ValueError as error:
+        raise ValueError(
+            "`model` must give images to the model in it that holds the "
+            "invertible layers as they are; or give that model alone. "
+            f"Received: model={model.name}, whose layers before it change them"
+        ) from error
 
 
 def _entrance_message(layer):

@@ -6,6 +6,18 @@ import tensorflow as tf
 from irevnet_tf.layers import BatchNormalization
 from irevnet_tf.layers.normalization import scale_and_shift
 
+# Of what matters in training only, and need not be registered with Keras.
+_BARE = {
+    "activation": None,
+    "kernel_initializer": "zeros",
+    "bias_initializer": "zeros",
+    "kernel_regularizer": None,
+    "bias_regularizer": None,
+    "activity_regularizer": None,
+    "kernel_constraint": None,
+    "bias_constraint": None,
+}
+
 
 def for_inference(layer: keras.Layer) -> keras.Layer:
     """Return a layer with the weights that inference is left with."""
@@ -13,8 +25,9 @@ def for_inference(layer: keras.Layer) -> keras.Layer:
     if type(layer) in norms and layer.axis == -1:
         return InferenceNormalization(layer)
     if type(layer) is keras.layers.Conv2D and _rounds_its_kernel(layer):
-        config = {**layer.get_config(), "dtype": layer.compute_dtype}
+        config = {**layer.get_config(), **_BARE, "dtype": layer.compute_dtype}
         copy = keras.layers.Conv2D.from_config(config)
+        copy.activation = layer.activation
         copy.build_from_config(layer.get_build_config())
         copy.set_weights([tf.cast(w, copy.dtype) for w in layer.weights])
         return copy
@@ -24,6 +37,7 @@ def for_inference(layer: keras.Layer) -> keras.Layer:
 def _rounds_its_kernel(convolution):
     return (
         convolution.compute_dtype != convolution.variable_dtype
+        and convolution.autocast
         and convolution.quantization_mode is None
         and not convolution.lora_enabled
     )

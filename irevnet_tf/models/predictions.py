@@ -67,6 +67,27 @@ def class_names(mode: str) -> list[str] | None:
     return classes and [name for _, name in classes]
 
 
+def class_aliases(names) -> list[set[str]]:
+    """Return all that each class is called: its name, and its id.
+
+    Args:
+        names: names of classes, which have no ids, or a mode of
+            `decode_predictions`.
+
+    Raises:
+        ValueError: if there is no such mode.
+    """
+    if not isinstance(names, str):
+        return [{name} for name in names]
+    classes = _classes()
+    if names not in classes:
+        raise ValueError(
+            f"Expected names of classes, or one of {', '.join(classes)}. "
+            f"Received: {names!r}"
+        )
+    return [set(entry) for entry in classes[names]]
+
+
 def _classes():
     """Return {mode: list of (id, name)}."""
     return json.loads(_NAMES.read_text(encoding="utf-8"))

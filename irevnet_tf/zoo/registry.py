@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 
-from irevnet_tf.atomic import replacing
+from irevnet_tf.atomic import write_json
 from irevnet_tf.zoo.files import SUFFIX
 from irevnet_tf.zoo.record import WeightsRecord
 
@@ -186,9 +186,7 @@ def write_converted_record(record: WeightsRecord) -> None:
         record: The registry's record, with this file's `sha256` and whatever
             else it says of it in other words.
     """
-    with replacing(converted_record_file(record)) as temporary:
-        text = json.dumps(record.to_dict(), indent=2) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+    write_json(converted_record_file(record), record.to_dict())
 
 
 def file_sha256(path: pathlib.Path) -> str:

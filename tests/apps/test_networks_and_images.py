@@ -17,6 +17,7 @@ from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
+from irevnet_tf.data import load_dataset
 
 
 def request(module, *arguments):
@@ -67,7 +68,6 @@ def test_weights_of_a_name_are_measured_as_published(tmp_path):
 def test_folders_are_told_apart_by_their_names(folder, tmp_path, split):
     root = tmp_path / "root"
     root.mkdir()
-    (root / split if split else root / "x").parent.mkdir(exist_ok=True)
     if split:
         (root / split).symlink_to(folder)
     else:
@@ -83,16 +83,84 @@ def test_folders_of_unknown_classes_are_refused(folder, tmp_path):
         measure("--weights=digits", f"--dataset={tmp_path}")
 
 
+def test_ids_are_names_too(tmp_path, capsys):
+    names = ["T-shirt/top", *"123456789"]
+    for name in ("0", "9"):
+        write(tmp_path / name / "a.png", np.zeros((28, 28, 1), "uint8"))
+    assert measure("--weights=fashion_mnist", f"--dataset={tmp_path}").images
+    arguments = ("--weights=fashion_mnist", f"--dataset={tmp_path}")
+    with pytest.raises(app.UsageError, match="Received: .*, with 0$"):
+        measure(*arguments, "--class_names=" + ",".join(names))
+    with pytest.raises(app.UsageError, match="10 classes. Received: 2 names"):
+        measure(*arguments, "--class_names=a,b")
+    twice = ["0", "9", "9", *"1234567"]
+    with pytest.raises(app.UsageError, match="one each, .*, with 9$"):
+        measure(*arguments, "--class_names=" + ",".join(twice))
+
+
+def test_data_sets_come_before_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "digits" / "0" / "a.png", np.zeros((8, 8, 1), "uint8"))
+    assert measure("--weights=digits").images == 360
+
+
+def test_training_images_are_not_taken_for_classes(tmp_path):
+    for split in ("train", "valid"):
+        write(tmp_path / split / "0" / "a.png", np.zeros((8, 8, 1), "uint8"))
+    with pytest.raises(app.UsageError, match="Expected a folder of test imag"):
+        measure("--weights=digits", f"--dataset={tmp_path}")
+
+
+def test_what_stands_in_front_of_the_network_is_refused(tmp_path):
+    base = irevnet_tf.IRevNet28(weights="digits")
+    image = keras.Input((8, 8, 1))
+    scaled = keras.layers.Rescaling(1 / 16)(image)
+    keras.Model(image, base(scaled)).save(tmp_path / "front.keras")
+    file = f"--keras_file={tmp_path / 'front.keras'}"
+    with pytest.raises(app.UsageError, match="layers before it change them"):
+        measure(file, "--dataset=digits")
+    with pytest.raises(app.UsageError, match="layers before it change them"):
+        draw(file, "--dataset=digits", f"--output={tmp_path / 'out.png'}")
+
+
+def test_guesses_are_told(folder, tmp_path, capsys):
+    model = irevnet_tf.IRevNet28(classes=2, input_shape=(8, 8, 1))
+    model.save(tmp_path / "two.keras")
+    measure(f"--keras_file={tmp_path / 'two.keras'}", f"--dataset={folder}")
+    output = capsys.readouterr().out
+    assert "how images were scaled" in output and "for 3, 7, in this" in output
+    measure(
+        f"--keras_file={tmp_path / 'two.keras'}",
+        f"--dataset={folder}",
+        "--class_names=7,3",
+        "--preprocessing=unit",
+    )
+    assert capsys.readouterr().out == ""
+
+
 def nested(base):
     return keras.Sequential([base, keras.layers.Dense(10)])
+
+
+def with_input(base):
+    image = keras.Input((8, 8, 1))
+    flip = keras.layers.RandomFlip()
+    return keras.Sequential([image, flip, base, keras.layers.Dense(10)])
+
+
+def named(base):
+    outputs = {"logits": keras.layers.Dense(10)(base.output)}
+    return keras.Model(base.input, outputs)
 
 
 def extended(base):
     return keras.Model(base.input, keras.layers.Dense(10)(base.output))
 
 
-@pytest.mark.parametrize("extend", [nested, extended])
-@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize(
+    "extend, lossless",
+    [(nested, True), (extended, False), (with_input, False), (named, True)],
+)
 def test_models_of_files_are_measured(extend, lossless, folder, tmp_path):
     base = irevnet_tf.IRevNet28(
         weights="digits",
@@ -105,14 +173,17 @@ def test_models_of_files_are_measured(extend, lossless, folder, tmp_path):
     result = measure(
         f"--keras_file={tmp_path / 'own.keras'}", "--dataset=digits"
     )
-    x, y = load_digits(return_X_y=True)
-    outputs = model.predict(x[-360:].reshape(-1, 8, 8, 1) / 16, verbose=0)
-    # The same images, in whatever order.
+    x, y = load_dataset("digits").arrays("test")
+    (outputs,) = keras.tree.flatten(model.predict(x, verbose=0))
     assert result.images == 360
-    assert result.correct == np.sum(np.argmax(outputs, -1) == y[-360:])
+    assert result.correct == np.sum(np.argmax(outputs, -1) == y)
     assert (result.inversion_error_max == 0) == lossless
     with pytest.raises(app.UsageError, match="must have 10 classes.*with 2"):
-        measure(f"--keras_file={tmp_path / 'own.keras'}", f"--dataset={folder}")
+        measure(
+            f"--keras_file={tmp_path / 'own.keras'}",
+            f"--dataset={folder}",
+            "--image_size=8",
+        )
 
 
 def test_what_is_no_classifier_is_refused(tmp_path):
@@ -122,8 +193,32 @@ def test_what_is_no_classifier_is_refused(tmp_path):
         measure(f"--keras_file={path}", "--dataset=digits")
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("point", [None, "1", "stage2", "stage3_block1"])
+def test_pixels_of_files_are_scaled_as_those_of_the_data(tmp_path):
+    digits = load_digits().images[:5]
+    for number, image in enumerate(digits):
+        pixels = np.rint(image * 255 / 16).astype("uint8")
+        write(tmp_path / f"{number}.png", pixels[..., None])
+    drawn = []
+    figure = invert.inversion_figure
+
+    def keep(images, *args, **kwargs):
+        drawn.append(images)
+        return figure(images, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(invert, "inversion_figure", keep)
+        draw(
+            "--weights=digits",
+            f"--images={tmp_path}",
+            f"--output={tmp_path / 'out.svg'}",
+        )
+    np.testing.assert_allclose(drawn[0][..., 0], digits / 16, atol=1 / 255)
+
+
+@pytest.mark.parametrize(
+    "channels, point",
+    [(1, None), (2, "1"), (3, "stage2"), (4, "stage3_block1")],
+)
 def test_pictures_of_any_kind_are_inverted(channels, point, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (31, 50, channels))
     write(tmp_path / "shirt.png", pixels.astype("uint8"))
@@ -137,7 +232,7 @@ def test_pictures_of_any_kind_are_inverted(channels, point, tmp_path):
     assert drawn == 1 and imread(path).size
 
 
-@pytest.mark.parametrize("size, expected", [((), (40, 28)), ((16,), (16, 16))])
+@pytest.mark.parametrize("size, expected", [((), (40, 24)), ((16,), (16, 16))])
 def test_networks_of_any_size_take_the_first_picture(
     size, expected, tmp_path, monkeypatch
 ):
@@ -165,6 +260,7 @@ def test_networks_of_any_size_take_the_first_picture(
 
 REFUSED = {
     "no picture": ("--images={}/nowhere.png", "which is neither"),
+    "an empty name": ("--images={}/a.bmp,", "Received: --images with ''"),
     "none in a directory": ("--images={}", "without any"),
     "no image": ("--images={}/text.png", "PNG, GIF or BMP files, but: "),
     "no point": ("--images={}/a.bmp --point=stage9", "Received: 'stage9'"),

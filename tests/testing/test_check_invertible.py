@@ -318,7 +318,7 @@ def test_what_is_broken_is_found(check, create, inputs, detail):
 
 
 def test_every_check_has_a_layer_that_fails_on_it():
-    has_none = {"lossless modes"}  # tests/test_residuals.py has one.
+    has_none = {"lossless modes"}  # tests/layers/test_residuals.py has one.
     assert {check for check, *_ in BROKEN} | has_none == set(testing.CHECKS)
 
 

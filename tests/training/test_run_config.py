@@ -41,7 +41,10 @@ from irevnet_tf.training import RunOptions
         ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
         ({"steps_per_epoch": 0}, "Received: steps_per_epoch=0"),
         ({"image_size": 0}, "Received: image_size=0"),
-        ({"image_channels": 2}, "must be 1 or 3. Received: image_channels=2"),
+        (
+            {"image_channels": 2},
+            "must be one of 1, 3. Received: image_channels=2",
+        ),
         ({"normalization": "vgg"}, "one of .*unit.* Received: normalization="),
         ({"validation_fraction": 1.0}, "Received: validation_fraction=1.0"),
         ({"momentum": 1.0}, "Received: momentum=1.0"),
