@@ -1,7 +1,5 @@
 """Tests of irevnet_tf.pictures."""
 
-import types
-
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -12,8 +10,6 @@ from irevnet_tf.pictures import amplification
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import inversion_figure
 from irevnet_tf.pictures import write_picture
-from irevnet_tf.pixel_normalization import PREPROCESSING
-from irevnet_tf.training import RunConfig
 
 
 def example(channels=1, count=3, difference=3e-7):
@@ -185,17 +181,10 @@ def test_curves_without_an_epoch_are_refused():
 
 def test_inversions_are_compared_with_what_a_lossless_network_takes():
     """8-bit images divided by 255 are not on the grid: they are rounded."""
-    trained = types.SimpleNamespace(
-        model=irevnet_tf.IRevNet28(weights="fashion_mnist", lossless=True),
-        dataset=types.SimpleNamespace(
-            name="clothes",
-            class_names=("a",),
-            normalization=PREPROCESSING["fashion_mnist"],
-        ),
-        directory=types.SimpleNamespace(config=RunConfig()),
-    )
+    model = irevnet_tf.IRevNet28(weights="fashion_mnist", lossless=True)
     images = np.random.default_rng(0).integers(1, 256, (2, 28, 28, 1))
     x = irevnet_tf.preprocess_input(images, "fashion_mnist")
-    drawn = invert._figure(trained, x, np.zeros(2, int))
+    shown = invert.Shown(x, ["a", "b"], (0.0, 1.0), "images")
+    drawn = invert._figure(model, "clothes", shown, None)
     labels = [axes.get_xlabel() for axes in drawn.axes]
     assert [text for text in labels if text] == ["0", "0"]

@@ -61,7 +61,7 @@ def test_length_refuses_what_the_data_does_not_suffice_for():
     with pytest.raises(
         ValueError, match="after 20 steps. Received: warmup_epochs=3 of 10"
     ):
-        Length.of(RunConfig(steps=20), 10)
+        Length.of(RunConfig(steps=20, warmup_epochs=3), 10)
 
 
 # Learning rate
