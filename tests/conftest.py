@@ -9,8 +9,8 @@ import cases  # noqa: E402  (TensorFlow reads its log level on import)
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
-# Collecting garbage looks at all that TensorFlow and Keras made on import,
-# again and again while graphs are traced: a sixth of the time of all tests.
+# Otherwise, collecting garbage looks at all that TensorFlow and Keras made on
+# import, again and again while graphs are traced.
 gc.collect()
 gc.freeze()
 
