@@ -182,8 +182,8 @@ def _classes(
     if unfit:
         raise app.UsageError(
             "--dataset must have classes of which the network knows one each, "
-            f"by name or id: {_listed([min(x) for x in known])}. Received: "
-            f"--dataset={dataset.name}, with {_listed(unfit)}"
+            f"by name or id: {_listed([name for name, *_ in known])}. "
+            f"Received: --dataset={dataset.name}, with {_listed(unfit)}"
         )
     return np.ravel(places)
 

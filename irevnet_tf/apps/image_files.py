@@ -25,7 +25,7 @@ def find_images(text: str) -> list[pathlib.Path]:
         app.UsageError: if there are none, or if one does not exist.
     """
     found = []
-    for name in text.split(","):
+    for name in map(str.strip, text.split(",")):
         path = pathlib.Path(name)
         if name and path.is_dir():
             found += sorted(

@@ -186,8 +186,9 @@ def _only_network_with(weights):
     names = [x.model for x in weights_records() if x.name == weights]
     if len(names) != 1:
         raise ValueError(
-            "--model is needed for a file of weights, and for a name that "
-            f"several networks have ({', '.join(names) or 'none has it'}). "
+            "--weights must be a name that one network has "
+            f"({', '.join(sorted({x.name for x in weights_records()}))}), or "
+            "be given with --model. "
             f"Received: --weights={weights}, --model=None"
         )
     return names[0]

@@ -113,11 +113,22 @@ def _crop(raw, window, channels):
 
 
 def _decode(raw, channels):
-    image = tf.image.decode_image(
-        raw, channels=channels, expand_animations=False
+    def decode(count):
+        image = tf.image.decode_image(
+            raw, channels=count, expand_animations=False
+        )
+        image.set_shape((None, None, count))
+        return image
+
+    if channels != 1:
+        return decode(channels)
+    # TensorFlow makes gray images of these two only.
+    is_png = tf.equal(tf.strings.substr(raw, 0, 4), b"\x89PNG")
+    return tf.cond(
+        tf.io.is_jpeg(raw) | is_png,
+        lambda: decode(1),
+        lambda: tf.image.rgb_to_grayscale(decode(3)),
     )
-    image.set_shape((None, None, channels))
-    return image
 
 
 def _slice(image, window):

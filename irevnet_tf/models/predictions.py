@@ -67,8 +67,8 @@ def class_names(mode: str) -> list[str] | None:
     return classes and [name for _, name in classes]
 
 
-def class_aliases(names) -> list[set[str]]:
-    """Return all that each class is called: its name, and its id.
+def class_aliases(names) -> list[tuple[str, ...]]:
+    """Return all that each class is called: its name first, and its id.
 
     Args:
         names: names of classes, which have no ids, or a mode of
@@ -78,14 +78,14 @@ def class_aliases(names) -> list[set[str]]:
         ValueError: if there is no such mode.
     """
     if not isinstance(names, str):
-        return [{name} for name in names]
+        return [(name,) for name in names]
     classes = _classes()
     if names not in classes:
         raise ValueError(
             f"Expected names of classes, or one of {', '.join(classes)}. "
             f"Received: {names!r}"
         )
-    return [set(entry) for entry in classes[names]]
+    return [(name, number) for number, name in classes[names]]
 
 
 def _classes():

@@ -5,6 +5,7 @@ import json
 import cases
 import keras
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 from absl import app
@@ -17,6 +18,7 @@ from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
+from irevnet_tf.apps.image_files import read_image
 from irevnet_tf.data import load_dataset
 
 
@@ -230,6 +232,18 @@ def test_pictures_of_any_kind_are_inverted(channels, point, tmp_path):
         *where,
     )
     assert drawn == 1 and imread(path).size
+
+
+@pytest.mark.parametrize("kind", ["bmp", "gif", "jpeg", "png"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_files_of_every_kind_are_gray_to_gray_networks(kind, mode, tmp_path):
+    pixels = np.tile(np.arange(0, 256, 8, "uint8"), (32, 1))
+    path = tmp_path / f"ramp.{kind}"
+    PIL.Image.fromarray(pixels).convert(mode).save(path)
+    scale = irevnet_tf.pixel_normalization.PREPROCESSING["fashion_mnist"]
+    found = read_image(path, (32, 32, 1), scale, "--images")
+    loss = 4 if kind == "jpeg" else 1e-4
+    np.testing.assert_allclose(found[..., 0] * 255, pixels, atol=loss)
 
 
 @pytest.mark.parametrize("size, expected", [((), (40, 24)), ((16,), (16, 16))])

@@ -171,7 +171,7 @@ REFUSED = {
     ),
     "a name that nothing has": (
         ("--output=out", "--weights=nothing"),
-        "--model is needed.*none has it.*Received: --weights=nothing",
+        "one network has .digits, .*, or be given with --model.*=nothing",
     ),
     "no such run": (
         ("--output=out", "--run_dir=nowhere"),
