@@ -74,27 +74,24 @@ def test_options(name):
     require_equal(OPTIONS[name])
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"run_eagerly": True},
-        {"steps_per_execution": 3},
-        {"jit_compile": True},
-        {"wrap": keras.optimizers.LossScaleOptimizer},
-        {"later": 0.01},
-        {"later": 0.0},
-        {
-            "callbacks": [
-                keras.callbacks.LearningRateScheduler(
-                    lambda e, rate: 0.1 / 2**e
-                )
-            ]
-        },
-    ],
-    ids=str,
-)
-def test_ways_to_train(how):
-    require_equal({"momentum": 0.9}, **how)
+WAYS = {
+    "eagerly": {"run_eagerly": True},
+    "three steps at a time": {"steps_per_execution": 3},
+    "XLA": {"jit_compile": True},
+    "loss scale": {"wrap": keras.optimizers.LossScaleOptimizer},
+    "another rate later": {"later": 0.01},
+    "no rate later": {"later": 0.0},
+    "rates by a callback": {
+        "callbacks": [
+            keras.callbacks.LearningRateScheduler(lambda e, rate: 0.1 / 2**e)
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_to_train(way):
+    require_equal({"momentum": 0.9}, **WAYS[way])
 
 
 def test_a_model_is_compiled_again():
