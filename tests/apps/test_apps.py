@@ -15,14 +15,13 @@ import pytest
 from absl import app
 from absl import flags
 from absl.testing import flagsaver
+from calling import call
 from matplotlib.image import imread
 
 from irevnet_tf.apps import demo
 from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
-from irevnet_tf.apps import launch
 from irevnet_tf.apps import train
-from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.training import DivergenceError
@@ -31,28 +30,6 @@ from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 
 MODULES = (demo, evaluate, invert, train)
-
-
-def call(module, *arguments):
-    """Run an app's main function as the command line would."""
-    if module in (evaluate, invert):
-        return call_with_own_flags(module, *arguments)
-    with flagsaver.flagsaver():
-        rest = flags.FLAGS(["program", *arguments])
-        module.main(rest)
-
-
-def call_with_own_flags(module, *arguments):
-    """As `call`, for what defines its flags when it is started."""
-    values = flags.FlagValues()
-    define_flags(module.Request, values)
-    launch.refuse_arguments(values(["program", *arguments]))
-    request = from_flags(module.Request, values)
-    if module is invert:
-        path, drawn = invert.invert_images(request)
-        print(f"Wrote {drawn} images and their reconstructions to {path}")
-    else:
-        print(evaluate.table(evaluate.evaluate_network(request)))
 
 
 TRAIN_FLAGS = ("--epochs=1", "--warmup_epochs=0", "--batch_size=256")

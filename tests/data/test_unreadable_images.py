@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import app
+from calling import call
 from PIL import Image
-from test_apps import call
 
 from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
