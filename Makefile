@@ -3,7 +3,7 @@
 #   make demo   train, evaluate, invert, export and serve a small network on
 #               real digits
 #   make test   run the tests
-#   make bench  measure against PyTorch, MemCNN and keras.remat, in an hour;
+#   make bench  measure against PyTorch, MemCNN and keras.remat, 40 min;
 #               make bench BENCH_FLAGS=--quick for a look, in minutes
 #   make lint   check style and formatting
 #   make clean  remove the environments and everything that was built
