@@ -144,6 +144,23 @@ def test_lossless_exports_in_half_precision_are_exact(family, policy, tmp_path):
     np.testing.assert_array_equal(np.rint(back), raw)
 
 
+def test_convolutional_heads_in_half_precision_keep_their_activation(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    body = network("bijective", include_top=False)
+
+    def doubled(x):  # Keras could not make it again from a configuration.
+        return 2 * tf.abs(x)
+
+    head = keras.layers.Conv2D(3, 1, activation=doubled)
+    model = keras.Model(body.input, head(body.output))
+    keras.config.set_dtype_policy("float32")
+    version = export_saved_model(model, tmp_path, warmup=False)
+    raw = raw_images(2)
+    found = tf.saved_model.load(version).signatures["forward"](images=raw)
+    expected = model.predict(raw / 255, verbose=0)
+    np.testing.assert_array_equal(found["outputs"], expected)
+
+
 def test_any_size_fits_a_dynamic_export(exported):
     model, version = exported["bijective_1x1", "lossless"]
     loaded = tf.saved_model.load(version)
