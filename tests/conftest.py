@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import cases  # noqa: E402  (TensorFlow reads its log level on import)
 import keras  # noqa: E402
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 # Otherwise, collecting garbage looks at all that TensorFlow and Keras made on
 # import, again and again while graphs are traced.
@@ -25,6 +26,7 @@ def _clean_keras_state():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+    assert not tf.distribute.has_strategy(), "a scope was left open"
 
 
 @pytest.fixture(scope="session")
