@@ -84,7 +84,7 @@ def main(argv):
     def batches(epoch):
         return training_batches(
             dataset,
-            config.augmentation,
+            config,
             config.batch_size,
             epoch=epoch,
             steps=length.steps_per_epoch,

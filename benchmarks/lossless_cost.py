@@ -23,7 +23,7 @@ from absl import flags
 import irevnet_tf
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data import load_dataset
-from irevnet_tf.evaluation import evaluate
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.layers.fixed_point import RangeCheck
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
@@ -117,7 +117,7 @@ def measure_accuracy():
             with tempfile.TemporaryDirectory() as folder:
                 train(model, digits, RunDirectory.create(folder, config))
             batches = evaluation_batches(digits, digits.test, config.batch_size)
-            result = evaluate(model, batches)
+            result = Evaluator(model).measure(batches)
             rows.append(
                 [
                     "lossless" if lossless else "ordinary",

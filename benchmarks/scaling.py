@@ -345,7 +345,7 @@ def decoding_rate():
         for epoch in range(4):
             start = time.process_time()
             for _ in training_batches(
-                dataset, config.augmentation, 64, epoch=epoch, steps=8, seed=0
+                dataset, config, 64, epoch=epoch, steps=8, seed=0
             ):
                 pass
             rates.append(512 / (time.process_time() - start))

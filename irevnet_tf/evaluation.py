@@ -1,11 +1,20 @@
 """How well a model classifies, and how exactly it is inverted."""
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Iterable
 
 import keras
 import numpy as np
+import scipy.special
+import tensorflow as tf
 
+from irevnet_tf.data import Dataset
+from irevnet_tf.data import evaluation_batches
+from irevnet_tf.data.dataset import Examples
+from irevnet_tf.data.unreadable import naming_unreadable_files
+from irevnet_tf.distribution import gather_from_workers
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
@@ -18,9 +27,13 @@ class Evaluation:
     Attributes:
         images: Number of images.
         correct: Number of images whose class has the highest output.
+        top_5_correct: Number of images whose class is among the five highest.
+        cross_entropy: Mean over the images of that between the label and the
+            softmax of the outputs. It says something of logits only.
         inversion_error_mean: Mean over the images of the relative error
             `||x - x'||_2 / ||x||_2` of the reconstruction x'. In a lossless
-            network x is the image as rounded to its grid.
+            network x is the image as rounded to its grid. This and the next
+            two are NaN without the inverse.
         inversion_error_max: The largest relative error of an image.
         absolute_error_max: The largest `|x - x'|` of any pixel, in the units
             of the normalised images.
@@ -28,6 +41,8 @@ class Evaluation:
 
     images: int
     correct: int
+    top_5_correct: int
+    cross_entropy: float
     inversion_error_mean: float
     inversion_error_max: float
     absolute_error_max: float
@@ -37,76 +52,160 @@ class Evaluation:
         """Fraction of images that are classified correctly."""
         return self.correct / self.images
 
+    @property
+    def top_5_accuracy(self) -> float:
+        """Fraction of images whose class is among the five highest."""
+        return self.top_5_correct / self.images
 
-def evaluate(
-    model: keras.Model,
-    batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    classes: np.ndarray | None = None,
-) -> Evaluation:
-    """Measure accuracy and inversion error.
+
+class Evaluator:
+    """Measures a classifier and its inverse, on all devices that it is on.
 
     Args:
-        model: A classifier that `irevnet_tf.encoder` takes, and that changes
-            no image before its invertible layers.
-        batches: Images (batch, height, width, channels), normalised, one-hot
-            labels (batch, classes), and weights (batch,): an example with
-            the weight 0 only fills its batch up. As
-            `irevnet_tf.data.evaluation_batches` makes them.
-        classes: int array, the model's class for each class of the labels, if
-            they do not count alike.
-
-    Returns:
-        An `Evaluation`.
-
-    Raises:
-        ValueError: if there are no images.
+        model: A classifier, whose current weights count. For its inverse one
+            that `irevnet_tf.encoder` takes, and that changes no image before
+            its invertible layers.
+        inverse: bool. Whether to measure the inverse too.
     """
-    encode = encoder(model)
-    decode = invert(encode)
-    classify_and_encode = _both(model, encode)
-    correct, errors, largest = 0, [], 0.0
-    for batch in batches:
-        images, labels, weights = map(np.asarray, batch)
+
+    def __init__(self, model: keras.Model, *, inverse: bool = True):
+        self._strategy = model.distribute_strategy
+        self._encode = encoder(model) if inverse else None
+        compute = _computation(model, self._encode)
+        # Traced once, however many sets of images are measured.
+        self._compute = tf.function(
+            lambda images: self._strategy.run(compute, (images,)),
+            reduce_retracing=True,
+        )
+
+    def on(
+        self,
+        dataset: Dataset,
+        examples: Examples,
+        batch_size: int,
+        classes: np.ndarray | None = None,
+    ) -> Evaluation:
+        """Measure on a part of a data set.
+
+        Args:
+            dataset: The data set.
+            examples: Its part, such as `dataset.test`.
+            batch_size: int. Images at a time, over all devices.
+            classes: As of `measure`.
+
+        Raises:
+            ValueError: if there are no images.
+            UnreadableImageError: if a file of the data is no whole image.
+        """
+        batches = self._strategy.distribute_datasets_from_function(
+            lambda context: evaluation_batches(
+                dataset, examples, batch_size, context=context
+            )
+        )
+        # TensorFlow adds an empty step at the end of a distributed data set.
+        steps = -(-examples.count // batch_size)
+        with naming_unreadable_files(examples, dataset.image_shape):
+            return self.measure(itertools.islice(batches, steps), classes)
+
+    def measure(
+        self,
+        batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        classes: np.ndarray | None = None,
+    ) -> Evaluation:
+        """Measure on batches of images.
+
+        Args:
+            batches: Images (batch, height, width, channels), normalised,
+                one-hot labels (batch, classes), and weights (batch,): an
+                example with the weight 0 only fills its batch up. As
+                `irevnet_tf.data.evaluation_batches` makes them.
+            classes: int array. The model's class for each class of the
+                labels, if they do not count alike.
+
+        Raises:
+            ValueError: if there are no images.
+        """
+        sums, largest = np.zeros(5), np.zeros(2)
+        for batch in batches:
+            parts = [*batch, *self._compute(batch[0])]
+            local = map(self._strategy.experimental_local_results, parts)
+            for images, labels, weights, *found in zip(*local, strict=True):
+                some, errors = self._compare(
+                    *map(np.asarray, (images, labels, weights, *found)), classes
+                )
+                sums += some
+                largest = np.maximum(largest, errors)
+        sums = np.sum(gather_from_workers(self._strategy, sums), axis=0)
+        largest = np.max(gather_from_workers(self._strategy, largest), axis=0)
+        images = int(sums[0])
+        if not images:
+            raise ValueError(
+                "`batches` must hold images. "
+                "Received: none with a weight above 0"
+            )
+        if self._encode is None:
+            sums[4], largest = math.nan, [math.nan] * 2
+        return Evaluation(
+            images=images,
+            correct=int(sums[1]),
+            top_5_correct=int(sums[2]),
+            cross_entropy=float(sums[3] / images),
+            inversion_error_mean=float(sums[4] / images),
+            inversion_error_max=float(largest[0]),
+            absolute_error_max=float(largest[1]),
+        )
+
+    def _compare(self, images, labels, weights, outputs, *rest):
+        """Return the sums and the largest errors of one device's batch."""
+        *reconstructions, classes = rest
         counts = weights > 0
-        if not np.any(counts):
-            continue
-        outputs, features = classify_and_encode(images)
-        reconstructions = decode.predict_on_batch(features)
-        expected = np.argmax(labels, axis=-1)
+        expected = np.argmax(labels, axis=-1)[counts]
         if classes is not None:
             expected = classes[expected]
-        hits = np.argmax(outputs, axis=-1) == expected
-        correct += int(np.sum(hits[counts]))
-        images = on_grid(encode, images)[counts]
-        reconstructions = reconstructions[counts]
-        errors.extend(relative_errors(images, reconstructions))
-        difference = np.max(np.abs(images - reconstructions))
-        largest = max(largest, float(difference))
-    if not errors:
-        raise ValueError(
-            "`batches` must hold images. Received: none with a weight above 0"
-        )
-    return Evaluation(
-        images=len(errors),
-        correct=correct,
-        inversion_error_mean=float(np.mean(errors)),
-        inversion_error_max=float(np.max(errors)),
-        absolute_error_max=largest,
-    )
+        outputs = outputs[counts].astype("float64")
+        rows = np.arange(len(expected))
+        highest = np.argsort(-outputs, axis=-1, kind="stable")[:, :5]
+        hits = highest == expected[:, None]
+        likelihoods = scipy.special.log_softmax(outputs, axis=-1)
+        sums = [
+            len(expected),
+            np.sum(hits[:, :1]),
+            np.sum(hits),
+            -np.sum(likelihoods[rows, expected]),
+            0.0,
+        ]
+        if not reconstructions or not len(expected):
+            return np.array(sums), np.zeros(2)
+        rebuilt = reconstructions[0][counts]
+        originals = on_grid(self._encode, images)[counts]
+        errors = relative_errors(originals, rebuilt)
+        sums[4] = np.sum(errors)
+        largest = np.max(errors), np.max(np.abs(originals - rebuilt))
+        return np.array(sums), np.array(largest)
 
 
-def _both(model, encode):
-    """Return a function from images to a model's outputs and its features."""
+def _computation(model, encode):
+    """Return a function from images to outputs, and to reconstructions."""
     (output,) = model.outputs
+    if encode is None:
+        return lambda images: [model(images, training=False)]
+    decode = invert(encode)
     if encode.inputs[0] is model.inputs[0]:
-        # Not called: that would leave a trace in the model's layers.
-        return keras.Model(
-            model.inputs[0], [output, encode.output]
-        ).predict_on_batch
-    return lambda images: (
-        keras.tree.flatten(model.predict_on_batch(images))[0],
-        encode.predict_on_batch(images),
-    )
+        # The layers up to the representation are computed once.
+        both = keras.Model(model.inputs[0], [output, encode.output])
+    else:
+
+        def both(images, training):
+            outputs = model(images, training=training)
+            return keras.tree.flatten(outputs)[0], encode(
+                images, training=training
+            )
+
+    def compute(images):
+        outputs, features = both(images, training=False)
+        return [outputs, decode(features, training=False)]
+
+    return compute
 
 
 def on_grid(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -172,3 +271,25 @@ def relative_errors(
     norms = np.linalg.norm(images, axis=1)
     norms[norms == 0.0] = 1.0
     return np.linalg.norm(differences, axis=1) / norms
+
+
+class InversionProbe:
+    """Inverts the representations of a few images, always the same.
+
+    Args:
+        model: A network of this package. Its current weights count.
+        images: float array (N, height, width, channels), normalised.
+    """
+
+    def __init__(self, model: keras.Model, images: np.ndarray):
+        encode = encoder(model)
+        decode = invert(encode)
+        self._images = on_grid(encode, images)
+        self._rebuild = tf.function(
+            lambda x: decode(encode(x, training=False), training=False)
+        )
+
+    def measure(self) -> float:
+        """Return the largest relative error `||x - x'|| / ||x||`."""
+        rebuilt = self._rebuild(tf.constant(self._images)).numpy()
+        return float(np.max(relative_errors(self._images, rebuilt)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import irevnet_tf
-from irevnet_tf.evaluation import evaluate
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.evaluation import relative_errors
 
@@ -62,7 +62,7 @@ def batches(images, labels, size, fill=0):
 def test_evaluation_counts_what_has_weight(model, images, size, fill):
     labels = np.argmax(model(images), axis=-1)
     labels[:3] = (labels[:3] + 1) % 3
-    result = evaluate(model, batches(images, labels, size, fill))
+    result = Evaluator(model).measure(batches(images, labels, size, fill))
     assert (result.images, result.correct, result.accuracy) == (10, 7, 0.7)
     assert 0 < result.inversion_error_mean <= result.inversion_error_max < 1e-6
     assert 0 < result.absolute_error_max < 1e-6
@@ -74,11 +74,11 @@ def test_lossless_networks_are_measured_on_their_grid(images):
     rebuilt = reconstruct(model, images)
     assert 1e-5 < np.max(np.abs(rebuilt - images)) <= 2**-15
     labels = np.zeros(len(images), int)
-    result = evaluate(model, batches(images, labels, 5))
+    result = Evaluator(model).measure(batches(images, labels, 5))
     assert result.inversion_error_max == result.absolute_error_max == 0
 
 
 def test_evaluation_refuses_to_measure_nothing(model, images):
     for nothing in ([], [(images, np.zeros((10, 3)), np.zeros(10))]):
         with pytest.raises(ValueError, match="none with a weight above 0"):
-            evaluate(model, nothing)
+            Evaluator(model).measure(nothing)

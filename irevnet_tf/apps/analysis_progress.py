@@ -4,8 +4,8 @@ import sys
 import time
 
 from irevnet_tf.apps.report import say
-from irevnet_tf.training.progress import SECONDS_BETWEEN_LINES
-from irevnet_tf.training.progress import duration
+from irevnet_tf.training.callbacks import SECONDS_BETWEEN_LINES
+from irevnet_tf.training.callbacks import duration
 
 SECONDS_ELSEWHERE = 10.0
 

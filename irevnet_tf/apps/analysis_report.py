@@ -25,7 +25,7 @@ from irevnet_tf.apps.studies import SVG
 from irevnet_tf.apps.studies import Study
 from irevnet_tf.atomic import replacing
 from irevnet_tf.training import count_parameters
-from irevnet_tf.training.progress import duration
+from irevnet_tf.training.callbacks import duration
 
 TEMPLATE = "analysis_report.html.jinja"
 PACKAGES = (

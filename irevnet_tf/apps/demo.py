@@ -21,14 +21,14 @@ from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.run_flags import RUN_DIR
-from irevnet_tf.apps.trained_run import TrainedRun
-from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.export.arguments import WHITE
 from irevnet_tf.serving import Client
 from irevnet_tf.serving import LocalServer
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunOptions
+from irevnet_tf.training import TrainedRun
 from irevnet_tf.training import count_parameters
+from irevnet_tf.training import load_trained_run
 
 flags.adopt_module_key_flags(train)
 

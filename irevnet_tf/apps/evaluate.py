@@ -30,18 +30,16 @@ from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.apps.report import say
-from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.atomic import write_json
 from irevnet_tf.data import Dataset
-from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.unreadable import UnreadableImageError
-from irevnet_tf.data.unreadable import naming_unreadable_files
 from irevnet_tf.evaluation import Evaluation
-from irevnet_tf.evaluation import evaluate
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.models.predictions import class_aliases
 from irevnet_tf.settings import setting
+from irevnet_tf.training import TrainedRun
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,16 +122,22 @@ def _evaluate(
     batch_size: int,
     classes: np.ndarray | None = None,
 ) -> Evaluation:
-    batches = evaluation_batches(dataset, dataset.test, batch_size)
     try:
-        with naming_unreadable_files(dataset.test, dataset.image_shape):
-            return evaluate(model, batches, classes)
+        return Evaluator(model).on(dataset, dataset.test, batch_size, classes)
     except UnreadableImageError as error:
         raise app.UsageError(str(error)) from error
 
 
 def _values(result: Evaluation) -> dict[str, float]:
-    return {"accuracy": result.accuracy, **dataclasses.asdict(result)}
+    names = (
+        "accuracy",
+        "images",
+        "correct",
+        "inversion_error_mean",
+        "inversion_error_max",
+        "absolute_error_max",
+    )
+    return {name: getattr(result, name) for name in names}
 
 
 def _classes(

@@ -33,7 +33,6 @@ from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
-from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.unreadable import UnreadableImageError
 from irevnet_tf.evaluation import on_grid
@@ -46,6 +45,7 @@ from irevnet_tf.pictures import FORMATS
 from irevnet_tf.pictures import inversion_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.settings import setting
+from irevnet_tf.training import TrainedRun
 from irevnet_tf.training.run_directory import PICTURE_FILE
 
 # One column each; more could not be told apart on a page.

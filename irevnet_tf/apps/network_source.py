@@ -8,8 +8,6 @@ import dataclasses
 import keras
 from absl import app
 
-from irevnet_tf.apps.trained_run import TrainedRun
-from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.models.variants import CONSTRUCTORS
@@ -17,6 +15,8 @@ from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.pixel_normalization import PREPROCESSING
 from irevnet_tf.pixel_normalization import Normalization
 from irevnet_tf.settings import setting
+from irevnet_tf.training import TrainedRun
+from irevnet_tf.training import load_trained_run
 from irevnet_tf.zoo.registry import find_record
 from irevnet_tf.zoo.registry import weights_records
 

@@ -24,20 +24,20 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.run_flags import RUN_DIR
-from irevnet_tf.apps.trained_run import TrainedRun
-from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.atomic import replacing
-from irevnet_tf.data import evaluation_batches
 from irevnet_tf.evaluation import Evaluation
-from irevnet_tf.evaluation import evaluate
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.models.predictions import class_names
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.pixel_normalization import PREPROCESSING
 from irevnet_tf.training import RunConfig
+from irevnet_tf.training import TrainedRun
 from irevnet_tf.training import build_model
 from irevnet_tf.training import count_parameters
+from irevnet_tf.training import load_trained_run
 from irevnet_tf.training import run_length
 from irevnet_tf.zoo.files import SUFFIX
 from irevnet_tf.zoo.record import WeightsRecord
@@ -114,10 +114,8 @@ def measure(trained: TrainedRun, *, lossless: bool) -> Evaluation:
     config = dataclasses.replace(trained.directory.config, lossless=lossless)
     weights = trained.directory.trained_weights()
     model = build_model(config, trained.dataset, weights)
-    batches = evaluation_batches(
-        trained.dataset, trained.dataset.test, config.batch_size
-    )
-    return evaluate(model, batches)
+    dataset = trained.dataset
+    return Evaluator(model).on(dataset, dataset.test, config.batch_size)
 
 
 def training_hours(trained: TrainedRun) -> float:
@@ -199,7 +197,8 @@ def main(argv: list[str]) -> None:
             f"--recipe={RECIPE.value}, --hardware={HARDWARE.value}"
         )
     recipe = read_recipe(RECIPE.value)
-    trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)
+    with usage_errors():
+        trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)
     require_publishable(trained, recipe)
     record = make_record(trained)
     draw(trained, record.file.removesuffix(SUFFIX))

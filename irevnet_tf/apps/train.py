@@ -21,7 +21,6 @@ lost. After 75 and 76 the same command continues, and nobody has to look.
 
 import sys
 
-import keras
 import tensorflow as tf
 from absl import app
 from absl import flags
@@ -32,7 +31,6 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.run_flags import RUN_DIR
-from irevnet_tf.data import Dataset
 from irevnet_tf.data.unreadable import UnreadableImageError
 from irevnet_tf.distribution import STRATEGIES
 from irevnet_tf.distribution import ChiefError
@@ -41,6 +39,7 @@ from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import make_strategy
 from irevnet_tf.distribution import on_chief
 from irevnet_tf.distribution import worker_count
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.training import DivergenceError
@@ -50,12 +49,12 @@ from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import RunOptions
 from irevnet_tf.training import build_model
-from irevnet_tf.training import compile_model
-from irevnet_tf.training import count_parameters
-from irevnet_tf.training import estimate_memory
-from irevnet_tf.training import evaluate_on
+from irevnet_tf.training import check_devices
 from irevnet_tf.training import load_data
+from irevnet_tf.training import load_trained_run
+from irevnet_tf.training import metrics_of
 from irevnet_tf.training import run_length
+from irevnet_tf.training import summarize
 from irevnet_tf.training import train
 
 # The code that sysexits.h has for "try again later".
@@ -110,13 +109,13 @@ def train_run(
             on_chief(strategy, lambda: load_data(config, data_dir))
         dataset = load_data(config, data_dir)
         model = build_model(config, dataset)
-        run_length(config, dataset)  # Refuses too little data.
+        length = run_length(config, dataset)  # Refuses too little data.
         on_chief(strategy, lambda: RunDirectory.create(run_dir, config))
         directory = RunDirectory.open(run_dir)
     except (ChiefError, ValueError) as error:
         raise app.UsageError(str(error)) from error
     if chief:
-        print(_summary(model, dataset, directory, strategy), flush=True)
+        print(summarize(model, dataset, directory, length), flush=True)
     try:
         last = train(model, dataset, directory, options)
         if chief:
@@ -151,90 +150,20 @@ def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
     """
     strategy = tf.distribute.get_strategy()
     try:
-        directory = RunDirectory.open(run_dir)
-        config = directory.config
+        config = RunDirectory.open(run_dir).config
         check_devices(config, strategy)
-        dataset = load_data(config, data_dir)
-        model = build_model(config, dataset, directory.trained_weights())
-        compile_model(model, config, run_length(config, dataset))
-    except ValueError as error:
-        raise app.UsageError(str(error)) from error
-    try:
-        measured = evaluate_on(model, dataset, dataset.test, config)
-    except UnreadableImageError as error:
+        run = load_trained_run(run_dir, data_dir)
+        found = Evaluator(run.model, inverse=False).on(
+            run.dataset,
+            run.dataset.test,
+            config.batch_size // config.accumulation_steps,
+        )
+    except (ValueError, UnreadableImageError) as error:
         raise app.UsageError(str(error)) from error
     if is_chief(strategy):
+        measured = metrics_of(found, len(run.dataset.class_names))
         for name, value in measured.items():
             print(f"test {name.replace('_', ' ')}: {value:.4f}")
-
-
-def check_devices(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
-    """Refuse a configuration that cannot run on these devices.
-
-    Args:
-        config: The run's configuration.
-        strategy: What gives it its devices.
-
-    Raises:
-        ValueError: if the batch cannot be divided among them, or if Keras
-            would hang there.
-    """
-    replicas = strategy.num_replicas_in_sync
-    parts = replicas * config.accumulation_steps
-    if config.batch_size % parts:
-        raise ValueError(
-            f"`batch_size` must be divisible by the {replicas} devices times "
-            f"`accumulation_steps` (={config.accumulation_steps}). "
-            f"Received: batch_size={config.batch_size}"
-        )
-    if config.jit and replicas > 1:
-        # keras #20763, #21366: XLA with several replicas hangs or fails.
-        raise ValueError(
-            "`jit` must be False on more than one device. "
-            f"Received: jit=True with {replicas} devices"
-        )
-
-
-def _summary(
-    model: keras.Model,
-    dataset: Dataset,
-    directory: RunDirectory,
-    strategy: tf.distribute.Strategy,
-) -> str:
-    """Return the lines that introduce a run."""
-    config = directory.config
-    length = run_length(config, dataset)
-    replicas = strategy.num_replicas_in_sync
-    on_device = config.batch_size // replicas // config.accumulation_steps
-    memory = estimate_memory(model, config, on_device)
-    mode = "ordinary"
-    if config.lossless:
-        mode = f"lossless, {config.fraction_bits} fraction bits"
-    height, width, channels = dataset.image_shape
-    held_out = ""
-    if dataset.validation:
-        held_out = f"{dataset.validation.count:,} for validation, "
-    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    workers = worker_count(strategy)
-    batches = f"{config.batch_size} images"
-    if replicas * config.accumulation_steps > 1:
-        batches += f", {on_device} on a device at a time"
-    return (
-        f"model       {config.model}, {count_parameters(model):,} parameters\n"
-        f"mode        {mode}, {config.mixed_precision}\n"
-        f"data        {dataset.name}, {dataset.train.count:,} images for "
-        f"training, {held_out}{dataset.test.count:,} for testing, "
-        f"{height}x{width}x{channels}\n"
-        f"devices     {replicas} {kind} on {workers} machine"
-        f"{'s' if workers > 1 else ''}\n"
-        f"steps       {length.total_steps:,}, {length.epochs} epochs of "
-        f"{length.steps_per_epoch:,} steps of {batches}\n"
-        f"memory      about {memory.total / 1e6:,.0f} MB on each device: "
-        f"{memory.variables / 1e6:,.0f} variables, "
-        f"{memory.gradients / 1e6:,.0f} gradients, "
-        f"{memory.activations / 1e6:,.0f} activations\n"
-        f"directory   {directory.path}"
-    )
 
 
 def main(argv: list[str]) -> None:

@@ -13,62 +13,58 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from irevnet_tf.settings import check_settings
+from irevnet_tf.settings import setting
+
 # Shifts are drawn from a continuous range and rounded to pixels. With nearly
 # half a pixel more, the largest shifts are as frequent as the others.
 _ROUNDING = 0.4999
 
+MAX_SHIFT = "Move images by up to this many pixels in each direction."
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """How training images are changed. By default, not at all.
 
-    Attributes:
-        max_shift: int. Each image is moved by up to so many whole pixels,
-            vertically and horizontally, and black is shifted in.
-        flip: bool. Whether half of the images are mirrored, left to right.
-        random_resized_crop: bool. Whether a random part of each image is
-            resized to the size of the images.
-        color_jitter: float, 0 to 1. The largest relative change of
-            brightness, contrast and saturation. RGB images only.
-        rand_augment: float, 0 to 1. The strength of `keras.layers.
-            RandAugment`, two operations per image. RGB images only.
-        random_erasing: float, 0 to 1. The part of the images in which a
-            random rectangle is replaced by noise.
-        mixup_alpha: float, at least 0. The parameter of the Beta distribution
-            that images and labels are mixed with.
-        cutmix_alpha: float, 0 to 1. The same, for rectangles of other images
-            that are pasted in. With `mixup_alpha` as well, every batch is
-            treated with one of the two, chosen at random.
+    With both mixup and CutMix, every batch is treated with one of the two,
+    chosen at random.
+
+    Raises:
+        ValueError: if a value is out of its range.
     """
 
-    max_shift: int = 0
-    flip: bool = False
-    random_resized_crop: bool = False
-    color_jitter: float = 0.0
-    rand_augment: float = 0.0
-    random_erasing: float = 0.0
-    mixup_alpha: float = 0.0
-    cutmix_alpha: float = 0.0
+    max_shift: int = setting(0, MAX_SHIFT, least=0)
+    flip: bool = setting(False, "Mirror images horizontally at random.")
+    random_resized_crop: bool = setting(
+        False, "Crop 8 to 100 % of the area at random and resize it."
+    )
+    color_jitter: float = setting(
+        0.0,
+        "Largest relative change of brightness and colours, 0 to 1. RGB images "
+        "only.",
+        least=0,
+        most=1,
+    )
+    rand_augment: float = setting(
+        0.0,
+        "Magnitude of RandAugment, 0 (none) to 1. RGB images only.",
+        least=0,
+        most=1,
+    )
+    random_erasing: float = setting(
+        0.0,
+        "Probability with which a part of an image is erased.",
+        least=0,
+        most=1,
+    )
+    mixup_alpha: float = setting(0.0, "Strength of mixup, 0 for none.", least=0)
+    cutmix_alpha: float = setting(
+        0.0, "Strength of CutMix, 0 for none.", least=0, most=1
+    )
 
     def __post_init__(self):
-        for name in ("max_shift", "mixup_alpha"):
-            value = getattr(self, name)
-            if value < 0:
-                raise ValueError(
-                    f"`{name}` must be at least 0. Received: {name}={value}"
-                )
-        for name in (
-            "color_jitter",
-            "rand_augment",
-            "random_erasing",
-            "cutmix_alpha",
-        ):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(
-                    f"`{name}` must be between 0 and 1. "
-                    f"Received: {name}={value}"
-                )
+        check_settings(self)
 
     def for_images(
         self, image_shape: tuple[int, int, int], maximum: float

@@ -1,5 +1,6 @@
 """Chief, worker count, and agreement between workers."""
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -83,7 +84,7 @@ def any_worker(strategy, flag) -> bool:
         strategy: a `tf.distribute.Strategy`.
         flag: bool, of this worker.
     """
-    return any(_values_of_workers(strategy, bool(flag)))
+    return bool(np.any(gather_from_workers(strategy, [flag], tf.int64)))
 
 
 def same_on_all_workers(strategy, value) -> bool:
@@ -96,16 +97,33 @@ def same_on_all_workers(strategy, value) -> bool:
         strategy: a `tf.distribute.Strategy`.
         value: integer of 64 bits, of this worker.
     """
-    return len(set(_values_of_workers(strategy, value))) == 1
+    values = gather_from_workers(strategy, [value], tf.int64)
+    return len(np.unique(values)) == 1
 
 
-def _values_of_workers(strategy, value):
-    if worker_count(strategy) == 1:
-        return [value]
-    values = strategy.experimental_distribute_values_from_function(
-        lambda _: tf.constant([value], tf.int64)
-    )
-    return _gather(strategy, values).numpy().tolist()
+def gather_from_workers(strategy, values, dtype=tf.float64) -> np.ndarray:
+    """Return what every worker has, one row for each.
+
+    All workers must call this at the same point of their program, as it waits
+    for them.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+        values: numbers (N,), of this worker.
+        dtype: in which they are sent.
+
+    Returns:
+        Array (workers, N).
+    """
+    rows = tf.cast([values], dtype)
+    workers = worker_count(strategy)
+    if workers == 1:
+        return rows.numpy()
+    rows = strategy.experimental_distribute_values_from_function(lambda _: rows)
+    # Each of a worker's devices sends the same.
+    return _gather(strategy, rows).numpy()[
+        :: strategy.num_replicas_in_sync // workers
+    ]
 
 
 @tf.function(autograph=False)  # Traced once; it is called every few steps.

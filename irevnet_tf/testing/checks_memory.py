@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from irevnet_tf.evaluation import evaluate
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.models.features import features
 from irevnet_tf.models.inversion import encoder
@@ -73,7 +73,9 @@ def traces(subject):
         "encoder": lambda: encoder(model),
         "features": lambda: features(model, [surrounded.point]),
         "invert": lambda: invert(model),
-        "evaluate": lambda: evaluate(classifier, [(x, labels, weights)]),
+        "evaluate": lambda: Evaluator(classifier).measure(
+            [(x, labels, weights)]
+        ),
     }.items():
         if function == "evaluate" and isinstance(x, tuple):
             continue

@@ -1,21 +1,25 @@
 """Training: what a run is, its directory, and carrying it out."""
 
 from irevnet_tf.training.checkpoints import Checkpoints
+from irevnet_tf.training.checkpoints import ResumeError
 from irevnet_tf.training.config import RunConfig
-from irevnet_tf.training.errors import DivergenceError
-from irevnet_tf.training.errors import Preempted
-from irevnet_tf.training.errors import ResumeError
-from irevnet_tf.training.measuring import evaluate_on
-from irevnet_tf.training.memory_estimate import estimate_memory
+from irevnet_tf.training.config import RunOptions
+from irevnet_tf.training.guard import DivergenceError
+from irevnet_tf.training.guard import Preempted
+from irevnet_tf.training.loop import train
 from irevnet_tf.training.optimizer import SGD
-from irevnet_tf.training.options import RunOptions
-from irevnet_tf.training.recipe import build_model
-from irevnet_tf.training.recipe import compile_model
-from irevnet_tf.training.recipe import count_parameters
-from irevnet_tf.training.recipe import load_data
 from irevnet_tf.training.run_directory import RunDirectory
-from irevnet_tf.training.trainer import run_length
-from irevnet_tf.training.trainer import train
+from irevnet_tf.training.schedule import run_length
+from irevnet_tf.training.setup import TrainedRun
+from irevnet_tf.training.setup import build_model
+from irevnet_tf.training.setup import compile_model
+from irevnet_tf.training.setup import count_parameters
+from irevnet_tf.training.setup import load_data
+from irevnet_tf.training.setup import load_trained_run
+from irevnet_tf.training.setup import metrics_of
+from irevnet_tf.training.summary import check_devices
+from irevnet_tf.training.summary import estimate_memory
+from irevnet_tf.training.summary import summarize
 
 __all__ = [
     "Checkpoints",
@@ -26,12 +30,16 @@ __all__ = [
     "RunDirectory",
     "RunOptions",
     "SGD",
+    "TrainedRun",
     "build_model",
+    "check_devices",
     "compile_model",
     "count_parameters",
     "estimate_memory",
-    "evaluate_on",
     "load_data",
+    "load_trained_run",
+    "metrics_of",
     "run_length",
+    "summarize",
     "train",
 ]

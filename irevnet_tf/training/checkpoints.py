@@ -14,9 +14,12 @@ from absl import logging
 
 from irevnet_tf.atomic import TEMPORARY_PREFIX
 from irevnet_tf.atomic import replacing
-from irevnet_tf.training.errors import ResumeError
 
 _STATE = "state"
+
+
+class ResumeError(ValueError):
+    """A run cannot go on from the checkpoints there are."""
 
 
 @dataclasses.dataclass

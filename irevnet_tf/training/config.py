@@ -1,9 +1,10 @@
-"""RunConfig, what defines a training run."""
+"""RunConfig: what defines a run. RunOptions: what may change on resuming."""
 
 import dataclasses
 import math
 from typing import Any
 
+from irevnet_tf.data.augmentation import MAX_SHIFT
 from irevnet_tf.data.augmentation import Augmentation
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
@@ -14,18 +15,18 @@ from irevnet_tf.settings import check_settings
 from irevnet_tf.settings import setting
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-# Short runs have no room for it.
 WARMUP_EPOCHS = 3
 SCHEDULES = ("cosine", "step", "constant")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(Augmentation):
     """All that is needed to rebuild a run's model and to repeat the run.
 
     The defaults train `IRevNet28` on the digits: about 99 % test accuracy in
     less than two minutes on two CPU cores. Where a run computes (devices,
     folders, logs) is not a part of it: a run may be continued elsewhere.
+    `Augmentation` has the attributes that are not listed here.
 
     Raises:
         ValueError: if a value is out of its range, or if two contradict each
@@ -94,25 +95,8 @@ class RunConfig:
         NORMALIZATIONS,
     )
 
-    # Augmentation
-    max_shift: int = setting(
-        1, "Move images by up to this many pixels in each direction."
-    )
-    flip: bool = setting(False, "Mirror images horizontally at random.")
-    random_resized_crop: bool = setting(
-        False, "Crop 8 to 100 % of the area at random and resize it."
-    )
-    color_jitter: float = setting(
-        0.0, "Largest relative change of brightness and colours, 0 to 1."
-    )
-    rand_augment: float = setting(
-        0.0, "Magnitude of RandAugment, 0 (none) to 1."
-    )
-    random_erasing: float = setting(
-        0.0, "Probability with which a part of an image is erased."
-    )
-    mixup_alpha: float = setting(0.0, "Strength of mixup, 0 for none.")
-    cutmix_alpha: float = setting(0.0, "Strength of CutMix, 0 for none.")
+    # Augmentation: that of digits, where nothing else is said
+    max_shift: int = setting(1, MAX_SHIFT, least=0)
 
     # Length and batches
     epochs: int = setting(60, "Passes over the training data.", least=1)
@@ -152,6 +136,7 @@ class RunConfig:
         None,
         "Epochs in which the learning rate rises from zero; "
         f"{WARMUP_EPOCHS} if not given, or what --epochs leaves room for.",
+        least=0,
     )
     decay_epochs: tuple[int, ...] = setting(
         (), "With --schedule=step: epochs at whose start it falls."
@@ -212,14 +197,11 @@ class RunConfig:
             room = 0 if self.steps is not None else self.epochs - 1
             room = min(WARMUP_EPOCHS, max(0, room))
             object.__setattr__(self, "warmup_epochs", room)
-        check_settings(self)
-        self._require(
-            "warmup_epochs",
-            0 <= self.warmup_epochs
-            and (self.steps is not None or self.warmup_epochs < self.epochs),
-            f"at least 0 and less than `epochs` (={self.epochs})",
-        )
-        self._require("dataset", bool(self.dataset), "the name of a data set")
+        super().__post_init__()
+        fits = self.steps is not None or self.warmup_epochs < self.epochs
+        expected = f"less than `epochs` (={self.epochs})"
+        self._require("warmup_epochs", fits, expected)
+        self._require("dataset", self.dataset, "the name of a data set")
         check_fraction_bits(self.fraction_bits, "float32")
         check_lossless(self.lossless, self.fraction_bits)
         self._require(
@@ -234,35 +216,21 @@ class RunConfig:
             and bool(self.decay_epochs) == (self.schedule == "step"),
             "rising numbers of epochs, and given with schedule='step' only",
         )
-        self._require(
-            "nesterov",
-            not self.nesterov or self.momentum > 0,
-            "False without momentum",
-        )
+        fits = not self.nesterov or self.momentum > 0
+        self._require("nesterov", fits, "False without momentum")
         self._require(
             "jit",
             not (self.jit and (self.lossless or self.deterministic)),
             "False for lossless networks, which Keras' XLA would compile in "
             "`fit` and not elsewhere, and for deterministic runs",
         )
-        _ = self.augmentation  # Checks its part of the values.
 
-    def _require(self, name: str, satisfied: bool, expected: str) -> None:
+    def _require(self, name: str, satisfied: Any, expected: str) -> None:
         if not satisfied:
             raise ValueError(
                 f"`{name}` must be {expected}. "
                 f"Received: {name}={getattr(self, name)!r}"
             )
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """What is done to training images."""
-        return Augmentation(
-            **{
-                field.name: getattr(self, field.name)
-                for field in dataclasses.fields(Augmentation)
-            }
-        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
@@ -275,13 +243,13 @@ class RunConfig:
             ValueError: if one is missing, unknown or out of its range.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        if values.keys() != names:
+        missing, unknown = names - values.keys(), values.keys() - names
+        if missing or unknown:
             raise ValueError(
                 "A run's configuration must have exactly the keys "
-                f"{', '.join(sorted(names))}. Missing: "
-                f"{', '.join(sorted(names - values.keys())) or 'none'}. "
-                "Unknown: "
-                f"{', '.join(sorted(values.keys() - names)) or 'none'}."
+                f"{', '.join(sorted(names))}. "
+                f"Missing: {', '.join(sorted(missing)) or 'none'}. "
+                f"Unknown: {', '.join(sorted(unknown)) or 'none'}."
             )
         # JSON has no tuples.
         values = {**values, "decay_epochs": tuple(values["decay_epochs"])}
@@ -289,3 +257,44 @@ class RunConfig:
             # Once, any were allowed there, and did nothing.
             values["fraction_bits"] = DEFAULT_FRACTION_BITS
         return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What may differ between a run and its continuation.
+
+    Raises:
+        ValueError: if a value is out of its range.
+    """
+
+    checkpoint_steps: int = setting(
+        0,
+        "Optimizer steps between checkpoints; there is one after every epoch "
+        "besides. 0 for these only.",
+        least=0,
+    )
+    keep_checkpoints: int = setting(
+        3, "How many of the newest checkpoints are kept.", least=1
+    )
+    log_steps: int = setting(
+        100,
+        "Optimizer steps between the lines of a log file, and between the "
+        "points of TensorBoard's curves; 0 for epochs only.",
+        least=0,
+    )
+    profile: tuple[int, ...] | None = setting(
+        None,
+        "First and last batch of this process, in one epoch, to profile for "
+        "TensorBoard, such as 10,20.",
+    )
+
+    def __post_init__(self):
+        check_settings(self)
+        is_range = self.profile is None or (
+            len(self.profile) == 2 and 1 <= self.profile[0] <= self.profile[1]
+        )
+        if not is_range:
+            raise ValueError(
+                "`profile` must be the first and the last batch, from 1. "
+                f"Received: profile={self.profile}"
+            )

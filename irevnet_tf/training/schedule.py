@@ -1,9 +1,11 @@
-"""Learning rate schedules."""
+"""How long a run is, and its learning rate along the way."""
 
 import dataclasses
 
 import keras
 
+from irevnet_tf.data import Dataset
+from irevnet_tf.data import steps_per_epoch
 from irevnet_tf.training.config import RunConfig
 
 
@@ -15,39 +17,13 @@ class Length:
         steps_per_epoch: Optimizer steps in an epoch.
         total_steps: Optimizer steps in all. The last epoch is shorter if it
             is no multiple of `steps_per_epoch`.
+        batches_per_step: Batches whose gradients a step accumulates. What
+            Keras and the input pipeline call a step is one of them.
     """
 
     steps_per_epoch: int
     total_steps: int
-
-    @classmethod
-    def of(cls, config: RunConfig, available: int) -> "Length":
-        """Return the length that a configuration asks for.
-
-        Args:
-            config: The run's configuration.
-            available: int. Full batches in the training data.
-
-        Raises:
-            ValueError: if the data or the steps do not suffice for it.
-        """
-        steps_per_epoch = config.steps_per_epoch or available
-        if not 1 <= steps_per_epoch <= available:
-            raise ValueError(
-                "An epoch must have at least one full batch, and no more "
-                f"than the training data holds (={available}). Received: "
-                f"batch_size={config.batch_size}, "
-                f"steps_per_epoch={config.steps_per_epoch}"
-            )
-        total_steps = config.steps or config.epochs * steps_per_epoch
-        if config.warmup_epochs * steps_per_epoch >= total_steps:
-            raise ValueError(
-                "The warm-up must end before training does, after "
-                f"{total_steps} steps. Received: "
-                f"warmup_epochs={config.warmup_epochs} of {steps_per_epoch} "
-                "steps each"
-            )
-        return cls(steps_per_epoch, total_steps)
+    batches_per_step: int
 
     @property
     def epochs(self) -> int:
@@ -62,6 +38,34 @@ class Length:
         """Return the number of steps of an epoch, which counts from 0."""
         done = epoch * self.steps_per_epoch
         return min(self.steps_per_epoch, self.total_steps - done)
+
+
+def run_length(config: RunConfig, dataset: Dataset) -> Length:
+    """Return the length of a run on a data set.
+
+    Args:
+        config: The run's configuration.
+        dataset: The data to train on.
+
+    Raises:
+        ValueError: if the data or the steps do not suffice for it.
+    """
+    available = steps_per_epoch(dataset, config.batch_size)
+    steps = config.steps_per_epoch or available
+    if steps > available:
+        raise ValueError(
+            "An epoch must have no more full batches than the training data "
+            f"holds (={available}). Received: batch_size={config.batch_size}, "
+            f"steps_per_epoch={config.steps_per_epoch}"
+        )
+    total_steps = config.steps or config.epochs * steps
+    if config.warmup_epochs * steps >= total_steps:
+        raise ValueError(
+            f"The warm-up must end before training does, after {total_steps} "
+            f"steps. Received: warmup_epochs={config.warmup_epochs} of "
+            f"{steps} steps each"
+        )
+    return Length(steps, total_steps, config.accumulation_steps)
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -107,9 +111,9 @@ def learning_rate_schedule(
 
     Returns:
         A schedule over batches. Keras counts these, of which an optimizer
-        step takes `config.accumulation_steps`.
+        step takes `length.batches_per_step`.
     """
-    batches = config.accumulation_steps
+    batches = length.batches_per_step
     warmup_steps = config.warmup_epochs * length.steps_per_epoch * batches
     schedules = keras.optimizers.schedules
     if config.schedule == "cosine":

@@ -23,11 +23,11 @@ from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
 from irevnet_tf.apps import train
 from irevnet_tf.apps.flags import from_flags
-from irevnet_tf.apps.trained_run import load_trained_run
 from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import Preempted
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
+from irevnet_tf.training import load_trained_run
 
 MODULES = (demo, evaluate, invert, train)
 

@@ -190,8 +190,8 @@ def _traces(model):
         lambda model: irevnet_tf.invert(model, "stage1_block1"),
         lambda model: irevnet_tf.features(model, ["stem", "stage2_block1"]),
         lambda model: evaluation.reconstruct(model, cases.digits(2)[0]),
-        lambda model: evaluation.evaluate(
-            model, [(cases.digits(2)[0], np.eye(2, 10), np.ones(2))]
+        lambda model: evaluation.Evaluator(model).measure(
+            [(cases.digits(2)[0], np.eye(2, 10), np.ones(2))]
         ),
     ],
 )

@@ -12,7 +12,7 @@ import tensorflow as tf
 import irevnet_tf
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data import load_dataset
-from irevnet_tf.evaluation import evaluate
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.zoo import registry
 
@@ -61,7 +61,9 @@ def test_accuracy_on_record_is_that_of_the_weights(lossless):
     record = registry.find_record("IRevNet28", "digits")
     model = irevnet_tf.IRevNet28(weights="digits", lossless=lossless)
     digits = load_dataset("digits")
-    result = evaluate(model, evaluation_batches(digits, digits.test, 64))
+    result = Evaluator(model).measure(
+        evaluation_batches(digits, digits.test, 64)
+    )
     # Other processors round otherwise, which may decide a close case.
     assert result.accuracy == pytest.approx(record.accuracy, abs=1.1 / 360)
     if lossless:

@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.training.checkpoints and supervisor."""
+"""Tests of irevnet_tf.training.checkpoints and guard."""
 
 import dataclasses
 import math
@@ -19,9 +19,9 @@ from irevnet_tf.training import RunConfig
 from irevnet_tf.training import compile_model
 from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.checkpoints import bytes_of
-from irevnet_tf.training.measuring import require_finite
+from irevnet_tf.training.guard import StepGuard
+from irevnet_tf.training.guard import require_finite
 from irevnet_tf.training.schedule import Length
-from irevnet_tf.training.supervisor import Supervisor
 
 CONFIG = RunConfig(ema_decay=0.9, accumulation_steps=2, warmup_epochs=0)
 
@@ -35,7 +35,7 @@ def compiled_model(units=3):
             keras.layers.Dropout(0.5),
         ]
     )
-    compile_model(model, CONFIG, Length(5, 300))
+    compile_model(model, CONFIG, Length(5, 300, 2))
     return model
 
 
@@ -71,7 +71,7 @@ def test_loss_scaling_is_a_part_of_the_checkpoint(tmp_path):
     def mixed():
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         config = dataclasses.replace(CONFIG, mixed_precision="mixed_float16")
-        compile_model(model, config, Length(5, 300))
+        compile_model(model, config, Length(5, 300, 2))
         return model
 
     model = mixed()
@@ -200,103 +200,102 @@ def test_at_least_one_checkpoint_must_be_kept(tmp_path):
         Checkpoints(tmp_path, keep=0)
 
 
-# Supervisor
+# StepGuard
 
 
 @pytest.fixture
-def supervise():
-    def make(accumulation_steps=1, checkpoint_steps=0, step=0):
+def make_guard():
+    def make(batches_per_step=1, checkpoint_steps=0, step=0):
         state, saved = TrainingState(step), []
-        supervisor = Supervisor(
+        guard = StepGuard(
             state,
             lambda: saved.append((state.step, state.partial_batches)),
-            Length(steps_per_epoch=50, total_steps=300),
+            Length(50, 300, batches_per_step=batches_per_step),
             tf.distribute.get_strategy(),
-            accumulation_steps=accumulation_steps,
             checkpoint_steps=checkpoint_steps,
             last_checkpoint=lambda: "file",
         )
-        supervisor.on_epoch_begin(0)
-        return supervisor, saved
+        guard.on_epoch_begin(0)
+        return guard, saved
 
     return make
 
 
-def batches(supervisor, losses):
+def batches(guard, losses):
     for number, loss in enumerate(losses):
-        supervisor.on_train_batch_end(number, {"loss": tf.constant(loss)})
+        guard.on_train_batch_end(number, {"loss": tf.constant(loss)})
 
 
-def test_checkpoints_come_at_multiples_of_the_interval(supervise):
-    supervisor, saved = supervise(checkpoint_steps=4, step=2)
-    batches(supervisor, [1.0] * 11)
+def test_checkpoints_come_at_multiples_of_the_interval(make_guard):
+    guard, saved = make_guard(checkpoint_steps=4, step=2)
+    batches(guard, [1.0] * 11)
     assert saved == [(4, 2), (8, 6), (12, 10)]
 
 
-def test_checkpoints_come_between_optimizer_steps_only(supervise):
-    supervisor, saved = supervise(accumulation_steps=3, checkpoint_steps=2)
-    batches(supervisor, [1.0] * 13)
+def test_checkpoints_come_between_optimizer_steps_only(make_guard):
+    guard, saved = make_guard(batches_per_step=3, checkpoint_steps=2)
+    batches(guard, [1.0] * 13)
     assert saved == [(2, 6), (4, 12)]
-    assert supervisor.state.step == 4
+    assert guard.state.step == 4
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_the_step_of_a_loss_that_is_not_finite_is_named(supervise, loss, parts):
-    supervisor, _ = supervise(accumulation_steps=parts, step=100)
+def test_the_step_of_a_lost_loss_is_named(make_guard, loss, parts):
+    guard, _ = make_guard(batches_per_step=parts, step=100)
     losses = [1.0] * 13 * parts + [loss] * 20 * parts
     with pytest.raises(
         DivergenceError,
         match=f"became {loss} in step 114. The last good checkpoint is file.",
     ):
-        batches(supervisor, losses)
-    assert supervisor.state.step == 120
+        batches(guard, losses)
+    assert guard.state.step == 120
 
 
-def test_a_checkpoint_never_follows_a_loss_that_is_not_finite(supervise):
-    supervisor, saved = supervise(checkpoint_steps=3)
+def test_a_checkpoint_never_follows_a_loss_that_is_not_finite(make_guard):
+    guard, saved = make_guard(checkpoint_steps=3)
     with pytest.raises(DivergenceError, match="in step 2"):
-        batches(supervisor, [1.0, math.nan, math.nan, 1.0])
+        batches(guard, [1.0, math.nan, math.nan, 1.0])
     assert saved == []
-    supervisor, _ = supervise()
-    batches(supervisor, [math.nan])
+    guard, _ = make_guard()
+    batches(guard, [math.nan])
     with pytest.raises(DivergenceError, match="in step 1"):
-        supervisor.on_epoch_end(0)
+        guard.on_epoch_end(0)
 
 
-def test_sigterm_ends_training_at_a_checkpoint(supervise):
-    supervisor, saved = supervise()
+def test_sigterm_ends_training_at_a_checkpoint(make_guard):
+    guard, saved = make_guard()
     before = signal.getsignal(signal.SIGTERM)
-    with supervisor.heeding_sigterm():
-        batches(supervisor, [1.0])
+    with guard.heeding_sigterm():
+        batches(guard, [1.0])
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Preempted, match="Stopped after step 2") as caught:
-            batches(supervisor, [1.0])
+            batches(guard, [1.0])
     assert caught.value.step == 2
     assert saved == [(2, 2)]
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_the_end_of_an_epoch_is_left_to_the_trainer(supervise):
-    supervisor, saved = supervise(checkpoint_steps=1, step=48)
-    supervisor.must_end = True
+def test_the_end_of_an_epoch_is_left_to_the_trainer(make_guard):
+    guard, saved = make_guard(checkpoint_steps=1, step=48)
+    guard.must_end = True
     with pytest.raises(Preempted):
-        batches(supervisor, [1.0])
+        batches(guard, [1.0])
     assert saved == [(49, 1)]
-    batches(supervisor, [1.0])
+    batches(guard, [1.0])
     assert saved == [(49, 1)]
     with pytest.raises(Preempted, match="after step 50"):
-        supervisor.end_if_asked()
-    supervisor.must_end = False
-    supervisor.end_if_asked()
+        guard.end_if_asked()
+    guard.must_end = False
+    guard.end_if_asked()
 
 
-def test_metrics_of_an_interrupted_epoch_are_means_over_all_of_it(supervise):
-    supervisor, _ = supervise()
-    supervisor.state.partial_batches = 3
-    supervisor.state.partial_logs = {"loss": 2.0}
-    supervisor.on_epoch_begin(0)
-    batches(supervisor, [4.0])
-    supervisor.on_epoch_end(0, {"loss": 4.0})
-    assert supervisor.state.partial_logs == {"loss": 2.5}
-    assert supervisor.state.partial_batches == 4
+def test_metrics_of_an_interrupted_epoch_are_means_over_all_of_it(make_guard):
+    guard, _ = make_guard()
+    guard.state.partial_batches = 3
+    guard.state.partial_logs = {"loss": 2.0}
+    guard.on_epoch_begin(0)
+    batches(guard, [4.0])
+    guard.on_epoch_end(0, {"loss": 4.0})
+    assert guard.state.partial_logs == {"loss": 2.5}
+    assert guard.state.partial_batches == 4

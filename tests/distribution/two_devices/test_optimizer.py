@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import compile_model
-from irevnet_tf.training.averages import averaged_weights
+from irevnet_tf.training.optimizer import averaged_weights
 from irevnet_tf.training.schedule import Length
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
@@ -19,7 +19,7 @@ def fitted(strategy, config, x=X, size=16):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-        compile_model(model, config, Length(2, 120))
+        compile_model(model, config, Length(2, 120, config.accumulation_steps))
         data = tf.data.Dataset.from_tensor_slices((x, Y)).batch(size)
         model.fit(data, shuffle=False, verbose=0)
         with averaged_weights(model):

@@ -1,39 +1,38 @@
-"""Training a model into a run directory."""
+"""The training loop: `train` carries a run out, epoch by epoch."""
 
-import contextlib
 import math
 
 import keras
 import tensorflow as tf
 
 from irevnet_tf.data import Dataset
-from irevnet_tf.data import steps_per_epoch
 from irevnet_tf.data import training_batches
 from irevnet_tf.data.unreadable import naming_unreadable_files
 from irevnet_tf.distribution import average_statistics
 from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import on_chief
 from irevnet_tf.distribution import same_on_all_workers
-from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
-from irevnet_tf.layers.fixed_point import exact_limit
-from irevnet_tf.training.averages import averaged_weights
+from irevnet_tf.evaluation import Evaluator
+from irevnet_tf.evaluation import InversionProbe
+from irevnet_tf.training.callbacks import ProfileSteps
+from irevnet_tf.training.callbacks import Progress
+from irevnet_tf.training.callbacks import Scalars
 from irevnet_tf.training.checkpoints import Checkpoints
+from irevnet_tf.training.checkpoints import ResumeError
 from irevnet_tf.training.checkpoints import TrainingState
-from irevnet_tf.training.config import RunConfig
-from irevnet_tf.training.errors import DivergenceError
-from irevnet_tf.training.errors import ResumeError
-from irevnet_tf.training.measuring import InversionProbe
-from irevnet_tf.training.measuring import evaluate_on
-from irevnet_tf.training.measuring import require_finite
-from irevnet_tf.training.options import RunOptions
-from irevnet_tf.training.progress import Progress
-from irevnet_tf.training.recipe import compile_model
+from irevnet_tf.training.config import RunOptions
+from irevnet_tf.training.guard import DivergenceError
+from irevnet_tf.training.guard import StepGuard
+from irevnet_tf.training.guard import naming_range_errors
+from irevnet_tf.training.guard import require_finite
+from irevnet_tf.training.optimizer import averaged_weights
 from irevnet_tf.training.run_directory import RunDirectory
-from irevnet_tf.training.schedule import Length
-from irevnet_tf.training.schedule import learning_rate_schedule
-from irevnet_tf.training.supervisor import Supervisor
-from irevnet_tf.training.tensorboard import ProfileSteps
-from irevnet_tf.training.tensorboard import Scalars
+from irevnet_tf.training.schedule import run_length
+from irevnet_tf.training.setup import compile_model
+from irevnet_tf.training.setup import metrics_of
+
+# Enough to see an inverse that is getting worse, at the price of one batch.
+PROBED_IMAGES = 16
 
 
 def train(
@@ -92,8 +91,7 @@ class _Training:
         if self.config.deterministic:
             tf.config.experimental.enable_op_determinism()
         with self.strategy.scope():
-            compile_model(model, self.config, self.length)
-        self.schedule = learning_rate_schedule(self.config, self.length)
+            self.schedule = compile_model(model, self.config, self.length)
 
         # Where the run starts: at its newest checkpoint, or else with the
         # weights that the model came with.
@@ -110,15 +108,15 @@ class _Training:
                 f"{self.checkpoints.path}"
             )
 
+        self.evaluator = Evaluator(model, inverse=False)
         self.scalars = Scalars(
             directory.tensorboard_path if self.is_chief else None
         )
-        self.supervisor = Supervisor(
+        self.guard = StepGuard(
             self.state,
             self._save,
             self.length,
             self.strategy,
-            accumulation_steps=self.config.accumulation_steps,
             checkpoint_steps=options.checkpoint_steps,
             last_checkpoint=self.checkpoints.last,
         )
@@ -129,7 +127,7 @@ class _Training:
             log_steps=options.log_steps,
             scalars=self.scalars,
         )
-        self.callbacks = [self.supervisor]
+        self.callbacks = [self.guard]
         if self.is_chief:
             self.callbacks.append(self.progress)
         if self.is_chief and options.profile:
@@ -148,20 +146,24 @@ class _Training:
         held_out = "validation" if self.dataset.validation else "test"
         with (
             self.strategy.scope(),
-            self._clear_range_errors(),
-            self.supervisor.heeding_sigterm(),
+            naming_range_errors(self.guard, self.config.fraction_bits),
+            self.guard.heeding_sigterm(),
         ):
             if len(self.state.rows) < self.length.epochs:
                 on_chief(
                     self.strategy,
                     lambda: self.checkpoints.prepare(self.model, self.state),
                 )
-                probe = InversionProbe(self.model, self.dataset, held_out)
+                available = getattr(self.dataset, held_out).count
+                images, _ = self.dataset.arrays(
+                    held_out, min(PROBED_IMAGES, available)
+                )
+                probe = InversionProbe(self.model, images)
             while len(self.state.rows) < self.length.epochs:
                 self._fit()
                 # What was trained is safe while it is measured.
                 self._save()
-                self.supervisor.end_if_asked()
+                self.guard.end_if_asked()
                 with averaged_weights(self.model):
                     row = self._row(held_out, probe)
                     self._finish_epoch(row)
@@ -184,17 +186,15 @@ class _Training:
         first_step = self.state.step - epoch * self.length.steps_per_epoch
         if first_step == steps:
             return  # Interrupted when it was measured.
-        # A step with accumulated gradients takes several batches, which the
-        # pipeline and Keras call steps.
-        parts = config.accumulation_steps
+        batches_per_step = self.length.batches_per_step
         batches = self.strategy.distribute_datasets_from_function(
             lambda context: training_batches(
                 self.dataset,
-                config.augmentation,
-                config.batch_size // parts,
+                config,
+                config.batch_size // batches_per_step,
                 epoch=epoch,
-                first_step=first_step * parts,
-                steps=steps * parts,
+                first_step=first_step * batches_per_step,
+                steps=steps * batches_per_step,
                 seed=config.seed,
                 deterministic=config.deterministic,
                 context=context,
@@ -216,7 +216,7 @@ class _Training:
                 batches,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
-                steps_per_epoch=(steps - first_step) * parts,
+                steps_per_epoch=(steps - first_step) * batches_per_step,
                 callbacks=self.callbacks,
                 # The pipeline shuffles; Keras warns if it is asked to as well.
                 shuffle=False,
@@ -227,7 +227,7 @@ class _Training:
         """Return the metrics of the epoch that was trained last."""
         training = dict(self.state.partial_logs)
         training.pop("cross_entropy")  # The loss, or nearly.
-        last_batch = self.state.step * self.config.accumulation_steps - 1
+        last_batch = self.state.step * self.length.batches_per_step - 1
         row = {
             "epoch": len(self.state.rows) + 1,
             # That of the last step, not of the next.
@@ -248,7 +248,10 @@ class _Training:
     def _measure(self, held_out):
         """Return loss and accuracy on held-out data, as columns."""
         examples = getattr(self.dataset, held_out)
-        measured = evaluate_on(self.model, self.dataset, examples, self.config)
+        # What training computes at a time; more might not fit.
+        size = self.config.batch_size // self.length.batches_per_step
+        found = self.evaluator.on(self.dataset, examples, size)
+        measured = metrics_of(found, len(self.dataset.class_names))
         return {f"{held_out}_{name}": v for name, v in measured.items()}
 
     def _finish_epoch(self, row):
@@ -277,34 +280,6 @@ class _Training:
             self.strategy,
             lambda: self.checkpoints.save(self.model, self.state),
         )
-
-    @contextlib.contextmanager
-    def _clear_range_errors(self):
-        """Tell of a value out of the exact range as of any divergence."""
-        try:
-            yield
-        except tf.errors.InvalidArgumentError as error:
-            if OUT_OF_RANGE not in str(error):
-                raise
-            bits = self.config.fraction_bits
-            raise DivergenceError(
-                "A value left the range in which lossless mode is exact, "
-                f"{exact_limit('float32', bits):g}, in step "
-                f"{self.state.step + 1}. The last good checkpoint is "
-                f"{self.checkpoints.last()}. Try a lower learning rate, a "
-                "longer warm-up, or fewer fraction bits. "
-                f"Received: fraction_bits={bits}"
-            ) from error
-
-
-def run_length(config: RunConfig, dataset: Dataset) -> Length:
-    """Return the length of a run on a data set.
-
-    Raises:
-        ValueError: if the data does not suffice for an epoch.
-    """
-    available = steps_per_epoch(dataset, config.batch_size)
-    return Length.of(config, available)
 
 
 def _curves(row):

@@ -1,4 +1,6 @@
-"""Tests of irevnet_tf.training: recipe, schedule, optimizer, averages."""
+"""Tests of irevnet_tf.training: setup, schedule, optimizer, summary."""
+
+import types
 
 import keras
 import numpy as np
@@ -10,8 +12,9 @@ from irevnet_tf.training import RunConfig
 from irevnet_tf.training import build_model
 from irevnet_tf.training import compile_model
 from irevnet_tf.training import estimate_memory
-from irevnet_tf.training.averages import averaged_weights
+from irevnet_tf.training import run_length
 from irevnet_tf.training.optimizer import SGD
+from irevnet_tf.training.optimizer import averaged_weights
 from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.schedule import learning_rate_schedule
 
@@ -41,13 +44,17 @@ def rates(config, length, steps):
 
 # Length
 
+# Of the usual size, and a part of another.
+TEN_BATCHES = types.SimpleNamespace(train=types.SimpleNamespace(count=650))
+
 
 def test_length_follows_from_epochs_or_from_steps():
     config = RunConfig(epochs=5)
-    assert Length.of(config, 10) == Length(10, 50)
-    length = Length.of(RunConfig(steps=25, warmup_epochs=1), 10)
+    assert run_length(config, TEN_BATCHES) == Length(10, 50, 1)
+    length = run_length(RunConfig(steps=25, warmup_epochs=1), TEN_BATCHES)
     assert (length.epochs, length.steps_of(0), length.steps_of(2)) == (3, 10, 5)
-    assert Length.of(RunConfig(steps_per_epoch=4), 10) == Length(4, 240)
+    length = run_length(RunConfig(steps_per_epoch=4), TEN_BATCHES)
+    assert length == Length(4, 240, 1)
 
 
 def test_length_refuses_what_the_data_does_not_suffice_for():
@@ -55,13 +62,14 @@ def test_length_refuses_what_the_data_does_not_suffice_for():
         ValueError,
         match=r"\(=10\). Received: batch_size=64, steps_per_epoch=11",
     ):
-        Length.of(RunConfig(steps_per_epoch=11), 10)
-    with pytest.raises(ValueError, match=r"\(=0\). Received: batch_size=64"):
-        Length.of(RunConfig(), 0)
+        run_length(RunConfig(steps_per_epoch=11), TEN_BATCHES)
+    few = types.SimpleNamespace(train=types.SimpleNamespace(count=63))
+    with pytest.raises(ValueError, match=r"\(=63\). Received: batch_size=64"):
+        run_length(RunConfig(), few)
     with pytest.raises(
         ValueError, match="after 20 steps. Received: warmup_epochs=3 of 10"
     ):
-        Length.of(RunConfig(steps=20, warmup_epochs=3), 10)
+        run_length(RunConfig(steps=20, warmup_epochs=3), TEN_BATCHES)
 
 
 # Learning rate
@@ -69,13 +77,13 @@ def test_length_refuses_what_the_data_does_not_suffice_for():
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine():
     config = RunConfig(epochs=5, warmup_epochs=1, learning_rate=0.4)
-    values = rates(config, Length(10, 50), (0, 5, 10, 30, 50))
+    values = rates(config, Length(10, 50, 1), (0, 5, 10, 30, 50))
     np.testing.assert_allclose(values, [0, 0.2, 0.4, 0.2, 0], atol=1e-7)
 
 
 def test_learning_rate_without_warmup_starts_at_the_peak():
     config = RunConfig(epochs=2, warmup_epochs=0, learning_rate=0.4)
-    values = rates(config, Length(10, 20), (0, 10, 20))
+    values = rates(config, Length(10, 20, 1), (0, 10, 20))
     np.testing.assert_allclose(values, [0.4, 0.2, 0], atol=1e-7)
 
 
@@ -93,7 +101,7 @@ def test_learning_rate_falls_in_steps_at_the_start_of_epochs(warmup_epochs):
     expected = [1, 1, 1, 1, 0.2, 0.2, 0.04, 0.04]
     if warmup_epochs:
         expected[:2] = [0, 0.5]
-    values = rates(config, Length(10, 50), steps)
+    values = rates(config, Length(10, 50, 1), steps)
     np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
@@ -101,7 +109,7 @@ def test_learning_rate_can_stay_constant():
     config = RunConfig(
         schedule="constant", epochs=2, warmup_epochs=1, learning_rate=0.3
     )
-    values = rates(config, Length(10, 20), (0, 5, 10, 19, 20))
+    values = rates(config, Length(10, 20, 1), (0, 5, 10, 19, 20))
     np.testing.assert_allclose(values, [0, 0.15, 0.3, 0.3, 0.3], rtol=1e-6)
 
 
@@ -110,15 +118,15 @@ def test_accumulation_stretches_the_schedule_over_its_batches(schedule):
     kwargs = dict(schedule=schedule, epochs=3, warmup_epochs=1)
     if schedule == "step":
         kwargs["decay_epochs"] = (2,)
-    once = rates(RunConfig(**kwargs), Length(10, 30), range(30))
+    once = rates(RunConfig(**kwargs), Length(10, 30, 1), range(30))
     config = RunConfig(**kwargs, accumulation_steps=4)
-    parts = rates(config, Length(10, 30), range(0, 120, 4))
+    parts = rates(config, Length(10, 30, 4), range(0, 120, 4))
     np.testing.assert_allclose(parts, once, rtol=1e-5)
 
 
 def test_schedules_survive_serialization():
     config = RunConfig(schedule="step", decay_epochs=(2,), warmup_epochs=1)
-    schedule = learning_rate_schedule(config, Length(10, 50))
+    schedule = learning_rate_schedule(config, Length(10, 50, 1))
     copy = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(schedule)
     )
@@ -220,7 +228,7 @@ def test_weight_decay_spares_batch_norm_and_biases_unless_told(everything):
         nesterov=False,
         weight_decay_all=everything,
     )
-    compile_model(model, config, Length(10, 600))
+    compile_model(model, config, Length(10, 600, 1))
     before = {v.path: v.numpy() for v in model.trainable_variables}
     model.optimizer.apply([0.0 * v for v in model.trainable_variables])
     for variable in model.trainable_variables:
@@ -250,7 +258,7 @@ def test_accumulated_batches_equal_one_large_batch(policy):
             ema_decay=0.5,
             clip_norm=0.1,
         )
-        compile_model(model, config, Length(1, 60))
+        compile_model(model, config, Length(1, 60, parts))
         for part in range(0, 8, 8 // parts):
             rows = slice(part, part + 8 // parts)
             model.train_on_batch(images[rows], labels[rows])
@@ -263,14 +271,14 @@ def test_accumulated_batches_equal_one_large_batch(policy):
 
 def test_compiling_builds_the_optimizer():
     model = small_model()
-    compile_model(model, RunConfig(), Length(1, 60))
+    compile_model(model, RunConfig(), Length(1, 60, 1))
     assert model.optimizer.built
 
 
 def test_many_classes_are_measured_by_the_top_five_too():
     for classes, expected in ((10, False), (100, True)):
         model = small_model(classes)
-        compile_model(model, RunConfig(), Length(1, 60))
+        compile_model(model, RunConfig(), Length(1, 60, 1))
         x, y = np.zeros((2, 8, 8, 1)), np.eye(classes)[:2]
         logs = model.evaluate(x, y, verbose=0, return_dict=True)
         assert ("top_5_accuracy" in logs) == expected
@@ -282,7 +290,7 @@ def test_many_classes_are_measured_by_the_top_five_too():
 def test_averaged_weights_are_in_place_inside_the_block_only():
     model = small_model()
     config = RunConfig(ema_decay=0.75, warmup_epochs=0, weight_decay=0.0)
-    compile_model(model, config, Length(1, 60))
+    compile_model(model, config, Length(1, 60, 1))
     ones = [tf.ones(v.shape) for v in model.trainable_variables]
     # Keras' average begins with the weights after the first step.
     model.optimizer.apply(ones)
@@ -300,7 +308,7 @@ def test_averaged_weights_are_in_place_inside_the_block_only():
 
 def test_fit_does_not_put_the_average_in_the_weights_place():
     model = small_model()
-    compile_model(model, RunConfig(ema_decay=0.9), Length(2, 120))
+    compile_model(model, RunConfig(ema_decay=0.9), Length(2, 120, 1))
     x, y = np.ones((4, 8, 8, 1)), np.eye(10)[:4]
     model.fit(x, y, batch_size=2, verbose=0)
     weights = model.trainable_variables[0].numpy()
@@ -310,7 +318,7 @@ def test_fit_does_not_put_the_average_in_the_weights_place():
 
 def test_without_an_average_the_weights_stay():
     model = small_model()
-    compile_model(model, RunConfig(), Length(1, 60))
+    compile_model(model, RunConfig(), Length(1, 60, 1))
     before = model.get_weights()
     with averaged_weights(model):
         for a, b in zip(before, model.get_weights(), strict=True):

@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.training.trainer: whole runs, in this process."""
+"""Tests of irevnet_tf.training.loop: whole runs, in this process."""
 
 import csv
 import dataclasses
@@ -10,20 +10,23 @@ import pytest
 import tensorflow as tf
 
 from irevnet_tf.data import load_dataset
+from irevnet_tf.evaluation import Evaluation
+from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.training import Checkpoints
 from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import RunOptions
 from irevnet_tf.training import build_model
-from irevnet_tf.training import evaluate_on
+from irevnet_tf.training import compile_model
+from irevnet_tf.training import loop
+from irevnet_tf.training import metrics_of
 from irevnet_tf.training import train
-from irevnet_tf.training import trainer
+from irevnet_tf.training.callbacks import Progress
+from irevnet_tf.training.callbacks import Scalars
+from irevnet_tf.training.callbacks import duration
 from irevnet_tf.training.checkpoints import TrainingState
-from irevnet_tf.training.progress import Progress
-from irevnet_tf.training.progress import duration
 from irevnet_tf.training.schedule import Length
-from irevnet_tf.training.tensorboard import Scalars
 
 SHORT = RunConfig(
     epochs=2,
@@ -55,7 +58,7 @@ def _no_probe(monkeypatch):
         def measure(self):
             return 0.0
 
-    monkeypatch.setattr(trainer, "InversionProbe", Probe)
+    monkeypatch.setattr(loop, "InversionProbe", Probe)
 
 
 @pytest.fixture(autouse=True)
@@ -229,13 +232,11 @@ def test_validation_data_decides_which_weights_are_best(
 ):
     accuracies = iter([0.2, 0.5, 0.4])
 
-    def measured(model, dataset, examples, config):
-        if examples is dataset.test:
-            return {"accuracy": 0.3, "loss": 1.0}
-        assert examples is dataset.validation
-        return {"accuracy": next(accuracies), "loss": 1.0}
+    def measured(self, dataset, examples, batch_size):
+        share = 0.3 if examples is dataset.test else next(accuracies)
+        return Evaluation(10, 10 * share, 10, 1.0, 0.0, 0.0, 0.0)
 
-    monkeypatch.setattr(trainer, "evaluate_on", measured)
+    monkeypatch.setattr(Evaluator, "on", measured)
     config = dataclasses.replace(SHORT, epochs=3, validation_fraction=0.1)
     saved = []
     save = RunDirectory.save_weights
@@ -258,16 +259,20 @@ def test_validation_data_decides_which_weights_are_best(
 
 
 def test_evaluation_counts_every_example_once(digits):
-    config = RunConfig(batch_size=64)  # 360 is no multiple of it.
     model = small_model()
-    trainer.compile_model(model, config, Length(1, 60))
     images, labels = digits.arrays("test")
     outputs = model.predict(images, verbose=0)
-    measured = evaluate_on(model, digits, digits.test, config)
+    # 360 is no multiple of 64.
+    found = Evaluator(model, inverse=False).on(digits, digits.test, 64)
+    assert found.images == 360
+    measured = metrics_of(found, classes=100)
     accuracy = np.mean(outputs.argmax(axis=-1) == labels)
     assert measured["accuracy"] == pytest.approx(accuracy)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     assert measured["loss"] == pytest.approx(float(loss(labels, outputs)))
+    in_5 = keras.metrics.sparse_top_k_categorical_accuracy(labels, outputs, 5)
+    assert measured["top_5_accuracy"] == pytest.approx(np.mean(in_5))
+    assert "top_5_accuracy" not in metrics_of(found, classes=99)
 
 
 def test_too_large_batch_is_refused(tmp_path, digits):
@@ -323,7 +328,7 @@ def test_leaving_the_range_of_a_lossless_network_stops_training(
 
 
 def test_progress_tells_rate_time_and_memory(capsys):
-    length = Length(steps_per_epoch=4, total_steps=6)
+    length = Length(steps_per_epoch=4, total_steps=6, batches_per_step=2)
     state = TrainingState()
     progress = Progress(
         length,
@@ -333,7 +338,7 @@ def test_progress_tells_rate_time_and_memory(capsys):
         scalars=Scalars(None),
     )
     model = small_model()
-    trainer.compile_model(model, SHORT, Length(3, 6))
+    compile_model(model, SHORT, Length(3, 6, 1))
     progress.set_model(model)
     for epoch, steps in ((0, 4), (1, 2)):
         progress.on_epoch_begin(epoch)

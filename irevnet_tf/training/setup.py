@@ -1,5 +1,6 @@
-"""A run's data, model, optimizer, loss and metrics."""
+"""A run's data, model, optimizer, loss and metrics, and what it left."""
 
+import dataclasses
 import math
 import os
 
@@ -8,13 +9,16 @@ import keras
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import load_dataset
 from irevnet_tf.distribution import synchronize_batch_norm
+from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.models.variants import CONSTRUCTORS
 from irevnet_tf.training.config import RunConfig
 from irevnet_tf.training.optimizer import SGD
 from irevnet_tf.training.optimizer import UNDECAYED
 from irevnet_tf.training.optimizer import LossScaleOptimizer
+from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.schedule import learning_rate_schedule
+from irevnet_tf.training.schedule import run_length
 
 # From this many classes on, the share of images whose class is among the
 # five most probable ones is worth telling.
@@ -105,7 +109,7 @@ def count_parameters(model: keras.Model) -> int:
 
 def compile_model(
     model: keras.Model, config: RunConfig, length: Length
-) -> None:
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Compile a classifier that returns logits, for one-hot labels.
 
     Weight decay spares the BatchNorms and the biases, unless the
@@ -115,10 +119,14 @@ def compile_model(
         model: The model to compile in place.
         config: The run's configuration.
         length: The run's length.
+
+    Returns:
+        The learning rate that it got, as `learning_rate_schedule` makes it.
     """
-    batches = config.accumulation_steps
+    batches = length.batches_per_step
+    schedule = learning_rate_schedule(config, length)
     optimizer = SGD(
-        learning_rate_schedule(config, length),
+        schedule,
         l2=config.weight_decay,
         clip_norm=config.clip_norm,
         momentum=config.momentum,
@@ -156,3 +164,56 @@ def compile_model(
     # Otherwise Keras creates the momentum of every weight inside the first
     # training step, which it then traces twice.
     model.optimizer.build(model.trainable_variables)
+    return schedule
+
+
+def metrics_of(found: Evaluation, classes: int) -> dict[str, float]:
+    """Return what is reported of an evaluation, under the names of training.
+
+    Args:
+        found: What was measured.
+        classes: int. Number of classes.
+    """
+    values = {"accuracy": found.accuracy, "loss": found.cross_entropy}
+    if classes >= CLASSES_FOR_TOP_5:
+        values["top_5_accuracy"] = found.top_5_accuracy
+    return values
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A trained network with its data and its run directory."""
+
+    model: keras.Model
+    dataset: Dataset
+    directory: RunDirectory
+
+
+def load_trained_run(
+    run_dir: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
+    *,
+    best: bool = False,
+) -> TrainedRun:
+    """Rebuild the network of a run directory, with its weights.
+
+    Says so if the run is not finished.
+
+    Args:
+        run_dir: Path of the run directory.
+        data_dir: Directory of TFDS' data sets, None for the usual one.
+        best: Whether to take the best weights by validation, not the last.
+
+    Raises:
+        ValueError: if it is no run directory, or if its data or weights are
+            missing, or if one of its files is damaged.
+    """
+    directory = RunDirectory.open(run_dir)
+    weights = directory.trained_weights(best=best)
+    dataset = load_data(directory.config, data_dir, download=False)
+    model = build_model(directory.config, dataset, weights)
+    epochs = run_length(directory.config, dataset).epochs
+    finished = len(directory.read_metrics())
+    if finished < epochs:
+        print(f"This run has finished {finished} of {epochs} epochs.")
+    return TrainedRun(model, dataset, directory)

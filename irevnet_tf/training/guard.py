@@ -1,4 +1,4 @@
-"""The callback that checkpoints, and ends a run that cannot go on."""
+"""The callback that writes checkpoints and ends a run that cannot go on."""
 
 import contextlib
 import math
@@ -8,13 +8,14 @@ from collections.abc import Callable
 from collections.abc import Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.distribution import any_worker
 from irevnet_tf.distribution import worker_count
+from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
+from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.training.checkpoints import TrainingState
-from irevnet_tf.training.errors import DivergenceError
-from irevnet_tf.training.errors import Preempted
 from irevnet_tf.training.schedule import Length
 
 # Steps between two looks at the loss, and, on several machines, between two
@@ -23,7 +24,23 @@ from irevnet_tf.training.schedule import Length
 STEPS_BETWEEN_LOOKS = 10
 
 
-class Supervisor(keras.callbacks.Callback):
+class DivergenceError(RuntimeError):
+    """The loss or a weight stopped being finite, or left the exact range."""
+
+
+class Preempted(Exception):
+    """The process was asked to end, and a checkpoint was written before.
+
+    Attributes:
+        step: int. Optimizer steps that are done.
+    """
+
+    def __init__(self, step: int):
+        super().__init__(f"Stopped after step {step}, at a checkpoint.")
+        self.step = step
+
+
+class StepGuard(keras.callbacks.Callback):
     """Callback that counts steps, looks after the loss, and checkpoints.
 
     Args:
@@ -31,7 +48,6 @@ class Supervisor(keras.callbacks.Callback):
         save: Called without arguments to write a checkpoint of `state`.
         length: The length of the run.
         strategy: The `tf.distribute.Strategy` of the model.
-        accumulation_steps: int. Batches that an optimizer step takes.
         checkpoint_steps: int. Optimizer steps between checkpoints, or 0.
         last_checkpoint: Called to name the newest checkpoint, for messages.
 
@@ -49,7 +65,6 @@ class Supervisor(keras.callbacks.Callback):
         length: Length,
         strategy: tf.distribute.Strategy,
         *,
-        accumulation_steps: int,
         checkpoint_steps: int,
         last_checkpoint: Callable[[], str],
     ):
@@ -58,7 +73,6 @@ class Supervisor(keras.callbacks.Callback):
         self.save = save
         self.length = length
         self.strategy = strategy
-        self.accumulation_steps = accumulation_steps
         self.checkpoint_steps = checkpoint_steps
         self.last_checkpoint = last_checkpoint
         self.must_end = False
@@ -91,7 +105,7 @@ class Supervisor(keras.callbacks.Callback):
         # Means over the epoch, which stay as they are once they are not
         # finite. They may not be computed yet: not to be looked at here.
         self._losses.append(logs["loss"])
-        if self._batches % self.accumulation_steps:
+        if self._batches % self.length.batches_per_step:
             return
         self.state.step += 1
         step = self.state.step
@@ -137,13 +151,60 @@ class Supervisor(keras.callbacks.Callback):
         }
 
     def _check_losses(self):
-        first = self.state.step - len(self._losses) // self.accumulation_steps
+        first = (
+            self.state.step - len(self._losses) // self.length.batches_per_step
+        )
         for number, loss in enumerate(self._losses):
             if not math.isfinite(float(loss)):
-                step = first + number // self.accumulation_steps + 1
+                step = first + number // self.length.batches_per_step + 1
                 raise DivergenceError(
                     f"The loss became {float(loss)} in step {step}. The last "
                     f"good checkpoint is {self.last_checkpoint()}. Try a "
                     "lower learning rate or a longer warm-up."
                 )
         self._losses.clear()
+
+
+@contextlib.contextmanager
+def naming_range_errors(guard: StepGuard, fraction_bits: int) -> Iterator[None]:
+    """Tell of a value out of the exact range as of any divergence.
+
+    Args:
+        guard: The callback that knows step and checkpoint.
+        fraction_bits: int. Those of the lossless network.
+
+    Raises:
+        DivergenceError: in place of TensorFlow's error.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        if OUT_OF_RANGE not in str(error):
+            raise
+        raise DivergenceError(
+            "A value left the range in which lossless mode is exact, "
+            f"{exact_limit('float32', fraction_bits):g}, in step "
+            f"{guard.state.step + 1}. The last good checkpoint is "
+            f"{guard.last_checkpoint()}. Try a lower learning rate, a longer "
+            f"warm-up, or fewer fraction bits. Received: {fraction_bits=}"
+        ) from error
+
+
+def require_finite(model: keras.Model, step: int, last: str) -> None:
+    """Refuse to go on with weights that are not finite.
+
+    Args:
+        model: The model.
+        step: int. Optimizer steps that are done, for the message.
+        last: str. Name of the last good checkpoint, for the message.
+
+    Raises:
+        DivergenceError: if a variable is not finite.
+    """
+    for variable in model.variables:
+        if not np.all(np.isfinite(variable.numpy())):
+            raise DivergenceError(
+                f"{variable.path} is not finite after step {step}. The last "
+                f"good checkpoint is {last}. Try a lower learning rate or a "
+                "longer warm-up."
+            )

@@ -1,0 +1,172 @@
+"""What a run is about to do: its devices, its length, and its memory."""
+
+import dataclasses
+import math
+
+import keras
+import tensorflow as tf
+
+from irevnet_tf.data import Dataset
+from irevnet_tf.distribution import worker_count
+from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.training.checkpoints import bytes_of
+from irevnet_tf.training.config import RunConfig
+from irevnet_tf.training.run_directory import RunDirectory
+from irevnet_tf.training.schedule import Length
+from irevnet_tf.training.setup import count_parameters
+
+
+def check_devices(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
+    """Refuse a configuration that cannot run on these devices.
+
+    Args:
+        config: The run's configuration.
+        strategy: What gives it its devices.
+
+    Raises:
+        ValueError: if the batch cannot be divided among them, or if Keras
+            would hang there.
+    """
+    replicas = strategy.num_replicas_in_sync
+    parts = replicas * config.accumulation_steps
+    if config.batch_size % parts:
+        raise ValueError(
+            f"`batch_size` must be divisible by the {replicas} devices times "
+            f"`accumulation_steps` (={config.accumulation_steps}). "
+            f"Received: batch_size={config.batch_size}"
+        )
+    if config.jit and replicas > 1:
+        # keras #20763, #21366: XLA with several replicas hangs or fails.
+        raise ValueError(
+            "`jit` must be False on more than one device. "
+            f"Received: jit=True with {replicas} devices"
+        )
+
+
+def summarize(
+    model: keras.Model,
+    dataset: Dataset,
+    directory: RunDirectory,
+    length: Length,
+) -> str:
+    """Return the lines that introduce a run.
+
+    Args:
+        model: What `build_model` made.
+        dataset: The data to train and test on.
+        directory: The run directory.
+        length: The run's length.
+    """
+    config = directory.config
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    on_device = config.batch_size // replicas // length.batches_per_step
+    memory = estimate_memory(model, config, on_device)
+    mode = "ordinary"
+    if config.lossless:
+        mode = f"lossless, {config.fraction_bits} fraction bits"
+    height, width, channels = dataset.image_shape
+    held_out = ""
+    if dataset.validation:
+        held_out = f"{dataset.validation.count:,} for validation, "
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    workers = worker_count(strategy)
+    batches = f"{config.batch_size} images"
+    if replicas * length.batches_per_step > 1:
+        batches += f", {on_device} on a device at a time"
+    return (
+        f"model       {config.model}, {count_parameters(model):,} parameters\n"
+        f"mode        {mode}, {config.mixed_precision}\n"
+        f"data        {dataset.name}, {dataset.train.count:,} images for "
+        f"training, {held_out}{dataset.test.count:,} for testing, "
+        f"{height}x{width}x{channels}\n"
+        f"devices     {replicas} {kind} on {workers} machine"
+        f"{'s' if workers > 1 else ''}\n"
+        f"steps       {length.total_steps:,}, {length.epochs} epochs of "
+        f"{length.steps_per_epoch:,} steps of {batches}\n"
+        f"memory      about {memory.total / 1e6:,.0f} MB on each device: "
+        f"{memory.variables / 1e6:,.0f} variables, "
+        f"{memory.gradients / 1e6:,.0f} gradients, "
+        f"{memory.activations / 1e6:,.0f} activations\n"
+        f"directory   {directory.path}"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on each device, beside what TensorFlow takes for itself.
+
+    Attributes:
+        variables: Weights, statistics and optimizer state.
+        gradients: Gradients of all weights.
+        activations: What the backward pass reads, or, with memory saving,
+            rebuilds: the streams behind each stage and one block at work.
+    """
+
+    variables: int
+    gradients: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        return self.variables + self.gradients + self.activations
+
+
+def estimate_memory(
+    model: keras.Model, config: RunConfig, batch_size: int
+) -> MemoryEstimate:
+    """Estimate the memory of a training step on one device.
+
+    Counted are the tensors that autodiff keeps: of every block the new
+    stream, and of its residual what comes out of convolutions and ReLUs.
+    With memory saving it is at most one block's worth, three times: values,
+    their gradients, and the rebuilt input's. What convolutions need for
+    their own work is not counted.
+
+    Args:
+        model: What `build_model` made.
+        config: The run's configuration.
+        batch_size: int. Images on one device at a time.
+    """
+    activations = 0
+    for layer in model.layers:
+        if isinstance(layer, ReversibleSequence):
+            blocks = _bytes_of_blocks(layer)
+            kept = sum(blocks)
+            if layer.memory_saving:
+                streams = sum(math.prod(y.shape[1:]) * 4 for y in layer.output)
+                kept = streams + 3 * max(blocks)
+            activations += kept * batch_size
+    gradients = bytes_of(model.trainable_variables)
+    copies = [
+        config.momentum > 0,
+        config.ema_decay > 0,
+        config.accumulation_steps > 1,
+    ]
+    return MemoryEstimate(
+        variables=bytes_of(model.variables) + sum(copies) * gradients,
+        gradients=gradients,
+        activations=activations,
+    )
+
+
+def _bytes_of_blocks(sequence):
+    """Return what plain autodiff keeps of each block, for one image."""
+    shapes = tuple(x.shape for x in sequence.input)
+    sizes = []
+    for block in sequence.blocks:
+        residual = _bytes_of_residual(block.residual, shapes[1])
+        shapes = block.compute_output_shape(shapes)
+        sizes.append(residual + math.prod(shapes[1][1:]) * 4)
+    return sizes
+
+
+def _bytes_of_residual(residual, shape):
+    value = 4 if residual.compute_dtype == "float32" else 2
+    sizes = []
+    for layer in residual.layers:
+        shape = layer.compute_output_shape(shape)
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.ReLU):
+            sizes.append(math.prod(shape[1:]) * value)
+    # The last convolution's output becomes the new stream.
+    return sum(sizes[:-1])
