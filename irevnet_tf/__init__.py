@@ -49,13 +49,13 @@ if not _MISSING:
     from irevnet_tf.models.inversion import invert
     from irevnet_tf.models.irevnet import IRevNet
     from irevnet_tf.models.predictions import decode_predictions
-    from irevnet_tf.models.preprocessing import preprocess_input
-    from irevnet_tf.models.preprocessing import undo_preprocess
     from irevnet_tf.models.variants import IRevNet28
     from irevnet_tf.models.variants import IRevNet56
     from irevnet_tf.models.variants import IRevNet163
     from irevnet_tf.models.variants import IRevNet300
     from irevnet_tf.models.variants import IRevNet301
+    from irevnet_tf.preprocessing import preprocess_input
+    from irevnet_tf.preprocessing import undo_preprocess
     from irevnet_tf.zoo.registry import list_weights
 
 

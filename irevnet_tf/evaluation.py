@@ -13,7 +13,7 @@ import tensorflow as tf
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.dataset import Examples
-from irevnet_tf.data.unreadable import naming_unreadable_files
+from irevnet_tf.data.decoding import naming_unreadable_files
 from irevnet_tf.distribution import gather_from_workers
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.models.inversion import encoder

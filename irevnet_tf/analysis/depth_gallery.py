@@ -16,7 +16,7 @@ from irevnet_tf.analysis.points import stage_points
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.analysis.words import percent
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 COMPONENTS = (1, 4, 16, 64, 256)
 # Channels of a representation in the figure, in a square.

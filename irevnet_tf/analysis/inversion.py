@@ -16,7 +16,7 @@ from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.analysis.words import small
 from irevnet_tf.evaluation import relative_errors
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 INPUTS = ("test", "photograph", "noise")
 # Rows of reconstructions in the figure.

@@ -7,7 +7,7 @@ import numpy as np
 from irevnet_tf.analysis.network import to_pixels
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.words import percent
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 SPACINGS = ("pixels", "linear")
 # The line is first decoded at so many places, then at those that are wanted,

@@ -15,7 +15,7 @@ from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.analysis.words import small
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 KINDS = ("exchanged", "moved")
 # Root mean square of pixels from which people can tell images apart.

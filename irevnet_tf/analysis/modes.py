@@ -6,11 +6,11 @@ from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
-from irevnet_tf.layers.shared import share_layer
-from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
+from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.chain import rebuilt
+from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 
 
 def in_mode(chain: Chain, fraction_bits: int | None) -> keras.Model | None:

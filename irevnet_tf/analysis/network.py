@@ -14,7 +14,7 @@ from irevnet_tf.analysis.points import find_points
 from irevnet_tf.export.arguments import check_normalization
 from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.layers import FixedPoint
-from irevnet_tf.layers.shared import share_layer
+from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import entrance
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.features import features

@@ -8,7 +8,7 @@ from irevnet_tf.analysis.local_inversion import LocalInversion
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.words import percent
 from irevnet_tf.analysis.words import small
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 SHARES = (0.8, 0.99, 0.996)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from irevnet_tf.apps.image_files import decode_image
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import central_crop
-from irevnet_tf.data.unreadable import naming_unreadable_files
+from irevnet_tf.data.decoding import naming_unreadable_files
 
 # Images among which pairs are looked for: of ImageNet, about 600 MB.
 CANDIDATES = 1000

@@ -32,7 +32,7 @@ from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.apps.report import say
 from irevnet_tf.atomic import write_json
 from irevnet_tf.data import Dataset
-from irevnet_tf.data.unreadable import UnreadableImageError
+from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.export.inference import check_model

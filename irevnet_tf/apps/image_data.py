@@ -11,12 +11,12 @@ from irevnet_tf.apps.report import say
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import image_folder
 from irevnet_tf.data import load_dataset
-from irevnet_tf.data.registry import DIGITS
+from irevnet_tf.data.loading import DIGITS
 from irevnet_tf.export.arguments import check_normalization
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
-from irevnet_tf.pixel_normalization import NORMALIZATIONS
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import NORMALIZATIONS
+from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.settings import setting
 
 

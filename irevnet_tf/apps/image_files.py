@@ -9,7 +9,7 @@ from absl import app
 
 from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.export.arguments import WHITE
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 

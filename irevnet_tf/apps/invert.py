@@ -34,7 +34,7 @@ from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.data import Dataset
-from irevnet_tf.data.unreadable import UnreadableImageError
+from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.evaluation import on_grid
 from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.export.inference import check_model

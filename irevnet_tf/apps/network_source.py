@@ -12,8 +12,8 @@ from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.models.variants import CONSTRUCTORS
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pixel_normalization import PREPROCESSING
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import PREPROCESSING
+from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 from irevnet_tf.training import load_trained_run

@@ -32,7 +32,7 @@ from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.models.predictions import class_names
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
-from irevnet_tf.pixel_normalization import PREPROCESSING
+from irevnet_tf.preprocessing import PREPROCESSING
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import TrainedRun
 from irevnet_tf.training import build_model

@@ -31,7 +31,7 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.run_flags import RUN_DIR
-from irevnet_tf.data.unreadable import UnreadableImageError
+from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.distribution import STRATEGIES
 from irevnet_tf.distribution import ChiefError
 from irevnet_tf.distribution import PeerWatch

@@ -6,13 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.data.decoding import central_crop
-from irevnet_tf.data.examples import ArrayExamples
-from irevnet_tf.data.examples import FileExamples
-from irevnet_tf.data.stream import StreamExamples
-from irevnet_tf.data.unreadable import naming_unreadable_files
-from irevnet_tf.pixel_normalization import Normalization
-
-Examples = ArrayExamples | FileExamples | StreamExamples
+from irevnet_tf.data.decoding import naming_unreadable_files
+from irevnet_tf.data.examples import Examples
+from irevnet_tf.preprocessing import Normalization
 
 _DECODED_AT_ONCE = 256
 

@@ -6,7 +6,7 @@ from sklearn.model_selection import train_test_split
 
 from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.data.examples import ArrayExamples
-from irevnet_tf.pixel_normalization import PREPROCESSING
+from irevnet_tf.preprocessing import PREPROCESSING
 
 TEST_EXAMPLES = 360
 SPLIT_SEED = 0

@@ -1,9 +1,10 @@
-"""Examples with an index: images in memory, and files of images.
+"""Examples: images in memory, or files of images, and their order.
 
-`ArrayExamples`, `FileExamples` and `stream.StreamExamples` have the same
-methods, `shuffled`, `ordered` and `split`, and the same attribute, `count`.
-An image is raw in all of them: a uint8 tensor (height, width, channels), or a
-string tensor with the bytes of a file.
+An epoch is a sequence of positions 0, 1, 2, ... Step t of training takes
+those from t * batch_size up to (t + 1) * batch_size, and the input pipelines
+(one per worker) share them in contiguous parts of equal length. What happens
+in a step therefore does not depend on how many pipelines and replicas there
+are.
 """
 
 import abc
@@ -13,26 +14,71 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
-from irevnet_tf.data.sharding import local_positions
+
+def replica_batch_size(
+    context: tf.distribute.InputContext, batch_size: int
+) -> int:
+    """Return the number of examples that one replica gets in one step.
+
+    Args:
+        context: The replicas and input pipelines.
+        batch_size: int. Examples per step, over all replicas.
+
+    Returns:
+        `batch_size` divided by the number of replicas.
+
+    Raises:
+        ValueError: if `batch_size` is no positive multiple of it.
+    """
+    replicas = context.num_replicas_in_sync
+    if batch_size < 1 or batch_size % replicas:
+        raise ValueError(
+            "`batch_size` must be a positive multiple of the number of "
+            f"replicas (={replicas}). Received: batch_size={batch_size}"
+        )
+    return batch_size // replicas
+
+
+def local_positions(
+    context: tf.distribute.InputContext,
+    batch_size: int,
+    first_step: int,
+    steps: int,
+) -> tf.data.Dataset:
+    """Return the positions in the epoch that one input pipeline handles.
+
+    Args:
+        context: Which pipeline it is.
+        batch_size: int. Examples per step, over all pipelines.
+        first_step: int. The first step to handle.
+        steps: int. The step to stop before.
+
+    Returns:
+        A `tf.data.Dataset` of int64 vectors, one per step.
+    """
+    local = batch_size // context.num_input_pipelines
+    start = context.input_pipeline_id * local
+    return tf.data.Dataset.range(first_step, steps).map(
+        lambda step: step * batch_size + start + tf.range(local, dtype="int64")
+    )
+
 
 SPLIT_SEED = 0
 
 
-class _IndexedExamples(abc.ABC):
-    """What is the same for all examples that can be read in any order."""
+class Examples(abc.ABC):
+    """The examples of a part of a data set.
 
-    def __init__(self, labels: np.ndarray):
-        self.labels = np.asarray(labels, "int64")
-        self.count = len(self.labels)
+    An image is raw in all of them: a uint8 tensor (height, width, channels),
+    or a string tensor with the bytes of a file.
+
+    Attributes:
+        count: int. Number of examples.
+    """
+
+    count: int
 
     @abc.abstractmethod
-    def _reader(self):
-        """Return the function from int64 indices to raw images."""
-
-    @abc.abstractmethod
-    def _subset(self, indices: np.ndarray) -> Self:
-        """Return the examples with these indices."""
-
     def shuffled(
         self,
         context: tf.distribute.InputContext,
@@ -44,10 +90,6 @@ class _IndexedExamples(abc.ABC):
         steps: int,
     ) -> tf.data.Dataset:
         """Return the examples of some steps of an epoch, in random order.
-
-        The order is a permutation of all examples that `seed` and `epoch`
-        determine. It is computed index by index, so that any step can be the
-        first, and there is no buffer to fill.
 
         Args:
             context: Which input pipeline this is, and of how many.
@@ -61,6 +103,62 @@ class _IndexedExamples(abc.ABC):
             A `tf.data.Dataset` of single examples: the raw image, the int64
             label, and the int64 position in the epoch.
         """
+
+    @abc.abstractmethod
+    def ordered(
+        self, context: tf.distribute.InputContext, batch_size: int
+    ) -> tf.data.Dataset:
+        """Return every example once over all input pipelines.
+
+        All pipelines get the same number of examples, which fill whole
+        steps: at the end, examples of weight 0 are added.
+
+        Args:
+            context: Which input pipeline this is, and of how many.
+            batch_size: int. Examples per step, over all pipelines.
+
+        Returns:
+            A `tf.data.Dataset` of single examples: the raw image, the int64
+            label, and the float32 weight, 0 or 1.
+        """
+
+    @abc.abstractmethod
+    def split(self, fraction: float) -> tuple[Self, Self]:
+        """Hold a part out, always the same.
+
+        Args:
+            fraction: float. The part of the examples to hold out.
+
+        Returns:
+            The other examples, and those that are held out.
+
+        Raises:
+            ValueError: if these examples cannot be split.
+        """
+
+
+class _IndexedExamples(Examples):
+    """What is the same for all examples that can be read in any order.
+
+    The random order of an epoch is a permutation of all examples that `seed`
+    and `epoch` determine. It is computed index by index, so that any step can
+    be the first, and there is no buffer to fill. What is held out is chosen at
+    random.
+    """
+
+    def __init__(self, labels: np.ndarray):
+        self.labels = np.asarray(labels, "int64")
+        self.count = len(self.labels)
+
+    @abc.abstractmethod
+    def _reader(self):
+        """Return the function from int64 indices to raw images."""
+
+    @abc.abstractmethod
+    def _subset(self, indices: np.ndarray) -> Self:
+        """Return the examples with these indices."""
+
+    def shuffled(self, context, batch_size, *, seed, epoch, first_step, steps):
         read, labels = self._reader(), _on_cpu(self.labels)
 
         def indices(positions):
@@ -102,22 +200,7 @@ class _IndexedExamples(abc.ABC):
             )
             return self._shuffled_indices(positions, seed, epoch).numpy()
 
-    def ordered(
-        self, context: tf.distribute.InputContext, batch_size: int
-    ) -> tf.data.Dataset:
-        """Return every example once over all input pipelines.
-
-        All pipelines get the same number of examples, which fill whole
-        steps: at the end, examples of weight 0 are added.
-
-        Args:
-            context: Which input pipeline this is, and of how many.
-            batch_size: int. Examples per step, over all pipelines.
-
-        Returns:
-            A `tf.data.Dataset` of single examples: the raw image, the int64
-            label, and the float32 weight, 0 or 1.
-        """
+    def ordered(self, context, batch_size):
         read, labels = self._reader(), _on_cpu(self.labels)
 
         def example(position):
@@ -132,15 +215,7 @@ class _IndexedExamples(abc.ABC):
             .map(example, num_parallel_calls=tf.data.AUTOTUNE)
         )
 
-    def split(self, fraction: float) -> tuple[Self, Self]:
-        """Hold out a part, chosen at random but always the same.
-
-        Args:
-            fraction: float. The part of the examples to hold out.
-
-        Returns:
-            The other examples, and those that are held out.
-        """
+    def split(self, fraction):
         order = np.random.default_rng(SPLIT_SEED).permutation(self.count)
         held_out = round(self.count * fraction)
         return (

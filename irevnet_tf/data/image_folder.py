@@ -7,7 +7,7 @@ import numpy as np
 
 from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.data.examples import FileExamples
-from irevnet_tf.pixel_normalization import NORMALIZATIONS
+from irevnet_tf.preprocessing import NORMALIZATIONS
 
 TRAIN_SPLIT = "train"
 TEST_SPLITS = ("test", "validation", "val")

@@ -17,7 +17,7 @@ from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.data.decoding import random_resized_crop
 from irevnet_tf.data.examples import ArrayExamples
-from irevnet_tf.data.sharding import replica_batch_size
+from irevnet_tf.data.examples import replica_batch_size
 
 
 def steps_per_epoch(dataset: Dataset, batch_size: int) -> int:
@@ -83,7 +83,7 @@ def training_batches(
     Raises:
         ValueError: if the arguments do not fit each other.
         tf.errors.OpError: while it is read, if a file is no whole image;
-            `irevnet_tf.data.unreadable.naming_unreadable_files` says which.
+            `irevnet_tf.data.decoding.naming_unreadable_files` says which.
     """
     context = context or tf.distribute.InputContext()
     replica_batch = replica_batch_size(context, batch_size)

@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 
 from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.data.examples import ArrayExamples
-from irevnet_tf.data.stream import StreamExamples
-from irevnet_tf.pixel_normalization import NORMALIZATIONS
+from irevnet_tf.data.tfds_stream import StreamExamples
+from irevnet_tf.preprocessing import NORMALIZATIONS
 
 # Images of one size are kept in memory up to this size, others are streamed.
 MEMORY_LIMIT = 4 * 1024**3  # bytes

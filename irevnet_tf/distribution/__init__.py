@@ -1,13 +1,13 @@
 """Training on several devices and machines with Keras and TensorFlow."""
 
 from irevnet_tf.distribution.keras_fit import enable_multi_worker_fit
-from irevnet_tf.distribution.peers import WORKER_LOST
-from irevnet_tf.distribution.peers import PeerWatch
 from irevnet_tf.distribution.statistics import average_statistics
 from irevnet_tf.distribution.statistics import synchronize_batch_norm
 from irevnet_tf.distribution.strategies import STRATEGIES
 from irevnet_tf.distribution.strategies import make_strategy
+from irevnet_tf.distribution.workers import WORKER_LOST
 from irevnet_tf.distribution.workers import ChiefError
+from irevnet_tf.distribution.workers import PeerWatch
 from irevnet_tf.distribution.workers import any_worker
 from irevnet_tf.distribution.workers import gather_from_workers
 from irevnet_tf.distribution.workers import is_chief

@@ -8,8 +8,8 @@ import numpy as np
 
 from irevnet_tf.layers.base import InvertibleLayer
 from irevnet_tf.models.predictions import class_names as names_of_mode
-from irevnet_tf.pixel_normalization import PREPROCESSING
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import PREPROCESSING
+from irevnet_tf.preprocessing import Normalization
 
 DYNAMIC = "dynamic"
 # An exported model takes what image files hold.
@@ -34,7 +34,7 @@ def check_normalization(preprocessing, channels: int) -> Normalization:
         raise ValueError(
             "`preprocessing` must be one of "
             f"{', '.join(map(repr, PREPROCESSING))}, or an "
-            "irevnet_tf.pixel_normalization.Normalization. "
+            "irevnet_tf.preprocessing.Normalization. "
             f"Received: preprocessing={preprocessing!r}"
         )
     mean, std = (

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 
 def forward_function(

@@ -13,7 +13,7 @@ from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
 from irevnet_tf.layers.base import is_invertible
-from irevnet_tf.layers.shared import share_layer
+from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.chain import find_steps

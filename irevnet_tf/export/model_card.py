@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from irevnet_tf.layers import FixedPoint
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.zoo.registry import file_sha256
 
 CARD_FILE = "model_card.json"

@@ -30,7 +30,7 @@ from irevnet_tf.export.warmup import write_warmup_requests
 from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.model import find_preprocessing
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 
 def export_saved_model(
@@ -85,7 +85,7 @@ def export_saved_model(
         preprocessing: what raw images go through, and its inverse what comes
             back: a mode of `irevnet_tf.preprocess_input`, for images from 0
             to 255 in every mode, or an
-            `irevnet_tf.pixel_normalization.Normalization`. None: what the
+            `irevnet_tf.preprocessing.Normalization`. None: what the
             i-RevNet has as `preprocessing`, which is that of its weights if it
             was built with the weights of a name; if that is None, "unit",
             values from 0 to 1.

@@ -12,7 +12,7 @@ from irevnet_tf.export.sample import round_trip
 from irevnet_tf.export.sample import sample_images
 from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
 from irevnet_tf.models.chain import find_chain
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 # Relative. Rounding, in half precision too, is below; other weights are not.
 SAME = 0.05

@@ -9,11 +9,11 @@ from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.downsampling import InvertibleDownsampling
 from irevnet_tf.layers.fixed_point import FixedPoint
 from irevnet_tf.layers.inverse import Inverse
+from irevnet_tf.layers.inverse import Shared
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
-from irevnet_tf.layers.shared import Shared
 
 __all__ = [
     "AdditiveCoupling",

@@ -7,7 +7,7 @@ import numbers
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.tracking import TrackedParts
+from irevnet_tf.layers.parts import TrackedParts
 
 
 def stream_dtype() -> str:
@@ -111,7 +111,7 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
     def share(self) -> "InvertibleLayer":
         """Return a layer with the same weights that belongs to no graph."""
         # Here, since that is an InvertibleLayer, too.
-        from irevnet_tf.layers.shared import Shared
+        from irevnet_tf.layers.inverse import Shared
 
         return Shared(self)
 
@@ -252,3 +252,13 @@ def check_dtype(layer: keras.layers.Layer, parts) -> None:
                 f"layers it holds, {part.compute_dtype}. "
                 f"Received: dtype={layer.compute_dtype}"
             )
+
+
+class WeightlessLayer(InvertibleLayer):
+    """A layer of this package all of which is in its configuration."""
+
+    def share(self):
+        # A subclass from elsewhere may have more to it.
+        if not type(self).__module__.startswith("irevnet_tf."):
+            return super().share()
+        return type(self).from_config(self.get_config())

@@ -8,7 +8,7 @@ there are, while their weights stay variables of each block.
 import tensorflow as tf
 
 from irevnet_tf.layers.block_functions import BlockFunctions
-from irevnet_tf.layers.purity import refuse_impure
+from irevnet_tf.layers.block_kinds import refuse_impure
 from irevnet_tf.layers.tensor_lists import TensorList
 
 

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.layers.shared import WeightlessLayer
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

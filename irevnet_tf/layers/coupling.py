@@ -9,8 +9,8 @@ from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import add_up_gradient
 from irevnet_tf.layers.gradients import is_recording
-from irevnet_tf.layers.trainable_flags import freeze_by_flags
-from irevnet_tf.layers.trainable_flags import trainable_flags
+from irevnet_tf.layers.parts import freeze_by_flags
+from irevnet_tf.layers.parts import trainable_flags
 
 
 class Coupling(InvertibleLayer):

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.layers.shared import WeightlessLayer
 
 
 def psi(x, block_size: int):

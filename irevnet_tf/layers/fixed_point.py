@@ -12,8 +12,8 @@ import numbers
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.gradients import round_straight_through
-from irevnet_tf.layers.shared import WeightlessLayer
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
 

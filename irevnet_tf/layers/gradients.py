@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 from tensorflow.python.eager import record
+from tensorflow.python.ops import control_flow_util
 
 _CUSTOM = "IrevnetCustomGradient"
 _STRAIGHT_THROUGH = "IrevnetStraightThrough"
@@ -120,6 +121,16 @@ def is_watched(tensors: list, variables: list) -> bool:
         return False
     values = [tf.convert_to_tensor(variable.value) for variable in variables]
     return record.should_record_backprop([*tensors, *values])
+
+
+def is_compiled() -> bool:
+    """Return whether the current graph, or one around it, is for XLA.
+
+    XLA cannot call Python, drops assertions, and has passes of its own.
+    """
+    return control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
 
 
 def _overriding(op_type, kind, tensors):

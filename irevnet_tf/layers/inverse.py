@@ -1,14 +1,94 @@
-"""A layer whose forward direction is another one's inverse."""
+"""Layers around another layer: its inverse, or the same once more."""
 
 import keras
 
+from irevnet_tf.layers.base import InvertibleLayer
 from irevnet_tf.layers.base import build_by_call
 from irevnet_tf.layers.base import check_dtype
 from irevnet_tf.layers.base import inverse_shape
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.base import output_shape
 from irevnet_tf.layers.base import run_inverse
-from irevnet_tf.layers.shared import AroundLayer
+
+
+class AroundLayer(InvertibleLayer):
+    """An invertible layer whose weights are those of another layer.
+
+    Args:
+        layer: Keras layer with an inverse.
+        **kwargs: as of any layer. `dtype` is that of `layer`, by default.
+    """
+
+    def __init__(self, layer, **kwargs):
+        kwargs.setdefault("dtype", layer.dtype_policy)
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        return {**super().get_config(), "layer": layer}
+
+    @classmethod
+    def from_config(cls, config):
+        layer = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(**{**config, "layer": layer})
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class Shared(AroundLayer):
+    """Computes what another layer computes, with that layer's weights.
+
+    A layer that is used twice leaves a trace at both places: it keeps the
+    models alive which it is used in, and Keras reports its first use only. So
+    models that are made of another's layers use them through this one.
+
+    Args:
+        layer: invertible layer.
+
+    Input shape:
+        That of `layer`.
+
+    Output shape:
+        That of `layer`.
+    """
+
+    def __init__(self, layer, **kwargs):
+        kwargs.setdefault("name", layer.name)
+        super().__init__(layer, **kwargs)
+
+    @property
+    def downsampling(self):
+        return getattr(self.layer, "downsampling", 1)
+
+    @property
+    def keeps_grid(self):
+        return getattr(self.layer, "keeps_grid", False)
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            build_by_call(self.layer, input_shape)
+
+    def compute_output_shape(self, input_shape):
+        return output_shape(self.layer, input_shape)
+
+    def compute_inverse_shape(self, output_shape):
+        return inverse_shape(self.layer, output_shape)
+
+    def call(self, inputs, training=None):
+        return self.layer(inputs, training=training)
+
+    def inverse(self, outputs, training=None):
+        return run_inverse(self.layer, outputs, training)
+
+    def share(self):
+        return Shared(self.layer)
+
+
+def share_layer(layer) -> InvertibleLayer:
+    """Return a layer that shares the weights and belongs to no graph."""
+    if isinstance(layer, InvertibleLayer):
+        return layer.share()
+    return Shared(layer)
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

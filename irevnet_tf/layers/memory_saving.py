@@ -6,16 +6,16 @@ import weakref
 import tensorflow as tf
 
 from irevnet_tf.layers.block_functions import BlockFunctions
+from irevnet_tf.layers.block_functions import assign
+from irevnet_tf.layers.block_functions import values_of
 from irevnet_tf.layers.block_kinds import is_foreign
 from irevnet_tf.layers.block_kinds import is_synchronized
 from irevnet_tf.layers.block_kinds import kind_of
 from irevnet_tf.layers.block_passes import ScannedPass
 from irevnet_tf.layers.block_passes import SinglePass
-from irevnet_tf.layers.compilation import is_compiled
+from irevnet_tf.layers.gradients import is_compiled
 from irevnet_tf.layers.gradients import with_gradient
 from irevnet_tf.layers.rebuilt_inputs import DriftCheck
-from irevnet_tf.layers.residual_scope import assign
-from irevnet_tf.layers.residual_scope import values_of
 
 # {sequence: {kind of block: its functions}}, of the last graph.
 _traced = weakref.WeakKeyDictionary()

@@ -5,8 +5,8 @@ import functools
 import keras
 import tensorflow as tf
 
-from irevnet_tf.layers.compilation import is_compiled
-from irevnet_tf.layers.residual_scope import run_with_separate_gradients
+from irevnet_tf.layers.block_functions import run_with_separate_gradients
+from irevnet_tf.layers.gradients import is_compiled
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

@@ -12,7 +12,7 @@ import weakref
 
 import tensorflow as tf
 
-from irevnet_tf.layers.compilation import is_compiled
+from irevnet_tf.layers.gradients import is_compiled
 
 ACTIONS = ("warn", "raise", "ignore")
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.normalization import BatchNormalization
-from irevnet_tf.layers.tracking import TrackedParts
+from irevnet_tf.layers.parts import TrackedParts
 
 # The authors' networks were trained with PyTorch's defaults; Keras' momentum
 # is one minus PyTorch's.

@@ -9,12 +9,12 @@ import tensorflow as tf
 from irevnet_tf.layers.base import InvertibleLayer
 from irevnet_tf.layers.base import check_dtype
 from irevnet_tf.layers.base import check_pair
+from irevnet_tf.layers.block_functions import run_with_separate_gradients
 from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.fixed_point import RangeCheck
 from irevnet_tf.layers.gradients import is_watched
 from irevnet_tf.layers.memory_saving import MemorySavingPass
 from irevnet_tf.layers.rebuilt_inputs import check_action
-from irevnet_tf.layers.residual_scope import run_with_separate_gradients
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

@@ -12,14 +12,13 @@ import keras
 
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import FixedPoint
-from irevnet_tf.layers import Inverse
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
-from irevnet_tf.layers.base import is_invertible
-from irevnet_tf.layers.shared import share_layer
+from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.graph import Call
 from irevnet_tf.models.graph import calls
-from irevnet_tf.models.graph import has_graph
+from irevnet_tf.models.graph import chain_of
+from irevnet_tf.models.graph import find_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,27 +145,6 @@ def find_chain(model) -> Chain:
     return Chain(steps[0].model, tuple(steps))
 
 
-def find_steps(model) -> list[Call]:
-    """Return the calls of the chain of invertible layers in a model.
-
-    They may be in the graphs of several models, nested in it. If the model has
-    no graph, they are those of the first of its layers that has some.
-
-    Raises:
-        ValueError: if another layer stands between them.
-    """
-    if has_graph(model):
-        steps = _chain(calls(model))
-        if steps:
-            return steps
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            steps = find_steps(layer)
-            if steps:
-                return steps
-    return []
-
-
 def entrance(model, steps):
     """Return new inputs of a model, and what its first step makes of them.
 
@@ -195,6 +173,10 @@ def entrance(model, steps):
     return inputs, before(inputs)
 
 
+def _is(a, b):
+    return a is b
+
+
 def rebuilt(model, steps, layers) -> Chain:
     """Return a chain of layers in a model of its own.
 
@@ -211,93 +193,7 @@ def rebuilt(model, steps, layers) -> Chain:
         own = any(layer is step.layer for step in steps)
         x = (share_layer(layer) if own else layer)(x)
     found = keras.Model(inputs, x, name=model.name)
-    return Chain(found, tuple(_chain(calls(found))))
-
-
-def _chain(found):
-    """Return the longest chain of invertible calls.
-
-    Where its streams go on, a merge is a side output, as of `features`.
-
-    Raises:
-        ValueError: if there are two, if it does not end in one tensor, or if
-            another layer stands in its way.
-    """
-    invertible = [call for call in found if _can_be_followed(call.layer)]
-    _refuse_obstacles(found, invertible)
-    longest = []  # The longest chain from each call on, the last one first.
-    for call in reversed(invertible):
-        following = [x for x in longest if x[0].reads == call.writes]
-        longest.append([call, *max(following, key=len, default=[])])
-    longest.reverse()
-    chain = max(longest, key=len, default=[])
-    _refuse_another(chain, longest)
-    if chain and len(chain[-1].writes) > 1:
-        streams = set(chain[-1].writes)
-        readers = [x.layer.name for x in found if streams & set(x.reads)]
-        raise ValueError(
-            "The streams of `model` must end in a ChannelMerge, which makes "
-            "one representation of them. Received: streams of "
-            f"{chain[-1].layer.name}, which enter {readers or 'nothing'}"
-        )
-    return chain
-
-
-def _refuse_another(chain, longest):
-    """Raise ValueError if a chain, or one of its ends, could be another.
-
-    Args:
-        chain: the longest one.
-        longest: the longest chain from each call on.
-    """
-    for index, call in enumerate(chain):
-        rest = chain[index:]
-        layers = [x.layer for x in rest]
-        for other in longest:
-            starts = index == 0 or other[0].reads == call.reads
-            # One that is used twice, as in siamese networks, is the same one.
-            is_same = [x.layer for x in other] == layers
-            if starts and len(other) == len(rest) and not is_same:
-                raise ValueError(
-                    "`model` must have one chain of invertible layers. "
-                    f"Received: model with one from {layers[0].name} to "
-                    f"{layers[-1].name} and another from "
-                    f"{other[0].layer.name} to {other[-1].layer.name}"
-                )
-
-
-def _is(a, b):
-    return a is b
-
-
-def _can_be_followed(layer):
-    return is_invertible(layer) and not isinstance(layer, Inverse)
-
-
-def _refuse_obstacles(found, invertible):
-    """Raise ValueError if a layer without inverse stands between others.
-
-    The inverse of what is in front of it would be that of the whole to the
-    user's eyes.
-    """
-    behind = {key: None for call in invertible for key in call.writes}
-    for call in found:
-        obstacles = [behind[key] for key in call.reads if key in behind]
-        if not obstacles:
-            continue
-        obstacle = next(filter(None, obstacles), None)
-        if _can_be_followed(call.layer) and obstacle is not None:
-            raise ValueError(
-                "Every layer between the invertible ones of `model` must have "
-                "an `inverse`, as an InvertibleLayer has. Received: "
-                f"{obstacle.name} of {type(obstacle)} in front of "
-                f"{call.layer.name}"
-            )
-        if not _can_be_followed(call.layer):
-            obstacle = obstacle or call.layer
-        behind.update(
-            (key, obstacle) for key in call.writes if key not in behind
-        )
+    return Chain(found, tuple(chain_of(calls(found))))
 
 
 def _check_grid(layers):

@@ -4,7 +4,7 @@ import keras
 
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.shared import share_layer
+from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import entrance
 from irevnet_tf.models.chain import find_chain
 

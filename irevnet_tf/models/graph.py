@@ -1,8 +1,14 @@
-"""A model's calls of its layers, those inside of nested models among them."""
+"""A model's calls of its layers, and the chain of the invertible ones.
+
+Those inside of nested models are among them.
+"""
 
 import dataclasses
 
 import keras
+
+from irevnet_tf.layers import Inverse
+from irevnet_tf.layers.base import is_invertible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +85,106 @@ def _calls(model, keys):
                 Call(node.operation, model, inputs, outputs, reads, writes)
             )
     return found
+
+
+def find_steps(model) -> list[Call]:
+    """Return the calls of the chain of invertible layers in a model.
+
+    They may be in the graphs of several models, nested in it. If the model has
+    no graph, they are those of the first of its layers that has some.
+
+    Raises:
+        ValueError: if another layer stands between them.
+    """
+    if has_graph(model):
+        steps = chain_of(calls(model))
+        if steps:
+            return steps
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            steps = find_steps(layer)
+            if steps:
+                return steps
+    return []
+
+
+def chain_of(found):
+    """Return the longest chain of invertible calls.
+
+    Where its streams go on, a merge is a side output, as of `features`.
+
+    Raises:
+        ValueError: if there are two, if it does not end in one tensor, or if
+            another layer stands in its way.
+    """
+    invertible = [call for call in found if _can_be_followed(call.layer)]
+    _refuse_obstacles(found, invertible)
+    longest = []  # The longest chain from each call on, the last one first.
+    for call in reversed(invertible):
+        following = [x for x in longest if x[0].reads == call.writes]
+        longest.append([call, *max(following, key=len, default=[])])
+    longest.reverse()
+    chain = max(longest, key=len, default=[])
+    _refuse_another(chain, longest)
+    if chain and len(chain[-1].writes) > 1:
+        streams = set(chain[-1].writes)
+        readers = [x.layer.name for x in found if streams & set(x.reads)]
+        raise ValueError(
+            "The streams of `model` must end in a ChannelMerge, which makes "
+            "one representation of them. Received: streams of "
+            f"{chain[-1].layer.name}, which enter {readers or 'nothing'}"
+        )
+    return chain
+
+
+def _refuse_another(chain, longest):
+    """Raise ValueError if a chain, or one of its ends, could be another.
+
+    Args:
+        chain: the longest one.
+        longest: the longest chain from each call on.
+    """
+    for index, call in enumerate(chain):
+        rest = chain[index:]
+        layers = [x.layer for x in rest]
+        for other in longest:
+            starts = index == 0 or other[0].reads == call.reads
+            # One that is used twice, as in siamese networks, is the same one.
+            is_same = [x.layer for x in other] == layers
+            if starts and len(other) == len(rest) and not is_same:
+                raise ValueError(
+                    "`model` must have one chain of invertible layers. "
+                    f"Received: model with one from {layers[0].name} to "
+                    f"{layers[-1].name} and another from "
+                    f"{other[0].layer.name} to {other[-1].layer.name}"
+                )
+
+
+def _can_be_followed(layer):
+    return is_invertible(layer) and not isinstance(layer, Inverse)
+
+
+def _refuse_obstacles(found, invertible):
+    """Raise ValueError if a layer without inverse stands between others.
+
+    The inverse of what is in front of it would be that of the whole to the
+    user's eyes.
+    """
+    behind = {key: None for call in invertible for key in call.writes}
+    for call in found:
+        obstacles = [behind[key] for key in call.reads if key in behind]
+        if not obstacles:
+            continue
+        obstacle = next(filter(None, obstacles), None)
+        if _can_be_followed(call.layer) and obstacle is not None:
+            raise ValueError(
+                "Every layer between the invertible ones of `model` must have "
+                "an `inverse`, as an InvertibleLayer has. Received: "
+                f"{obstacle.name} of {type(obstacle)} in front of "
+                f"{call.layer.name}"
+            )
+        if not _can_be_followed(call.layer):
+            obstacle = obstacle or call.layer
+        behind.update(
+            (key, obstacle) for key in call.writes if key not in behind
+        )

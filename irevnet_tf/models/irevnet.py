@@ -17,14 +17,13 @@ from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.residual import EPSILON
 from irevnet_tf.layers.residual import default_initializer
-from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
-from irevnet_tf.models.arguments import check_activation
-from irevnet_tf.models.arguments import check_image_shape
-from irevnet_tf.models.arguments import check_input_tensor
-from irevnet_tf.models.arguments import check_lossless
-from irevnet_tf.models.arguments import check_options
-from irevnet_tf.models.arguments import check_stages
-from irevnet_tf.models.arguments import padding_of_stage
+from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.checks import check_activation
+from irevnet_tf.models.checks import check_image_shape
+from irevnet_tf.models.checks import check_input_tensor
+from irevnet_tf.models.checks import check_lossless
+from irevnet_tf.models.checks import check_options
+from irevnet_tf.models.checks import check_stages
 from irevnet_tf.models.model import Functional
 from irevnet_tf.zoo.files import load_weights_file
 
@@ -152,7 +151,7 @@ def IRevNet(
     stages = zip(blocks, strides, channels, strict=True)
     for index, (depth, stride, width) in enumerate(stages, start=1):
         prefix = f"stage{index}"
-        padding = padding_of_stage(index, x.shape[-1], stride, width)
+        padding = _padding_of_stage(index, x.shape[-1], stride, width)
         if padding:
             x = InjectivePadding(padding, name=f"{prefix}_pad")(x)
         streams = ChannelSplit(name=f"{prefix}_split")(x)
@@ -195,6 +194,42 @@ def IRevNet(
     if weights is not None:
         load_weights_file(model, weights)
     return model
+
+
+def _padding_of_stage(index, incoming, stride, width):
+    """Return how many channels of zeros stage `index` needs in front.
+
+    Args:
+        index: number of the stage, from 1, for messages.
+        incoming: channels of the merged representation before the stage.
+        stride: of the stage's first block.
+        width: the stage's channels per stream.
+    """
+    received = (
+        f"Received: stage {index} with channels={width}, stride={stride}, "
+        f"incoming={incoming}"
+    )
+    arriving = incoming * stride**2
+    if 2 * width < arriving:
+        raise ValueError(
+            "A stage must not drop information: twice its `channels` must be "
+            f"at least the incoming channels times stride**2, {arriving}. "
+            f"{received}"
+        )
+    if stride == 1 and 2 * width > arriving:
+        return 2 * width - arriving
+    if incoming % 2:
+        raise ValueError(
+            "An odd number of channels cannot be split into two streams: put "
+            "a stage with stride 1 and more channels first, or use "
+            f"`initial_downsampling`. {received}"
+        )
+    if 2 * width > arriving:
+        raise ValueError(
+            "Only a stage with stride 1 can be wider than its input; with "
+            f"stride {stride} `channels` must be {arriving // 2}. {received}"
+        )
+    return 0
 
 
 def _activate(x):

@@ -4,9 +4,9 @@ import math
 
 import keras
 
-from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
-from irevnet_tf.models.arguments import check_image_shape
-from irevnet_tf.models.arguments import check_input_tensor
+from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.checks import check_image_shape
+from irevnet_tf.models.checks import check_input_tensor
 from irevnet_tf.models.irevnet import IRevNet
 from irevnet_tf.zoo.files import check_weights_path
 from irevnet_tf.zoo.registry import expected_weights
@@ -153,7 +153,7 @@ def _constructor(variant):
                 record, include_top, input_tensor, input_shape, classes
             )
             weights = verified_file(record)
-        else:
+        elif weights is not None:
             check_weights_path(weights, expected_weights(variant))
         if input_shape is None and input_tensor is None and include_top:
             input_shape = (input_size, input_size, 3)

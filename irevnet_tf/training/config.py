@@ -7,10 +7,10 @@ from typing import Any
 from irevnet_tf.data.augmentation import MAX_SHIFT
 from irevnet_tf.data.augmentation import Augmentation
 from irevnet_tf.layers.fixed_point import check_fraction_bits
-from irevnet_tf.models.arguments import DEFAULT_FRACTION_BITS
-from irevnet_tf.models.arguments import check_lossless
+from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.checks import check_lossless
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pixel_normalization import NORMALIZATIONS
+from irevnet_tf.preprocessing import NORMALIZATIONS
 from irevnet_tf.settings import check_settings
 from irevnet_tf.settings import setting
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import training_batches
-from irevnet_tf.data.unreadable import naming_unreadable_files
+from irevnet_tf.data.decoding import naming_unreadable_files
 from irevnet_tf.distribution import average_statistics
 from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import on_chief

@@ -240,7 +240,7 @@ def test_files_of_every_kind_are_gray_to_gray_networks(kind, mode, tmp_path):
     pixels = np.tile(np.arange(0, 256, 8, "uint8"), (32, 1))
     path = tmp_path / f"ramp.{kind}"
     PIL.Image.fromarray(pixels).convert(mode).save(path)
-    scale = irevnet_tf.pixel_normalization.PREPROCESSING["fashion_mnist"]
+    scale = irevnet_tf.preprocessing.PREPROCESSING["fashion_mnist"]
     found = read_image(path, (32, 32, 1), scale, "--images")
     loss = 4 if kind == "jpeg" else 1e-4
     np.testing.assert_allclose(found[..., 0] * 255, pixels, atol=loss)

@@ -14,7 +14,7 @@ from irevnet_tf.data import load_dataset
 from irevnet_tf.data import steps_per_epoch
 from irevnet_tf.data import tfds_source
 from irevnet_tf.data import training_batches
-from irevnet_tf.data.stream import StreamExamples
+from irevnet_tf.data.tfds_stream import StreamExamples
 
 COUNTS = {"train": 30, "validation": 5, "test": 7}
 

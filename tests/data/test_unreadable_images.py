@@ -18,9 +18,9 @@ from irevnet_tf.data import Augmentation
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data import load_dataset
 from irevnet_tf.data import training_batches
+from irevnet_tf.data.decoding import UnreadableImageError
+from irevnet_tf.data.decoding import naming_unreadable_files
 from irevnet_tf.data.examples import FileExamples
-from irevnet_tf.data.unreadable import UnreadableImageError
-from irevnet_tf.data.unreadable import naming_unreadable_files
 
 # The values tell the place, and JPEG hardly changes them.
 PICTURE = np.add.outer(np.arange(24) * 8, np.arange(24)).astype("uint8")

@@ -186,7 +186,7 @@ def test_a_dynamic_model_gets_a_fixed_size(tmp_path):
     assert shapes["inverse"]["features"]["shape"] == [None, 2, 4, 192]
 
 
-@pytest.mark.parametrize("mode", irevnet_tf.pixel_normalization.PREPROCESSING)
+@pytest.mark.parametrize("mode", irevnet_tf.preprocessing.PREPROCESSING)
 def test_images_come_back_in_every_preprocessing(mode, tmp_path):
     channels = 3 if mode in ("cifar10", "cifar100", "imagenet") else 1
     model = irevnet_tf.IRevNet(

@@ -16,7 +16,7 @@ from irevnet_tf.export import export_saved_model
 from irevnet_tf.export import warmup
 from irevnet_tf.export.versions import existing_versions
 from irevnet_tf.export.versions import write_version
-from irevnet_tf.pixel_normalization import Normalization
+from irevnet_tf.preprocessing import Normalization
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ REFUSED = {
     ),
     "another Normalization": (
         {"preprocessing": keras.layers.Normalization()},
-        r"or an irevnet_tf.pixel_normalization.Normalization. Received: ",
+        r"or an irevnet_tf.preprocessing.Normalization. Received: ",
     ),
     "logits or not": ({"from_logits": "no"}, r"`from_logits` must be.*='no'"),
     "size": ({"image_size": "large"}, r"`image_size` must be.*='large'"),

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf.data import load_dataset
-from irevnet_tf.pixel_normalization import PREPROCESSING
+from irevnet_tf.preprocessing import PREPROCESSING
 
 MODES = list(PREPROCESSING)
 

@@ -12,7 +12,7 @@ import pytest
 
 import irevnet_tf
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.pixel_normalization import PREPROCESSING
+from irevnet_tf.preprocessing import PREPROCESSING
 from irevnet_tf.zoo import registry
 from irevnet_tf.zoo.record import WeightsRecord
 

@@ -1,26 +1,32 @@
 """Examples that are read from the files of a prepared TFDS set."""
 
 import math
-from typing import Self
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from irevnet_tf.data.sharding import local_positions
+from irevnet_tf.data.examples import Examples
+from irevnet_tf.data.examples import local_positions
 
 # Encoded images. The order of the files is shuffled as well, and TFDS has
 # shuffled the examples over the files when it wrote them.
 SHUFFLE_BUFFER = 4096
 
 
-class StreamExamples:
+class StreamExamples(Examples):
     """The examples of a split, read in the order of the files.
 
     It is for sets that are too large for memory, or with images of varying
     size. Every input pipeline reads a part of its own (`tfds.even_splits`),
     so that the order depends on the number of pipelines, but not on the
     number of replicas that each one feeds.
+
+    The random order is that of the files, shuffled, and then of examples
+    within a buffer. Those of the steps before the first are read, but not
+    decoded. As everywhere in tf.data, `tf.random.set_seed` changes the order
+    too. The last examples are held out, for TFDS has shuffled them; a part of
+    a split, or a set whose order means something, cannot be split.
 
     Args:
         builder: A prepared `tfds.core.DatasetBuilder`.
@@ -71,35 +77,7 @@ class StreamExamples:
         examples = self._read(tf.distribute.InputContext())
         return next(label for _, label in examples.as_numpy_iterator())
 
-    def shuffled(
-        self,
-        context: tf.distribute.InputContext,
-        batch_size: int,
-        *,
-        seed: int,
-        epoch: int,
-        first_step: int,
-        steps: int,
-    ) -> tf.data.Dataset:
-        """Return the examples of some steps of an epoch, in random order.
-
-        The order of the files is shuffled, then examples within a buffer.
-        The examples of the steps before `first_step` are read, but not
-        decoded. As everywhere in tf.data, `tf.random.set_seed` changes the
-        order too.
-
-        Args:
-            context: Which input pipeline this is, and of how many.
-            batch_size: int. Examples per step, over all pipelines.
-            seed: int. The seed of the run.
-            epoch: int. The epoch.
-            first_step: int. The step to begin with.
-            steps: int. The step to stop before.
-
-        Returns:
-            A `tf.data.Dataset` of single examples: the encoded image, the
-            int64 label, and the int64 position in the epoch.
-        """
+    def shuffled(self, context, batch_size, *, seed, epoch, first_step, steps):
         mixed = np.random.SeedSequence([seed, epoch])
         file_seed, buffer_seed = map(int, mixed.generate_state(2))
         examples = self._read(context, shuffle_seed=file_seed)
@@ -110,22 +88,7 @@ class StreamExamples:
             examples.skip(skipped), positions.unbatch()
         ).map(lambda example, position: (*example, position))
 
-    def ordered(
-        self, context: tf.distribute.InputContext, batch_size: int
-    ) -> tf.data.Dataset:
-        """Return every example once over all input pipelines.
-
-        All pipelines get the same number of examples, which fill whole
-        steps: at the end, examples of weight 0 are added.
-
-        Args:
-            context: Which input pipeline this is, and of how many.
-            batch_size: int. Examples per step, over all pipelines.
-
-        Returns:
-            A `tf.data.Dataset` of single examples: the encoded image, the
-            int64 label, and the float32 weight, 0 or 1.
-        """
+    def ordered(self, context, batch_size):
         pipelines = context.num_input_pipelines
         local_batch_size = batch_size // pipelines
         steps = math.ceil(math.ceil(self.count / pipelines) / local_batch_size)
@@ -137,19 +100,7 @@ class StreamExamples:
             .take(steps * local_batch_size)
         )
 
-    def split(self, fraction: float) -> tuple[Self, Self]:
-        """Hold out the last examples. TFDS has shuffled them.
-
-        Args:
-            fraction: float. The part of the examples to hold out.
-
-        Returns:
-            The other examples, and those that are held out.
-
-        Raises:
-            ValueError: if the split is a part of one already, or if the
-                examples are stored in an order that means something.
-        """
+    def split(self, fraction):
         if self._builder.info.disable_shuffling:
             raise ValueError(
                 "`validation_fraction` must be 0 for a data set that TFDS "

@@ -1,4 +1,4 @@
-"""Checks of the builder's arguments, and what follows from them."""
+"""Checks of the builder's arguments."""
 
 import keras
 import numpy as np
@@ -9,42 +9,6 @@ from irevnet_tf.zoo.files import check_weights_path
 # Values below 1024, in steps fine enough for images of 8 bits at any usual
 # scale.
 DEFAULT_FRACTION_BITS = 14
-
-
-def padding_of_stage(index, incoming, stride, width):
-    """Return how many channels of zeros stage `index` needs in front.
-
-    Args:
-        index: number of the stage, from 1, for messages.
-        incoming: channels of the merged representation before the stage.
-        stride: of the stage's first block.
-        width: the stage's channels per stream.
-    """
-    received = (
-        f"Received: stage {index} with channels={width}, stride={stride}, "
-        f"incoming={incoming}"
-    )
-    arriving = incoming * stride**2
-    if 2 * width < arriving:
-        raise ValueError(
-            "A stage must not drop information: twice its `channels` must be "
-            f"at least the incoming channels times stride**2, {arriving}. "
-            f"{received}"
-        )
-    if stride == 1 and 2 * width > arriving:
-        return 2 * width - arriving
-    if incoming % 2:
-        raise ValueError(
-            "An odd number of channels cannot be split into two streams: put "
-            "a stage with stride 1 and more channels first, or use "
-            f"`initial_downsampling`. {received}"
-        )
-    if 2 * width > arriving:
-        raise ValueError(
-            "Only a stage with stride 1 can be wider than its input; with "
-            f"stride {stride} `channels` must be {arriving // 2}. {received}"
-        )
-    return 0
 
 
 def check_stages(blocks, strides, channels):

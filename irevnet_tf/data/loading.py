@@ -1,4 +1,4 @@
-"""load_dataset: data sets by name."""
+"""Loading data sets by name."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ from irevnet_tf.data import digits
 from irevnet_tf.data import image_folder
 from irevnet_tf.data import tfds_source
 from irevnet_tf.data.dataset import Dataset
-from irevnet_tf.pixel_normalization import normalization_for
+from irevnet_tf.preprocessing import normalization_for
 
 DIGITS = "digits"
 
