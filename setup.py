@@ -23,7 +23,7 @@ setup(
     # The small weights and their registry are data of the package.
     package_dir={"irevnet_tf.weights": "weights"},
     package_data={
-        "irevnet_tf.apps": ["*.jinja"],
+        "irevnet_tf.apps.analysis": ["*.jinja"],
         "irevnet_tf.models": ["class_names.json"],
         "irevnet_tf.weights": ["registry.json", "*.weights.h5"],
     },
@@ -89,8 +89,6 @@ setup(
             "irevnet-export=irevnet_tf.apps.export:run",
             "irevnet-analyze=irevnet_tf.apps.analyze:run",
             "irevnet-serve=irevnet_tf.apps.serve:run",
-            "irevnet-prepare-fashion-mnist="
-            "irevnet_tf.apps.prepare_fashion_mnist:run",
         ],
     },
     classifiers=[

@@ -26,7 +26,6 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.data import training_batches
@@ -39,6 +38,7 @@ from irevnet_tf.training import run_length
 from irevnet_tf.training import train
 
 define_flags(RunConfig)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS' prepared data sets.")
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Epochs that count.")
 _STEPS = flags.DEFINE_integer(
     "timed_steps", 40, "Steps of an epoch.", lower_bound=1
@@ -73,7 +73,7 @@ def main(argv):
         warmup_epochs=1,
         steps_per_epoch=_STEPS.value,
     )
-    dataset = load_data(config, DATA_DIR.value)
+    dataset = load_data(config, _DATA_DIR.value)
     length = run_length(config, dataset)
     model, plain, bare = (build_model(config, dataset) for _ in range(3))
     for other in (plain, bare):

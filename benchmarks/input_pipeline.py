@@ -17,7 +17,6 @@ import measure
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.data import training_batches
@@ -28,6 +27,7 @@ from irevnet_tf.training import load_data
 from irevnet_tf.training import run_length
 
 define_flags(RunConfig)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS' prepared data sets.")
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Measurements of each.")
 _STEPS = flags.DEFINE_integer("timed_steps", 10, "Training steps in a round.")
 
@@ -35,7 +35,7 @@ _STEPS = flags.DEFINE_integer("timed_steps", 10, "Training steps in a round.")
 def main(argv):
     del argv
     config = from_flags(RunConfig)
-    dataset = load_data(config, DATA_DIR.value)
+    dataset = load_data(config, _DATA_DIR.value)
     model = build_model(config, dataset)
     length = run_length(config, dataset)
     compile_model(model, config, length)

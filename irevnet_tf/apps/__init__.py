@@ -9,6 +9,5 @@
 | `irevnet-export`                | makes a SavedModel of it, ONNX, LiteRT     |
 | `irevnet-serve`                 | serves an export on this machine           |
 | `irevnet-convert`               | converts a PyTorch checkpoint              |
-| `irevnet-prepare-fashion-mnist` | makes a data set from local files          |
 | `make demo` (`demo`)            | all of it, in turn                         |
 """

@@ -12,25 +12,25 @@ on all of them, report.html.
 import tensorflow as tf
 from absl import app
 
-from irevnet_tf.apps.analysis_directory import AnalysisDirectory
-from irevnet_tf.apps.analysis_directory import Finished
-from irevnet_tf.apps.analysis_progress import StudyProgress
-from irevnet_tf.apps.analysis_report import versions
-from irevnet_tf.apps.analysis_report import write_report
-from irevnet_tf.apps.analysis_subject import load_subject
-from irevnet_tf.apps.analyze_flags import ALL
-from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.analyze_flags import parse_pairs
-from irevnet_tf.apps.analyze_flags import parse_window
+from irevnet_tf.apps.analysis.arguments import read_of_pair
+from irevnet_tf.apps.analysis.directory import AnalysisDirectory
+from irevnet_tf.apps.analysis.directory import Finished
+from irevnet_tf.apps.analysis.flags import ALL
+from irevnet_tf.apps.analysis.flags import Request
+from irevnet_tf.apps.analysis.flags import parse_pairs
+from irevnet_tf.apps.analysis.flags import parse_window
+from irevnet_tf.apps.analysis.progress import StudyProgress
+from irevnet_tf.apps.analysis.report import versions
+from irevnet_tf.apps.analysis.report import write_report
+from irevnet_tf.apps.analysis.studies import STUDIES
+from irevnet_tf.apps.analysis.studies import Study
+from irevnet_tf.apps.analysis.subject import load_subject
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.network_source import check_network
-from irevnet_tf.apps.report import say
-from irevnet_tf.apps.studies import STUDIES
-from irevnet_tf.apps.studies import Study
-from irevnet_tf.apps.study_arguments import read_of_pair
 
 
 class StudyError(Exception):

@@ -27,10 +27,10 @@ from irevnet_tf.apps.conversion_report import recognised_rows
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import print_rows
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
-from irevnet_tf.apps.report import print_rows
-from irevnet_tf.apps.report import say
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.conversion.architecture import infer_architecture

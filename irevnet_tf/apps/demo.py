@@ -12,7 +12,6 @@ import numpy as np
 from absl import flags
 
 from irevnet_tf.apps import train
-from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.evaluate import evaluate_run
 from irevnet_tf.apps.evaluate import table
 from irevnet_tf.apps.export import export_run
@@ -20,7 +19,6 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
-from irevnet_tf.apps.run_flags import RUN_DIR
 from irevnet_tf.export.arguments import WHITE
 from irevnet_tf.serving import Client
 from irevnet_tf.serving import LocalServer
@@ -75,14 +73,15 @@ def served_round_trip(trained: TrainedRun, folder: pathlib.Path) -> str:
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
     start = time.monotonic()
+    request = from_flags(train.Request)
     train.train_run(
-        RUN_DIR.value,
+        request.run_dir,
         from_flags(RunConfig),
-        DATA_DIR.value,
+        request.data_dir,
         from_flags(RunOptions),
     )
     # From the files, as irevnet-evaluate and irevnet-invert would.
-    trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)
+    trained = load_trained_run(request.run_dir, request.data_dir)
     result = evaluate_run(trained)
     picture = trained.directory.picture_path
     draw_inversions(trained, picture, PICTURE_IMAGES)

@@ -25,11 +25,11 @@ from irevnet_tf.apps.image_data import parse_names
 from irevnet_tf.apps.launch import check_writable
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
-from irevnet_tf.apps.report import say
 from irevnet_tf.atomic import write_json
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import UnreadableImageError

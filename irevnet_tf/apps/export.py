@@ -22,12 +22,12 @@ from irevnet_tf.apps.image_data import parse_names
 from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.launch import check_writable
 from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import print_rows
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
-from irevnet_tf.apps.report import print_rows
-from irevnet_tf.apps.report import say
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model

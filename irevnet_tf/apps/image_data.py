@@ -5,9 +5,9 @@ import pathlib
 
 from absl import app
 
+from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.apps.network_source import Source
-from irevnet_tf.apps.report import say
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import image_folder
 from irevnet_tf.data import load_dataset

@@ -1,4 +1,4 @@
-"""Starting an application, the same way from every entry point."""
+"""Starting an application, its errors and its lines, alike for all."""
 
 import contextlib
 import functools
@@ -93,3 +93,14 @@ def unwritable(flag: str, value: str, error: OSError) -> app.UsageError:
         f"{flag} must be a place that can be written to, but: {error}. "
         f"Received: {flag}={value}"
     )
+
+
+def say(text: str) -> None:
+    """Print a line at once, for whoever waits."""
+    print(text, flush=True)
+
+
+def print_rows(rows: dict[str, object]) -> None:
+    """Print titles and what belongs to them, aligned."""
+    for title, value in rows.items():
+        say(f"{title:25} {value}")

@@ -16,8 +16,8 @@ from absl import app
 from absl import flags
 
 from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import print_rows
 from irevnet_tf.apps.launch import refuse_arguments
-from irevnet_tf.apps.report import print_rows
 from irevnet_tf.serving import LocalServer
 
 _DIRECTORY = flags.DEFINE_string(

@@ -19,18 +19,17 @@ asked to end by SIGTERM and has written a checkpoint; 76 if another worker was
 lost. After 75 and 76 the same command continues, and nobody has to look.
 """
 
+import dataclasses
 import sys
 
 import tensorflow as tf
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
-from irevnet_tf.apps.run_flags import RUN_DIR
 from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.distribution import STRATEGIES
 from irevnet_tf.distribution import ChiefError
@@ -42,6 +41,7 @@ from irevnet_tf.distribution import worker_count
 from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
+from irevnet_tf.settings import setting
 from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import Preempted
 from irevnet_tf.training import ResumeError
@@ -60,23 +60,37 @@ from irevnet_tf.training import train
 # The code that sysexits.h has for "try again later".
 PREEMPTED = 75
 
-flags.declare_key_flag(RUN_DIR)
-flags.declare_key_flag(DATA_DIR)
-define_flags(RunConfig)
-define_flags(RunOptions)
-_STRATEGY = flags.DEFINE_enum(
-    "strategy",
-    "none",
-    list(STRATEGIES),
-    "Devices: one, all of this machine (mirrored), all of several machines "
-    "(multi_worker, found by TF_CONFIG or Slurm), or a TPU.",
-)
-_EVAL_ONLY = flags.DEFINE_bool(
-    "eval_only",
-    False,
-    "Do not train: measure the run's weights on its test data, on all "
-    "devices of --strategy.",
-)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """The flags, by their names, beside those of the run itself."""
+
+    run_dir: str | None = setting(
+        None,
+        "Directory of the training run: its configuration, weights and "
+        "results.",
+    )
+    data_dir: str | None = setting(
+        None,
+        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
+        "~/tensorflow_datasets if not given.",
+    )
+    strategy: str = setting(
+        "none",
+        "Devices: one, all of this machine (mirrored), all of several "
+        "machines (multi_worker, found by TF_CONFIG or Slurm), or a TPU.",
+        STRATEGIES,
+    )
+    eval_only: bool = setting(
+        False,
+        "Do not train: measure the run's weights on its test data, on all "
+        "devices of --strategy.",
+    )
+
+
+for kind in (Request, RunConfig, RunOptions):
+    define_flags(kind)
+flags.mark_flag_as_required("run_dir")
 
 
 def train_run(
@@ -168,23 +182,24 @@ def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
 
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
-    if _STRATEGY.value == "multi_worker":
+    request = from_flags(Request)
+    if request.strategy == "multi_worker":
         print("Waiting for the other workers", flush=True)
     # Before anything else: devices must be joined before they are used.
     try:
-        strategy = make_strategy(_STRATEGY.value)
+        strategy = make_strategy(request.strategy)
     except ValueError as error:
         raise app.UsageError(str(error)) from error
     if not is_chief(strategy):
         print("The first worker reports", flush=True)
     with strategy.scope(), PeerWatch(strategy):
-        if _EVAL_ONLY.value:
-            evaluate_only(RUN_DIR.value, DATA_DIR.value)
+        if request.eval_only:
+            evaluate_only(request.run_dir, request.data_dir)
         else:
             train_run(
-                RUN_DIR.value,
+                request.run_dir,
                 from_flags(RunConfig),
-                DATA_DIR.value,
+                request.data_dir,
                 from_flags(RunOptions),
             )
 

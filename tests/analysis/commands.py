@@ -4,7 +4,7 @@ import csv
 
 from absl import flags
 
-from irevnet_tf.apps.analyze_flags import Request
+from irevnet_tf.apps.analysis.flags import Request
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 

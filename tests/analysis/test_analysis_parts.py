@@ -12,16 +12,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from irevnet_tf.apps import analysis_report
-from irevnet_tf.apps.analysis_files import write_animation
-from irevnet_tf.apps.analysis_files import write_svg
-from irevnet_tf.apps.analysis_files import write_table
-from irevnet_tf.apps.analysis_progress import StudyProgress
-from irevnet_tf.apps.analysis_samples import draw_images
-from irevnet_tf.apps.analysis_samples import find_pairs
-from irevnet_tf.apps.analysis_samples import photographs
-from irevnet_tf.apps.analysis_subject import load_subject
-from irevnet_tf.apps.analysis_subject import weights_sha256
-from irevnet_tf.apps.studies import STUDIES
+from irevnet_tf.apps.analysis.files import write_animation
+from irevnet_tf.apps.analysis.files import write_svg
+from irevnet_tf.apps.analysis.files import write_table
+from irevnet_tf.apps.analysis.progress import StudyProgress
+from irevnet_tf.apps.analysis.samples import draw_images
+from irevnet_tf.apps.analysis.samples import find_pairs
+from irevnet_tf.apps.analysis.samples import photographs
+from irevnet_tf.apps.analysis.studies import STUDIES
+from irevnet_tf.apps.analysis.subject import load_subject
+from irevnet_tf.apps.analysis.subject import weights_sha256
 from irevnet_tf.data import load_dataset
 
 

@@ -21,15 +21,15 @@ from irevnet_tf.analysis.result import Result
 from irevnet_tf.apps import analysis_directory
 from irevnet_tf.apps import analysis_report
 from irevnet_tf.apps import analyze
-from irevnet_tf.apps.analysis_samples import draw_images
-from irevnet_tf.apps.analysis_subject import load_subject
-from irevnet_tf.apps.analysis_subject import weights_sha256
-from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.studies import PNG
-from irevnet_tf.apps.studies import STUDIES
-from irevnet_tf.apps.studies import SVG
-from irevnet_tf.apps.studies import Study
-from irevnet_tf.apps.study_arguments import Prepared
+from irevnet_tf.apps.analysis.arguments import Prepared
+from irevnet_tf.apps.analysis.flags import Request
+from irevnet_tf.apps.analysis.samples import draw_images
+from irevnet_tf.apps.analysis.studies import PNG
+from irevnet_tf.apps.analysis.studies import STUDIES
+from irevnet_tf.apps.analysis.studies import SVG
+from irevnet_tf.apps.analysis.studies import Study
+from irevnet_tf.apps.analysis.subject import load_subject
+from irevnet_tf.apps.analysis.subject import weights_sha256
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 

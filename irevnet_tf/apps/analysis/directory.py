@@ -9,13 +9,13 @@ import typing
 from absl import app
 
 from irevnet_tf.analysis.result import Result
-from irevnet_tf.apps.analysis_files import plain
-from irevnet_tf.apps.analysis_files import write_animation
-from irevnet_tf.apps.analysis_files import write_svg
-from irevnet_tf.apps.analysis_files import write_table
-from irevnet_tf.apps.studies import PNG
-from irevnet_tf.apps.studies import SVG
-from irevnet_tf.apps.studies import Study
+from irevnet_tf.apps.analysis.files import plain
+from irevnet_tf.apps.analysis.files import write_animation
+from irevnet_tf.apps.analysis.files import write_svg
+from irevnet_tf.apps.analysis.files import write_table
+from irevnet_tf.apps.analysis.studies import PNG
+from irevnet_tf.apps.analysis.studies import SVG
+from irevnet_tf.apps.analysis.studies import Study
 from irevnet_tf.atomic import TEMPORARY_PREFIX
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable

@@ -1,6 +1,6 @@
 """Put the weights of a finished training run into weights/.
 
-    python -m irevnet_tf.apps.publish --run_dir=runs/digits \
+    python tools/publish_weights.py --run_dir=runs/digits \
         --recipe=recipes/digits.flags --hardware="2 cores of an AMD EPYC"
 
 in a checkout copies the run's last weights, measures them on the test data in
@@ -18,14 +18,12 @@ import shutil
 from absl import app
 from absl import flags
 
-from irevnet_tf.apps.data_flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
-from irevnet_tf.apps.run_flags import RUN_DIR
 from irevnet_tf.atomic import replacing
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import Evaluator
@@ -33,6 +31,7 @@ from irevnet_tf.models.predictions import class_names
 from irevnet_tf.pictures import curves_figure
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.preprocessing import PREPROCESSING
+from irevnet_tf.settings import setting
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import TrainedRun
 from irevnet_tf.training import build_model
@@ -45,18 +44,23 @@ from irevnet_tf.zoo.registry import REGISTRY_FILE
 from irevnet_tf.zoo.registry import file_sha256
 from irevnet_tf.zoo.registry import weights_directory
 
-flags.declare_key_flag(RUN_DIR)
-flags.declare_key_flag(DATA_DIR)
-# Both are needed. Not by absl, which would ask for them in other applications
-# of the same process, too.
-RECIPE = flags.DEFINE_string(
-    "recipe", None, "The run's flag file, in recipes/."
-)
-HARDWARE = flags.DEFINE_string("hardware", None, "What the run was trained on.")
-
 FOLDER = weights_directory()
 PICTURED = 10
 PACKAGES = ("keras", "numpy", "tensorflow")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """The flags, by their names."""
+
+    run_dir: str | None = setting(None, "Directory of the training run.")
+    recipe: str | None = setting(None, "The run's flag file, in recipes/.")
+    hardware: str | None = setting(None, "What the run was trained on.")
+    data_dir: str | None = setting(
+        None,
+        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
+        "~/tensorflow_datasets if not given.",
+    )
 
 
 def read_recipe(path: str) -> RunConfig:
@@ -77,7 +81,9 @@ def read_recipe(path: str) -> RunConfig:
         ) from error
 
 
-def require_publishable(trained: TrainedRun, recipe: RunConfig) -> None:
+def require_publishable(
+    trained: TrainedRun, recipe: RunConfig, path: str
+) -> None:
     """Raise app.UsageError unless the run is all of the recipe.
 
     And unless users can scale their images and name the classes as the run
@@ -86,7 +92,7 @@ def require_publishable(trained: TrainedRun, recipe: RunConfig) -> None:
     config, dataset = trained.directory.config, trained.dataset
     if config != recipe:
         raise app.UsageError(
-            f"--run_dir must be a run of {RECIPE.value}. "
+            f"--run_dir must be a run of {path}. "
             f"Received: {config} instead of {recipe}"
         )
     epochs = run_length(config, dataset).epochs
@@ -129,11 +135,11 @@ def training_hours(trained: TrainedRun) -> float:
     return round(seconds / 3600, 2)
 
 
-def make_record(trained: TrainedRun) -> WeightsRecord:
+def make_record(trained: TrainedRun, request: Request) -> WeightsRecord:
     """Measure the run and describe it."""
     config = trained.directory.config
     results = {mode: measure(trained, lossless=mode) for mode in (True, False)}
-    recipe = pathlib.Path(RECIPE.value)
+    recipe = pathlib.Path(request.recipe)
     own = results[config.lossless]
     return WeightsRecord(
         model=config.model,
@@ -154,7 +160,7 @@ def make_record(trained: TrainedRun) -> WeightsRecord:
         command=f"irevnet-train --flagfile=recipes/{recipe.name} "
         f"--run_dir=runs/{recipe.stem}",
         seed=config.seed,
-        hardware=HARDWARE.value,
+        hardware=request.hardware,
         hours=training_hours(trained),
         accuracy=own.accuracy,
         accuracy_by="this package, weights after the last epoch",
@@ -189,22 +195,35 @@ def install(trained: TrainedRun, record: WeightsRecord) -> None:
         shutil.copyfile(trained.directory.trained_weights(), weights)
 
 
-def main(argv: list[str]) -> None:
-    refuse_arguments(argv)
-    if not RECIPE.value or not HARDWARE.value:
+def publish(request: Request) -> WeightsRecord:
+    """Put the weights of a run into weights/, and return their record.
+
+    Raises:
+        app.UsageError: if it is not a finished run of the recipe.
+    """
+    needed = (request.run_dir, request.recipe, request.hardware)
+    if not all(needed):
         raise app.UsageError(
-            "--recipe and --hardware are needed. Received: "
-            f"--recipe={RECIPE.value}, --hardware={HARDWARE.value}"
+            "--run_dir, --recipe and --hardware are needed. Received: "
+            f"--run_dir={request.run_dir}, --recipe={request.recipe}, "
+            f"--hardware={request.hardware}"
         )
-    recipe = read_recipe(RECIPE.value)
+    recipe = read_recipe(request.recipe)
     with usage_errors():
-        trained = load_trained_run(RUN_DIR.value, DATA_DIR.value)
-    require_publishable(trained, recipe)
-    record = make_record(trained)
+        trained = load_trained_run(request.run_dir, request.data_dir)
+    require_publishable(trained, recipe, request.recipe)
+    record = make_record(trained, request)
     draw(trained, record.file.removesuffix(SUFFIX))
     install(trained, record)
+    return record
+
+
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    record = publish(from_flags(Request))
     print(json.dumps(record.to_dict(), indent=2))
 
 
 if __name__ == "__main__":
+    define_flags(Request)
     launch(main)

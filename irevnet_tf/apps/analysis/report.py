@@ -15,14 +15,14 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
-from irevnet_tf.apps.analysis_directory import REPORT_FILE
-from irevnet_tf.apps.analysis_directory import AnalysisDirectory
-from irevnet_tf.apps.analysis_directory import Finished
-from irevnet_tf.apps.analysis_subject import Subject
+from irevnet_tf.apps.analysis.directory import REPORT_FILE
+from irevnet_tf.apps.analysis.directory import AnalysisDirectory
+from irevnet_tf.apps.analysis.directory import Finished
+from irevnet_tf.apps.analysis.studies import PNG
+from irevnet_tf.apps.analysis.studies import SVG
+from irevnet_tf.apps.analysis.studies import Study
+from irevnet_tf.apps.analysis.subject import Subject
 from irevnet_tf.apps.image_data import shape_text
-from irevnet_tf.apps.studies import PNG
-from irevnet_tf.apps.studies import SVG
-from irevnet_tf.apps.studies import Study
 from irevnet_tf.atomic import replacing
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training.callbacks import duration

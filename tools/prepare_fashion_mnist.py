@@ -1,5 +1,13 @@
-"""Preparing TFDS' fashion_mnist from files that are there already."""
+"""Prepare Fashion-MNIST for training, from files that are there already.
 
+    python tools/prepare_fashion_mnist.py \
+        --source=/usr/share/datasets/fashion-mnist
+
+The result is the TFDS set fashion_mnist, the same as from a download. The
+folder is the one that Debian's package dataset-fashion-mnist fills.
+"""
+
+import dataclasses
 import gzip
 import hashlib
 import os
@@ -7,6 +15,13 @@ import pathlib
 import tempfile
 
 import tensorflow_datasets as tfds
+from absl import app
+
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
+from irevnet_tf.apps.launch import launch
+from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.settings import setting
 
 # SHA-256 of the unpacked files. They were computed from files whose
 # gzip-compressed SHA-256 is the one that TFDS has on record. Others have
@@ -26,6 +41,21 @@ CONTENTS = {
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
     ),
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """The flags, by their names."""
+
+    source: str = setting(
+        "/usr/share/datasets/fashion-mnist",
+        "Folder with the four files, train-images-idx3-ubyte.gz and so on.",
+    )
+    data_dir: str | None = setting(
+        None,
+        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
+        "~/tensorflow_datasets if not given.",
+    )
 
 
 def prepare(
@@ -108,3 +138,22 @@ class _Unpacked:
             key: self._folder / url.rsplit("/")[-1].removesuffix(".gz")
             for key, url in urls.items()
         }
+
+
+def report(request: Request) -> None:
+    """Prepare the set and print its folder."""
+    try:
+        folder, is_new = prepare(request.source, request.data_dir)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    print(f"{'Prepared' if is_new else 'Already prepared'}: {folder}")
+
+
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    report(from_flags(Request))
+
+
+if __name__ == "__main__":
+    define_flags(Request)
+    launch(main)

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from irevnet_tf.apps.report import say
+from irevnet_tf.apps.launch import say
 from irevnet_tf.training.callbacks import SECONDS_BETWEEN_LINES
 from irevnet_tf.training.callbacks import duration
 

@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.data.fashion_mnist and its application."""
+"""Tests of tools/prepare_fashion_mnist.py."""
 
 import gzip
 import hashlib
@@ -6,14 +6,14 @@ import pathlib
 import shutil
 
 import numpy as np
+import prepare_fashion_mnist
 import pytest
 from absl import app
 from absl import flags
-from absl.testing import flagsaver
 from tensorflow_datasets.image_classification import mnist
 
-from irevnet_tf.apps import prepare_fashion_mnist
-from irevnet_tf.data import fashion_mnist
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.data import load_dataset
 
 PACKAGE = pathlib.Path("/usr/share/datasets/fashion-mnist")
@@ -35,17 +35,19 @@ def source(tmp_path, monkeypatch):
     for name, content in contents.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(content))
     digests = {n: hashlib.sha256(c).hexdigest() for n, c in contents.items()}
-    monkeypatch.setattr(fashion_mnist, "CONTENTS", digests)
+    monkeypatch.setattr(prepare_fashion_mnist, "CONTENTS", digests)
     monkeypatch.setattr(mnist, "_TRAIN_EXAMPLES", COUNTS["train"])
     monkeypatch.setattr(mnist, "_TEST_EXAMPLES", COUNTS["t10k"])
     return folder
 
 
 def run_app(**values):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    with flagsaver.flagsaver(**values):
-        prepare_fashion_mnist.main(["prepare"])
+    flag_values = flags.FlagValues()
+    define_flags(prepare_fashion_mnist.Request, flag_values)
+    flag_values(["prepare", *(f"--{k}={v}" for k, v in values.items())])
+    prepare_fashion_mnist.report(
+        from_flags(prepare_fashion_mnist.Request, flag_values)
+    )
 
 
 def test_prepared_set_is_the_one_that_tfds_has(source, tmp_path, capsys):
@@ -81,23 +83,18 @@ def test_other_contents_are_refused(source, tmp_path):
     path.write_bytes(gzip.compress(b"other"))
     digest = hashlib.sha256(b"other").hexdigest()
     with pytest.raises(ValueError, match=f"{path}, with SHA-256 {digest}"):
-        fashion_mnist.prepare(source, tmp_path / "data")
+        prepare_fashion_mnist.prepare(source, tmp_path / "data")
     for content in (b"not gzip", gzip.compress(bytes(99))[:-9]):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"gzip.* Received: {path}: "):
-            fashion_mnist.prepare(source, tmp_path / "data")
+            prepare_fashion_mnist.prepare(source, tmp_path / "data")
     assert not (tmp_path / "data" / "fashion_mnist" / "3.0.1").exists()
-
-
-def test_arguments_are_refused():
-    with pytest.raises(app.UsageError, match="Received: more"):
-        prepare_fashion_mnist.main(["prepare", "more"])
 
 
 @pytest.mark.skipif(
     not PACKAGE.is_dir(), reason="needs Debian's package dataset-fashion-mnist"
 )
 def test_files_of_debian_are_the_right_ones():
-    for name, digest in fashion_mnist.CONTENTS.items():
+    for name, digest in prepare_fashion_mnist.CONTENTS.items():
         content = gzip.decompress((PACKAGE / f"{name}.gz").read_bytes())
         assert hashlib.sha256(content).hexdigest() == digest

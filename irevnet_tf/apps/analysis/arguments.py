@@ -4,15 +4,15 @@ import dataclasses
 
 import numpy as np
 
-from irevnet_tf.apps.analysis_samples import CANDIDATES
-from irevnet_tf.apps.analysis_samples import draw_images
-from irevnet_tf.apps.analysis_samples import find_pairs
-from irevnet_tf.apps.analysis_samples import photographs
-from irevnet_tf.apps.analysis_subject import Subject
-from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.analyze_flags import parse_pairs
-from irevnet_tf.apps.analyze_flags import parse_points
-from irevnet_tf.apps.analyze_flags import parse_window
+from irevnet_tf.apps.analysis.flags import Request
+from irevnet_tf.apps.analysis.flags import parse_pairs
+from irevnet_tf.apps.analysis.flags import parse_points
+from irevnet_tf.apps.analysis.flags import parse_window
+from irevnet_tf.apps.analysis.samples import CANDIDATES
+from irevnet_tf.apps.analysis.samples import draw_images
+from irevnet_tf.apps.analysis.samples import find_pairs
+from irevnet_tf.apps.analysis.samples import photographs
+from irevnet_tf.apps.analysis.subject import Subject
 from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.image_files import read_image
 from irevnet_tf.data import Dataset

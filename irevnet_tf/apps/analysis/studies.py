@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from irevnet_tf import analysis
 from irevnet_tf.analysis.result import Result
-from irevnet_tf.apps import study_arguments
-from irevnet_tf.apps.analysis_samples import file_sha256
-from irevnet_tf.apps.analysis_subject import Subject
-from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.analyze_flags import parse_pairs
-from irevnet_tf.apps.study_arguments import Prepared
+from irevnet_tf.apps.analysis import arguments
+from irevnet_tf.apps.analysis.arguments import Prepared
+from irevnet_tf.apps.analysis.flags import Request
+from irevnet_tf.apps.analysis.flags import parse_pairs
+from irevnet_tf.apps.analysis.samples import file_sha256
+from irevnet_tf.apps.analysis.subject import Subject
 
 SVG = ".svg"
 PNG = ".png"
@@ -111,7 +111,7 @@ STUDIES = {
             "it.",
             PNG,
             ("inversion_images", "points"),
-            study_arguments.for_inversion,
+            arguments.for_inversion,
             analysis.inversion,
             analysis.draw_inversion,
         ),
@@ -131,7 +131,7 @@ STUDIES = {
             "which needs no linear algebra.",
             SVG,
             ("images", "points", "method", "count", "window"),
-            study_arguments.for_spectrum,
+            arguments.for_spectrum,
             analysis.spectrum,
             analysis.draw_spectrum,
         ),
@@ -150,7 +150,7 @@ STUDIES = {
             "bijective network.",
             PNG,
             ("pairs", "image_pair", "point", "steps", "spacing", "animation"),
-            study_arguments.for_interpolation,
+            arguments.for_interpolation,
             analysis.interpolation,
             analysis.draw_interpolation,
             frames=analysis.interpolation_frames,
@@ -169,7 +169,7 @@ STUDIES = {
             "and those between classes do not.",
             SVG,
             (*_OF_PARTS, "train_size", "draws", "points"),
-            study_arguments.for_separation,
+            arguments.for_separation,
             analysis.separation,
             analysis.draw_separation,
         ),
@@ -184,7 +184,7 @@ STUDIES = {
             "what varies most need not be what tells the classes apart.",
             SVG,
             (*_OF_PARTS, "points"),
-            study_arguments.for_dimensionality,
+            arguments.for_dimensionality,
             analysis.dimensionality,
             analysis.draw_dimensionality,
         ),
@@ -205,7 +205,7 @@ STUDIES = {
             "is the same to the last one.",
             PNG,
             ("pairs",),
-            study_arguments.for_metamers,
+            arguments.for_metamers,
             analysis.metamers,
             analysis.draw_metamers,
             classifies=True,
@@ -224,7 +224,7 @@ STUDIES = {
             "is not lost: it is in the other components.",
             PNG,
             ("train_images", "points"),
-            study_arguments.for_depth_gallery,
+            arguments.for_depth_gallery,
             analysis.depth_gallery,
             analysis.draw_depth_gallery,
         ),

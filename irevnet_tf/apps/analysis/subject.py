@@ -10,9 +10,9 @@ from absl import app
 
 from irevnet_tf.analysis.arguments import check_window
 from irevnet_tf.analysis.network import Network
-from irevnet_tf.apps.analyze_flags import Request
-from irevnet_tf.apps.analyze_flags import parse_points
-from irevnet_tf.apps.analyze_flags import parse_window
+from irevnet_tf.apps.analysis.flags import Request
+from irevnet_tf.apps.analysis.flags import parse_points
+from irevnet_tf.apps.analysis.flags import parse_window
 from irevnet_tf.apps.image_data import load_data
 from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.launch import usage_errors

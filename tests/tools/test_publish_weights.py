@@ -1,18 +1,16 @@
-"""How a trained run becomes pretrained weights."""
+"""Tests of tools/publish_weights.py."""
 
 import dataclasses
 import json
 import shutil
 
 import numpy as np
+import publish_weights
 import pytest
 from absl import app
-from absl import flags
-from absl.testing import flagsaver
 
 import irevnet_tf
 from irevnet_tf import training
-from irevnet_tf.apps import publish
 from irevnet_tf.zoo import registry
 
 RECIPE = """\
@@ -44,23 +42,17 @@ def folder(tmp_path, monkeypatch):
     source = registry.weights_directory() / registry.REGISTRY_FILE
     shutil.copy(source, folder)
     (tmp_path / "tiny.flags").write_text(RECIPE)
-    monkeypatch.setattr(publish, "FOLDER", folder)
+    monkeypatch.setattr(publish_weights, "FOLDER", folder)
     yield folder
     registry.weights_records.cache_clear()
 
 
-def call(run_dir, recipe, *arguments, hardware="an abacus"):
-    with flagsaver.flagsaver():
-        rest = flags.FLAGS(
-            [
-                "publish",
-                f"--run_dir={run_dir}",
-                f"--recipe={recipe}",
-                f"--hardware={hardware}",
-                *arguments,
-            ]
+def call(run_dir, recipe, hardware="an abacus"):
+    publish_weights.publish(
+        publish_weights.Request(
+            run_dir=str(run_dir), recipe=str(recipe), hardware=hardware
         )
-        publish.main(rest)
+    )
 
 
 def test_run_becomes_weights(finished_run, folder, monkeypatch):
@@ -106,11 +98,11 @@ def test_hardware_must_be_named(finished_run, folder):
         call(finished_run, folder.parent / "tiny.flags", hardware="")
 
 
-def test_flags_beside_the_recipe_do_not_count(finished_run, folder):
+def test_defaults_of_flags_beside_the_recipe_count(finished_run, folder):
     recipe = folder.parent / "other.flags"
     recipe.write_text(RECIPE.replace("--seed=3", ""))
     with pytest.raises(app.UsageError, match="must be a run of .*seed=3"):
-        call(finished_run, recipe, "--seed=3")
+        call(finished_run, recipe)
 
 
 @pytest.mark.parametrize("content", [None, "--sede=3"])
@@ -123,7 +115,7 @@ def test_recipe_that_is_none(finished_run, folder, content):
 
 
 def test_data_without_a_mode_are_refused(finished_run, folder, monkeypatch):
-    monkeypatch.setattr(publish, "PREPROCESSING", {})
+    monkeypatch.setattr(publish_weights, "PREPROCESSING", {})
     with pytest.raises(app.UsageError, match="`preprocess_input` has.*digits"):
         call(finished_run, folder.parent / "tiny.flags")
 
@@ -132,7 +124,7 @@ def test_failure_leaves_the_old_weights(finished_run, folder, monkeypatch):
     def fail(trained, path, count):
         raise OSError("disk full")
 
-    monkeypatch.setattr(publish, "draw_inversions", fail)
+    monkeypatch.setattr(publish_weights, "draw_inversions", fail)
     before = (folder / registry.REGISTRY_FILE).read_bytes()
     with pytest.raises(OSError, match="disk full"):
         call(finished_run, folder.parent / "tiny.flags")

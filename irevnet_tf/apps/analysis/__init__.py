@@ -1,0 +1,1 @@
+"""What irevnet-analyze is made of: its flags, studies, files and report."""
