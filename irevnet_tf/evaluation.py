@@ -14,7 +14,7 @@ from irevnet_tf.data import Dataset
 from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import naming_unreadable_files
-from irevnet_tf.distribution import gather_from_workers
+from irevnet_tf.distribution.workers import gather_from_workers
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert

@@ -49,13 +49,13 @@ from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 from irevnet_tf.training import RunOptions
 from irevnet_tf.training import build_model
-from irevnet_tf.training import check_devices
 from irevnet_tf.training import load_data
 from irevnet_tf.training import load_trained_run
-from irevnet_tf.training import metrics_of
 from irevnet_tf.training import run_length
-from irevnet_tf.training import summarize
 from irevnet_tf.training import train
+from irevnet_tf.training.setup import metrics_of
+from irevnet_tf.training.summary import check_devices
+from irevnet_tf.training.summary import summarize
 
 # The code that sysexits.h has for "try again later".
 PREEMPTED = 75

@@ -9,7 +9,6 @@ from irevnet_tf.distribution.workers import WORKER_LOST
 from irevnet_tf.distribution.workers import ChiefError
 from irevnet_tf.distribution.workers import PeerWatch
 from irevnet_tf.distribution.workers import any_worker
-from irevnet_tf.distribution.workers import gather_from_workers
 from irevnet_tf.distribution.workers import is_chief
 from irevnet_tf.distribution.workers import on_chief
 from irevnet_tf.distribution.workers import same_on_all_workers
@@ -23,7 +22,6 @@ __all__ = [
     "any_worker",
     "average_statistics",
     "enable_multi_worker_fit",
-    "gather_from_workers",
     "is_chief",
     "make_strategy",
     "on_chief",

@@ -16,10 +16,7 @@ from irevnet_tf.training.setup import compile_model
 from irevnet_tf.training.setup import count_parameters
 from irevnet_tf.training.setup import load_data
 from irevnet_tf.training.setup import load_trained_run
-from irevnet_tf.training.setup import metrics_of
-from irevnet_tf.training.summary import check_devices
 from irevnet_tf.training.summary import estimate_memory
-from irevnet_tf.training.summary import summarize
 
 __all__ = [
     "Checkpoints",
@@ -32,14 +29,11 @@ __all__ = [
     "SGD",
     "TrainedRun",
     "build_model",
-    "check_devices",
     "compile_model",
     "count_parameters",
     "estimate_memory",
     "load_data",
     "load_trained_run",
-    "metrics_of",
     "run_length",
-    "summarize",
     "train",
 ]

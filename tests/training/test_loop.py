@@ -20,13 +20,13 @@ from irevnet_tf.training import RunOptions
 from irevnet_tf.training import build_model
 from irevnet_tf.training import compile_model
 from irevnet_tf.training import loop
-from irevnet_tf.training import metrics_of
 from irevnet_tf.training import train
 from irevnet_tf.training.callbacks import Progress
 from irevnet_tf.training.callbacks import Scalars
 from irevnet_tf.training.callbacks import duration
 from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.schedule import Length
+from irevnet_tf.training.setup import metrics_of
 
 SHORT = RunConfig(
     epochs=2,
