@@ -54,12 +54,13 @@ def check_options(
             f"Received: pooling={pooling!r}"
         )
     check_positive_int("classes", classes)
-    check_weights_path(
-        weights,
-        "None (random initialization) or, since names of weights belong to "
-        "the named networks, the path of an existing file that ends in "
-        ".weights.h5",
-    )
+    if weights is not None:
+        check_weights_path(
+            weights,
+            "None (random initialization) or, since names of weights belong "
+            "to the named networks, the path of an existing file that ends in "
+            ".weights.h5",
+        )
 
 
 def check_image_shape(input_shape):

@@ -14,14 +14,12 @@ HEAD = ("head_norm", "predictions")
 
 
 def check_weights_path(weights, expected: str) -> None:
-    """Raise ValueError unless `weights` is None or names a weights file.
+    """Raise ValueError unless `weights` names a weights file.
 
     Args:
         weights: what the user gave.
         expected: what it may be, for the message.
     """
-    if weights is None:
-        return
     is_path = isinstance(weights, str | os.PathLike)
     if (
         not is_path
