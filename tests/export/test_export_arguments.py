@@ -1,5 +1,6 @@
 """Tests of what irevnet_tf.export refuses, and of version directories."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -272,9 +273,15 @@ def test_only_the_directory_of_versions_is_taken(model, tmp_path):
 
 
 def test_exports_are_made_outside_of_strategies(model, tmp_path):
-    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        with pytest.raises(ValueError, match="outside of a strategy's scope"):
+    def export():
+        with tf.distribute.OneDeviceStrategy("CPU:0").scope():
             export_saved_model(model, tmp_path)
+
+    # A scope is that of a thread. In this one it would be that of all tests
+    # to come, if leaving it fails.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        with pytest.raises(ValueError, match="outside of a strategy's scope"):
+            thread.submit(export).result()
 
 
 def test_the_public_name_is_that_of_the_package():
