@@ -6,7 +6,6 @@ order in which its builder put the layers has to be found again in its graph.
 
 import dataclasses
 import math
-import numbers
 
 import keras
 
@@ -15,6 +14,7 @@ from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
+from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.shared import share_layer
 from irevnet_tf.models.graph import Call
@@ -79,8 +79,7 @@ class Chain:
         Raises:
             ValueError: if there is no such point.
         """
-        is_number = isinstance(point, numbers.Integral)
-        if is_number and not isinstance(point, bool):
+        if is_integer(point):
             point = f"stage{point}"
         points, blocks = self.points(), self.block_points()
         if isinstance(point, str) and (point in points or point in blocks):
