@@ -23,7 +23,7 @@ from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.run_flags import RUN_DIR
 from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.apps.trained_run import load_trained_run
-from irevnet_tf.export.arguments import WHITE
+from irevnet_tf.export.checks import WHITE
 from irevnet_tf.serving import Client
 from irevnet_tf.serving import LocalServer
 from irevnet_tf.training import RunConfig

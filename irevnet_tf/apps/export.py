@@ -32,9 +32,9 @@ from irevnet_tf.apps.trained_run import TrainedRun
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model
-from irevnet_tf.export.model_card import CARD_FILE
-from irevnet_tf.export.onnx_files import import_tf2onnx
-from irevnet_tf.export.trial import HALF_A_STEP
+from irevnet_tf.export.comparison import HALF_A_STEP
+from irevnet_tf.export.onnx import import_tf2onnx
+from irevnet_tf.export.version_directory import CARD_FILE
 
 
 def export_run(trained: TrainedRun, directory: pathlib.Path) -> pathlib.Path:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from irevnet_tf.apps.network_source import NetworkRequest
-from irevnet_tf.export.arguments import DYNAMIC
+from irevnet_tf.export.checks import DYNAMIC
 from irevnet_tf.settings import setting
 
 
