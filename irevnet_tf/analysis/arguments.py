@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from irevnet_tf.analysis.network import Network
+from irevnet_tf.layers.base import is_integer
 
 # By how much of white images may leave the range of pixels.
 _BEYOND = 0.5
@@ -87,8 +88,7 @@ def check_labels(labels, images, name: str = "labels") -> np.ndarray:
 
 def check_count(value, name: str, smallest: int = 1) -> int:
     """Return `value` as an int that is large enough."""
-    is_integer = isinstance(value, numbers.Integral)
-    if isinstance(value, bool) or not is_integer or value < smallest:
+    if not is_integer(value, smallest):
         raise ValueError(
             f"`{name}` must be an integer of {smallest} or more. "
             f"Received: {name}={value!r}"
@@ -134,7 +134,7 @@ def check_window(window, size: tuple[int, int]) -> tuple[int, int, int, int]:
     if window is None:
         return (0, 0, *size)
     given = window
-    if isinstance(window, numbers.Integral) and not isinstance(window, bool):
+    if is_integer(window):
         top, left = ((side - window) // 2 for side in size)
         window = (top, left, window, window)
     is_box = (

@@ -10,6 +10,7 @@ from irevnet_tf.export.inference import without_traces
 from irevnet_tf.export.inference_layers import InferenceNormalization
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.graph import calls
+from irevnet_tf.models.graph import last_call
 
 
 class Head:
@@ -81,10 +82,10 @@ class Head:
 def _logits(model):
     """Return the Keras tensor of what the softmax of a model is taken of."""
     output = model.outputs[0]
-    layer, node, _ = output._keras_history
+    last = last_call(model)
+    layer, inputs = last.layer, last.inputs
     activation = getattr(layer, "activation", None)
     if output.ndim == 2 and output.shape[-1] > 1:
-        inputs = layer._inbound_nodes[node].input_tensors
         if isinstance(layer, keras.layers.Softmax) or (
             isinstance(layer, keras.layers.Activation)
             and activation is keras.activations.softmax

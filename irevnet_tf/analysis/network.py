@@ -11,7 +11,7 @@ from irevnet_tf.analysis.head import Head
 from irevnet_tf.analysis.points import Point
 from irevnet_tf.analysis.points import all_points
 from irevnet_tf.analysis.points import find_points
-from irevnet_tf.export.arguments import check_normalization
+from irevnet_tf.export.checks import check_normalization
 from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers.inverse import share_layer

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from irevnet_tf.conversion.architecture import Architecture
-from irevnet_tf.conversion.proof import Proof
+from irevnet_tf.conversion.comparison import Comparison
 
 
 def description(architecture: Architecture) -> str:
@@ -38,24 +38,27 @@ def recognised_rows(architecture: Architecture) -> dict[str, object]:
     return rows
 
 
-def proof_rows(model: keras.Model, proof: Proof) -> dict[str, object]:
-    """Return what the two networks' answers showed."""
-    count, height, width, channels = proof.image_shape
+def comparison_rows(
+    model: keras.Model, comparison: Comparison
+) -> dict[str, object]:
+    """Return how far the two networks are apart."""
+    count, height, width, channels = comparison.image_shape
     parameters = sum(np.prod(v.shape) for v in model.trainable_variables)
     return {
         "parameters": f"{parameters:,}",
         "images": f"{count} of {height}x{width}x{channels}, random",
-        "in PyTorch": proof.reference,
+        "in PyTorch": comparison.reference,
         "difference of logits": (
-            f"{proof.logits:.1e} (largest logit {proof.largest_logit:.1e})"
+            f"{comparison.logits:.1e} (largest logit "
+            f"{comparison.largest_logit:.1e})"
         ),
         "of features": (
-            f"{proof.features:.1e} (largest feature "
-            f"{proof.largest_feature:.1e})"
+            f"{comparison.features:.1e} (largest feature "
+            f"{comparison.largest_feature:.1e})"
         ),
-        "of reconstructions": f"{proof.reconstruction:.1e}",
-        "inversion error, PyTorch": f"{proof.pytorch_error:.1e}",
-        "inversion error, Keras": f"{proof.keras_error:.1e}",
+        "of reconstructions": f"{comparison.reconstruction:.1e}",
+        "inversion error, PyTorch": f"{comparison.pytorch_error:.1e}",
+        "inversion error, Keras": f"{comparison.keras_error:.1e}",
     }
 
 

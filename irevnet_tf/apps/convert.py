@@ -1,4 +1,4 @@
-"""Convert a PyTorch checkpoint of an i-RevNet, and prove that it is the same.
+"""Convert a PyTorch checkpoint of an i-RevNet, and compare the two networks.
 
     irevnet-convert --checkpoint=model.pth.tar --output=model.weights.h5
     irevnet-convert --pytorchcv
@@ -20,9 +20,9 @@ from absl import app
 from irevnet_tf.apps.conversion_flags import WEIGHTS_NAME
 from irevnet_tf.apps.conversion_flags import Request
 from irevnet_tf.apps.conversion_flags import published_models
+from irevnet_tf.apps.conversion_report import comparison_rows
 from irevnet_tf.apps.conversion_report import constructor_call
 from irevnet_tf.apps.conversion_report import description
-from irevnet_tf.apps.conversion_report import proof_rows
 from irevnet_tf.apps.conversion_report import recognised_rows
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
@@ -36,8 +36,8 @@ from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.conversion.architecture import infer_architecture
 from irevnet_tf.conversion.checkpoint import import_torch
 from irevnet_tf.conversion.checkpoint import read_checkpoint
-from irevnet_tf.conversion.proof import proof_image_size
-from irevnet_tf.conversion.proof import prove
+from irevnet_tf.conversion.comparison import compare_networks
+from irevnet_tf.conversion.comparison import comparison_image_size
 from irevnet_tf.conversion.pytorch import convert_state_dict
 from irevnet_tf.conversion.pytorchcv import fetch_checkpoint
 from irevnet_tf.zoo.files import load_weights_file
@@ -58,7 +58,7 @@ PYTORCHCV_ACCURACY = {"irevnet301-0752-d378865f.pth": 0.7569}
 
 
 def convert(request: Request) -> pathlib.Path:
-    """Convert a checkpoint, print the proof, and write the weights.
+    """Convert a checkpoint, print the comparison, and write the weights.
 
     Args:
         request: What to convert.
@@ -82,7 +82,7 @@ def convert(request: Request) -> pathlib.Path:
         architecture = infer_architecture(
             state_dict, request.image_channels, psi
         )
-        size = proof_image_size(architecture, request.image_size)
+        size = comparison_image_size(architecture, request.image_size)
     _check_model(request, architecture)
     record = _record(architecture)
     output = _output(request, record)
@@ -93,10 +93,10 @@ def convert(request: Request) -> pathlib.Path:
     with usage_errors():
         arrays = convert_state_dict(state_dict, model)
     say("Running both networks")
-    proof = prove(model, state_dict, architecture, size)
-    print_rows(proof_rows(model, proof))
-    _check_proof(proof, request.tolerance)
-    if not proof.keras_error <= USUAL_INVERSION_ERROR:
+    comparison = compare_networks(model, state_dict, architecture, size)
+    print_rows(comparison_rows(model, comparison))
+    _check_comparison(comparison, request.tolerance)
+    if not comparison.keras_error <= USUAL_INVERSION_ERROR:
         say(
             "WARNING: the two networks agree, but neither gives its images "
             "back. These are hardly the weights of a trained network."
@@ -186,11 +186,11 @@ def _record(architecture) -> WeightsRecord | None:
     return None
 
 
-def _check_proof(proof, tolerance):
+def _check_comparison(comparison, tolerance):
     """Refuse a converted network that answers otherwise than its original."""
     for name, difference, largest in (
-        ("logits", proof.logits, proof.largest_logit),
-        ("features", proof.features, proof.largest_feature),
+        ("logits", comparison.logits, comparison.largest_logit),
+        ("features", comparison.features, comparison.largest_feature),
     ):
         # Floats are relative: values of 1000 cannot agree to 1e-4.
         allowed = tolerance * max(1.0, largest)

@@ -19,7 +19,7 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
-from irevnet_tf.export.arguments import WHITE
+from irevnet_tf.export.checks import WHITE
 from irevnet_tf.serving import Client
 from irevnet_tf.serving import LocalServer
 from irevnet_tf.training import RunConfig

@@ -10,12 +10,12 @@ TensorFlow Serving takes up. With --onnx and --litert the same signatures are
 written for these runtimes, too.
 """
 
+import dataclasses
 import json
 import pathlib
 
 from absl import app
 
-from irevnet_tf.apps.export_flags import Request
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.image_data import parse_names
@@ -26,15 +26,60 @@ from irevnet_tf.apps.launch import print_rows
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
+from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model
-from irevnet_tf.export.model_card import CARD_FILE
-from irevnet_tf.export.onnx_files import import_tf2onnx
-from irevnet_tf.export.trial import HALF_A_STEP
+from irevnet_tf.export.checks import DYNAMIC
+from irevnet_tf.export.comparison import HALF_A_STEP
+from irevnet_tf.export.onnx import import_tf2onnx
+from irevnet_tf.export.version_directory import CARD_FILE
+from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request(NetworkRequest):
+    """The flags, by their names."""
+
+    output: str | None = setting(
+        None, "The model's directory, to which the next version is added."
+    )
+    class_names: str | None = setting(
+        None,
+        "The classes' names, separated by commas, or the name of a data set "
+        "of irevnet_tf.decode_predictions. Those of the run or of the weights "
+        "of a name if not given.",
+    )
+    from_logits: bool | None = setting(
+        None, "Whether the model returns logits; found out if not given."
+    )
+    image_size: str | None = setting(
+        None,
+        f"Height and width of the images, as 224 or 224,320, or {DYNAMIC} for "
+        "all sizes; the model's own if not given.",
+    )
+    image_bytes: bool = setting(
+        False, "Add the signature forward_bytes, for JPEG and PNG files."
+    )
+    reconstruct_from: str | None = setting(
+        None,
+        "Add the signature reconstruct: to this point, such as stage2, and "
+        "back.",
+    )
+    warmup: bool | None = setting(
+        None,
+        "Add warm-up requests for TensorFlow Serving; if not given, where "
+        "tensorflow-serving-api is installed.",
+    )
+    onnx: str | None = setting(
+        None, "A directory for ONNX files of the same signatures, too."
+    )
+    litert: str | None = setting(
+        None, "A .tflite file with the same signatures, for LiteRT, too."
+    )
 
 
 def export_run(trained: TrainedRun, directory: pathlib.Path) -> pathlib.Path:

@@ -12,7 +12,7 @@ from irevnet_tf.data import Dataset
 from irevnet_tf.data import image_folder
 from irevnet_tf.data import load_dataset
 from irevnet_tf.data.loading import DIGITS
-from irevnet_tf.export.arguments import check_normalization
+from irevnet_tf.export.checks import check_normalization
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.preprocessing import NORMALIZATIONS

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import app
 
 from irevnet_tf.data.decoding import central_crop
-from irevnet_tf.export.arguments import WHITE
+from irevnet_tf.export.checks import WHITE
 from irevnet_tf.preprocessing import Normalization
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")

@@ -1,1 +1,1 @@
-"""Conversion of PyTorch checkpoints, and proof of what came of it."""
+"""Conversion of PyTorch checkpoints, and comparison with the originals."""

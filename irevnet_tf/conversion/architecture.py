@@ -1,4 +1,4 @@
-"""From the shapes in a state dict to the network they belong to."""
+"""Recognising a network from the shapes in its state dict."""
 
 import dataclasses
 import math
@@ -25,12 +25,13 @@ class Architecture:
     """The arguments of `IRevNet` for a state dict.
 
     Attributes:
-        blocks, strides, channels, kernel_sizes, bottleneck_ratio,
-            initial_downsampling, classes: as in `irevnet_tf.IRevNet`.
-        image_channels: of the images that the network takes.
-        assumed: whether `initial_downsampling` is the usual one rather than
-            known: where the first stage has stride 1, zeros may fill up what
-            the image leaves, whatever its psi.
+        blocks, strides, channels, kernel_sizes: tuple of ints. As in
+            `irevnet_tf.IRevNet`.
+        bottleneck_ratio, initial_downsampling, classes: int. As there.
+        image_channels: int. Channels of the images that the network takes.
+        assumed: bool. Whether `initial_downsampling` is the usual one rather
+            than known: where the first stage has stride 1, zeros may fill up
+            what the image leaves, whatever its psi.
     """
 
     blocks: tuple[int, ...]
@@ -63,8 +64,9 @@ class Architecture:
         """Return a network of this architecture with random weights.
 
         Args:
-            image_size: height and width of the images; None for any.
-            **kwargs: further arguments of the constructor.
+            image_size: int or None. Height and width of the images; None for
+                any.
+            **kwargs: Further arguments of the constructor.
         """
         kwargs = {
             "input_shape": (image_size, image_size, self.image_channels),
@@ -94,12 +96,13 @@ def infer_architecture(
     stride 1 are one stage here: they compute the same.
 
     Args:
-        state_dict: as for `irevnet_tf.convert_state_dict`.
-        image_channels: of the images that the network takes.
-        initial_downsampling: 1, 2 or 4, or None: what fits. Of a network whose
-            first stage has stride 1 the shapes do not tell; then it is that
-            of the named variant with these stages, or what makes the network
-            bijective, or 1.
+        state_dict: dict from str to array or tensor. As for
+            `irevnet_tf.convert_state_dict`.
+        image_channels: int. Channels of the images that the network takes.
+        initial_downsampling: 1, 2, 4 or None. If None, what fits the shapes.
+            They do not tell where the first stage has stride 1; then it is
+            that of the named variant with these stages, or what makes the
+            network bijective, or 1.
 
     Returns:
         The architecture, with all that the shapes tell.

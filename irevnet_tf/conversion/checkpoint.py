@@ -1,4 +1,4 @@
-"""PyTorch's checkpoint files, read without running what is in them."""
+"""Reading PyTorch's checkpoint files without running what is in them."""
 
 import collections.abc
 import os
@@ -16,7 +16,10 @@ import numpy as np
 from irevnet_tf.conversion.pytorch import convert_state_dict
 from irevnet_tf.conversion.pytorch import to_array
 from irevnet_tf.conversion.pytorch import without_prefix
+from irevnet_tf.optional import install_command
+from irevnet_tf.optional import optional_import
 
+_EXTRA = "convert"
 _STATE_DICT = "state_dict"
 # What every checkpoint names, and PyTorch loads as data.
 _DATA = re.compile(
@@ -39,10 +42,11 @@ def load_pytorch_checkpoint(
     Nothing is loaded unless every parameter finds its place.
 
     Args:
-        model: i-RevNet of the same configuration, as built by
-            `irevnet_tf.IRevNet` or a variant. If it has no classifier, that
-            of the file is left out.
-        path: of a checkpoint of the authors' network or pytorchcv's; see
+        model: Keras model. An i-RevNet of the same configuration, as built
+            by `irevnet_tf.IRevNet` or a variant. If it has no classifier,
+            that of the file is left out.
+        path: str or path. A checkpoint of the authors' network or
+            pytorchcv's; see
             `irevnet_tf.conversion.checkpoint.read_checkpoint`.
 
     Raises:
@@ -59,8 +63,8 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     refused, and nothing of it is run.
 
     Args:
-        path: of a checkpoint like the authors', a dictionary with a
-            `"state_dict"`, or of a state dict itself, in the format of today
+        path: str or path. A checkpoint like the authors', a dictionary with
+            a `"state_dict"`, or a state dict itself, in the format of today
             or of PyTorch < 1.6.
 
     Returns:
@@ -89,18 +93,13 @@ def import_torch() -> types.ModuleType:
     Raises:
         ImportError: if PyTorch is not installed or too old, with the remedy.
     """
-    try:
+    with optional_import("PyTorch is needed to read its checkpoints", _EXTRA):
         import torch
-    except ImportError as error:
-        raise ImportError(
-            "PyTorch is needed to read its checkpoints: "
-            'pip install "irevnet_tf[convert]"'
-        ) from error
     version = tuple(map(int, torch.__version__.split(".")[:2]))
     if version < _SAFE_TORCH:
         raise ImportError(
             "PyTorch 2.10 or newer is needed, since older ones do not read "
-            'checkpoints safely: pip install "irevnet_tf[convert]". '
+            f"checkpoints safely: {install_command(_EXTRA)}. "
             f"Received: torch.__version__={torch.__version__}"
         )
     return torch

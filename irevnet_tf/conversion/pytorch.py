@@ -1,4 +1,4 @@
-"""The authors' PyTorch parameters, by their names, into a Keras model."""
+"""Loading the authors' PyTorch parameters into a Keras model, by name."""
 
 import collections.abc
 
@@ -8,6 +8,8 @@ import numpy as np
 from irevnet_tf.conversion.pytorchcv import authors_names
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.zoo.files import HEAD_NORM
+from irevnet_tf.zoo.files import PREDICTIONS
 
 # PyTorch's counter of batches, which only its cumulative average uses.
 _UNUSED = "num_batches_tracked"
@@ -23,13 +25,13 @@ def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
     Nothing is loaded unless every parameter finds its place.
 
     Args:
-        state_dict: mapping from the names of the authors' network or of
-            pytorchcv's (with or without the `module.` of DataParallel) to
-            tensors or arrays. Without a classifier in `model`, its entries
-            are left out. Where no block's BatchNorm has a weight or bias, as
-            in the authors' networks with `affineBN=False`, these are 1 and 0.
-        model: i-RevNet of the same configuration, as built by
-            `irevnet_tf.IRevNet` or a variant.
+        state_dict: dict from str to array or tensor. With the names of the
+            authors' network or of pytorchcv's (with or without the `module.`
+            of DataParallel). Without a classifier in `model`, its entries are
+            left out. Where no block's BatchNorm has a weight or bias, as in
+            the authors' networks with `affineBN=False`, these are 1 and 0.
+        model: Keras model. An i-RevNet of the same configuration, as built
+            by `irevnet_tf.IRevNet` or a variant.
 
     Returns:
         The converted arrays, in the order of `model.weights`: kernels as
@@ -67,7 +69,8 @@ def authors_entries(state_dict) -> dict[str, np.ndarray]:
     """Return the parameters in a state dict, under the authors' names.
 
     Args:
-        state_dict: as for `convert_state_dict`.
+        state_dict: dict from str to array or tensor. As for
+            `convert_state_dict`.
 
     Returns:
         Arrays in PyTorch's layout, without `module.` and without the counters
@@ -220,8 +223,8 @@ def _variables_by_name(model):
                 continue
             names.update(_parameters(f"{prefix}.{position}", layer))
             position += 2 if layer.name == "conv2" else 1
-    names.update(_parameters("bn1", _get_layer(model, "head_norm")))
-    names.update(_parameters("linear", _get_layer(model, "predictions")))
+    names.update(_parameters("bn1", _get_layer(model, HEAD_NORM)))
+    names.update(_parameters("linear", _get_layer(model, PREDICTIONS)))
     if len(names) != len(model.weights):
         raise ValueError(
             "`model` must have no weights but those of the i-RevNet: load "

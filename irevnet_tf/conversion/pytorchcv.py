@@ -1,4 +1,4 @@
-"""pytorchcv's names of an i-RevNet's parameters, as the authors' names.
+"""Translating pytorchcv's parameter names to the authors' names.
 
 The two networks are the same otherwise: psi and streams have the same order
 of channels, convolutions the same padding and BatchNorms the same constants.
@@ -11,6 +11,8 @@ import pathlib
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping
+
+from irevnet_tf.optional import optional_import
 
 _UNIT = re.compile(
     r"features\.stage(?P<stage>[1-9]\d*)\.unit(?P<unit>[1-9]\d*)"
@@ -49,13 +51,10 @@ def fetch_checkpoint() -> pathlib.Path:
         ImportError: if pytorchcv is not installed.
         ValueError: if the file cannot be had, such as without a network.
     """
-    try:
+    with optional_import(
+        "pytorchcv 0.0.74 or newer is needed to fetch its checkpoint", "convert"
+    ):
         from pytorchcv.models.common import model_store
-    except ImportError as error:
-        raise ImportError(
-            "pytorchcv 0.0.74 or newer is needed to fetch its checkpoint: "
-            'pip install "irevnet_tf[convert]"'
-        ) from error
     try:
         with _complete_entry(model_store):
             return pathlib.Path(model_store.get_model_file(PUBLISHED_MODEL))
@@ -94,7 +93,7 @@ def authors_names(names: Iterable[str]) -> dict[str, str]:
     """Map the names of a state dict to the authors' names.
 
     Args:
-        names: of all entries, without `module.`.
+        names: iterable of str. The names of all entries, without `module.`.
 
     Returns:
         {name: the authors' name}. Names that are not pytorchcv's are left as
@@ -131,7 +130,8 @@ def unit_channels(shapes: Mapping[str, tuple[int, ...]]) -> list[list[int]]:
     """Return the channels per stream of each unit of each stage.
 
     Args:
-        shapes: {pytorchcv's name: shape} of all entries, without `module.`.
+        shapes: dict from str to tuple of ints. pytorchcv's name and the
+            shape of every entry, without `module.`.
 
     Returns:
         A list for each stage, as pytorchcv's constructor takes them; empty if

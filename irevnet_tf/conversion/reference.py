@@ -37,9 +37,9 @@ class PyTorchNetwork:
     takes it, as `irevnet_tf.invert` does and the authors' code does not.
 
     Args:
-        entries: {the authors' name: array}, as
-            `irevnet_tf.conversion.pytorch.authors_entries` returns.
-        architecture: that of these entries.
+        entries: dict from str to array. Parameters under the authors' names,
+            as `irevnet_tf.conversion.pytorch.authors_entries` returns.
+        architecture: Architecture. That of these entries.
     """
 
     def __init__(

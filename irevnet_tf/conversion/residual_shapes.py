@@ -1,4 +1,4 @@
-"""What the shapes in a state dict tell of each block's residual."""
+"""Reading each block's residual from the shapes in a state dict."""
 
 import dataclasses
 import re
@@ -31,7 +31,7 @@ def read_residuals(entries: Mapping[str, np.ndarray]) -> list[Residual]:
     """Return what the shapes tell of each block, from the first to the last.
 
     Args:
-        entries: {the authors' name: array}.
+        entries: dict from str to array. Parameters under the authors' names.
 
     Raises:
         ValueError: if blocks or convolutions are missing, or do not fit each

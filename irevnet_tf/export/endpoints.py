@@ -1,10 +1,13 @@
-"""The functions that a SavedModel offers: raw images in, raw images out.
+"""The signatures of a SavedModel: making them, and loading them to convert.
 
-They check shapes themselves: what calls a SavedModel need not.
+Raw images go in, and raw images come out. The functions check shapes
+themselves: what calls a SavedModel need not.
 """
 
 import functools
+import os
 from collections.abc import Callable
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
@@ -12,6 +15,9 @@ import tensorflow as tf
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
 from irevnet_tf.preprocessing import Normalization
+
+# Of `forward`, for model servers.
+ALIAS = "serving_default"
 
 
 def forward_function(
@@ -21,21 +27,21 @@ def forward_function(
     from_logits: bool,
     class_names: tuple[str, ...] | None,
 ) -> Callable:
-    """Return the function from raw images to all that is known of them.
+    """Return the function of the signature `forward`.
 
     Args:
-        model: as `inference_copy` returns it.
-        normalization: from raw images to what the model takes.
-        output: the name of what the model returns. None if it ends in its
-            representation.
-        from_logits: whether `output` is to be the softmax of what the model
-            returns.
-        class_names: the name of every class, or None.
+        model: Keras model. What `inference_copy` returned.
+        normalization: Normalization. From raw images to what the model takes.
+        output: str or None. The name of what the model returns. None if it
+            ends in its representation.
+        from_logits: bool. Whether `output` is to be the softmax of what the
+            model returns.
+        class_names: tuple of str or None. The name of every class.
 
     Returns:
-        A function from `images` (batch, height, width, channels) to a dict of
-        `output`, of `classes` (batch,), strings, where there are names, and
-        of `features`, the representation (batch, h, w, c).
+        A function from raw images, float32 (batch, height, width, channels),
+        to a dict of `output`, of `classes`, strings (batch,), where there are
+        names, and of `features`, the representation (batch, h, w, c).
     """
     both = keras.Model(model.input, [model.output, encoder(model).output])
 
@@ -59,7 +65,11 @@ def inverse_function(
 ) -> Callable:
     """Return the function from `features` to {"images": raw images}.
 
-    They are neither rounded nor clipped.
+    The images are neither rounded nor clipped.
+
+    Args:
+        model: Keras model. What `inference_copy` returned.
+        normalization: Normalization. From raw images to what the model takes.
     """
     decode = invert(model)
 
@@ -78,9 +88,9 @@ def reconstruct_function(
     """Return the function from `images` to a point and back: {"images": ...}.
 
     Args:
-        model: as `inference_copy` returns it.
-        normalization: from raw images to what the model takes.
-        point: as `end` of `irevnet_tf.encoder`.
+        model: Keras model. What `inference_copy` returned.
+        normalization: Normalization. From raw images to what the model takes.
+        point: str or int. As `end` of `irevnet_tf.encoder`.
     """
     encode, decode = encoder(model, point), invert(model, point)
 
@@ -100,9 +110,10 @@ def bytes_function(
     """Return `forward` for the bytes of image files, of any size.
 
     Args:
-        forward: from a batch of images to a dict of tensors.
-        image_shape: height, width and channels to which files are decoded,
-            their centre cut out and resized, as test images are.
+        forward: callable. From a batch of images to a dict of tensors.
+        image_shape: tuple of 3 ints. Height, width and channels to which
+            files are decoded, their centre cut out and resized, as test
+            images are.
 
     Returns:
         A function from `image_bytes` (batch,), strings, to a dict of tensors.
@@ -119,6 +130,59 @@ def bytes_function(
         return forward(images)
 
     return forward_bytes
+
+
+def load_convertible(
+    saved_model: str | os.PathLike, signatures: Iterable[str] | None
+) -> tuple[tf.Module, list[str]]:
+    """Load a SavedModel, and find which signatures ONNX and LiteRT can have.
+
+    Args:
+        saved_model: str or path. The directory of a SavedModel.
+        signatures: iterable of str or None. Their names; None for all that
+            can be converted and are no alias.
+
+    Returns:
+        What `tf.saved_model.load` returns, without which its signatures lose
+        their variables, and the names.
+
+    Raises:
+        ValueError: if there is no SavedModel, no such signature in it, or
+            one that takes strings.
+    """
+    if not tf.saved_model.contains_saved_model(saved_model):
+        raise ValueError(
+            "`saved_model` must be the version directory of a SavedModel, as "
+            "`export_saved_model` returns it. "
+            f"Received: saved_model={os.fspath(saved_model)}"
+        )
+    loaded = tf.saved_model.load(saved_model)
+    convertible = [
+        name
+        for name, function in loaded.signatures.items()
+        if input_spec(function).dtype != tf.string
+    ]
+    if signatures is None:
+        return loaded, [name for name in convertible if name != ALIAS]
+    names = signatures if isinstance(signatures, str) else [*signatures]
+    if not names or any(name not in loaded.signatures for name in names):
+        raise ValueError(
+            f"`signatures` must be some of {list(loaded.signatures)}. "
+            f"Received: signatures={names!r}"
+        )
+    if any(name not in convertible for name in names):
+        raise ValueError(
+            "`signatures` must not read image files: neither converter has "
+            "an operation that decodes JPEG or PNG. Convert `forward`, and "
+            f"decode before it. Received: signatures={names!r}"
+        )
+    return loaded, names
+
+
+def input_spec(function) -> tf.TensorSpec:
+    """Return what a signature takes."""
+    (spec,) = tf.nest.flatten(function.structured_input_signature)
+    return spec
 
 
 def _without_custom_gradients(function):

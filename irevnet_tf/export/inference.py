@@ -1,4 +1,4 @@
-"""From a model to a copy of it that only infers, for export."""
+"""Copying a model for inference, with which an export begins."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from irevnet_tf.models.graph import calls
 from irevnet_tf.models.graph import has_graph
 
 
-def inference_copy(model, image_shape) -> keras.Model:
+def inference_copy(model: keras.Model, image_shape: tuple) -> keras.Model:
     """Return a flat Functional model that computes what `model` infers.
 
     It shares the kernels, and has the BatchNorms of i-RevNets as the two
@@ -34,10 +34,10 @@ def inference_copy(model, image_shape) -> keras.Model:
     `irevnet_tf.invert` take the copy as they take the model.
 
     Args:
-        model: i-RevNet, or a Functional or Sequential model that extends or
-            holds one, with one input and one output.
-        image_shape: (height, width, channels) of the copy's input, where
-            height and width may be None.
+        model: Keras model. An i-RevNet, or a Functional or Sequential model
+            that extends or holds one, with one input and one output.
+        image_shape: tuple. (height, width, channels) of the copy's input,
+            where height and width may be None.
 
     Returns:
         A model with an input `(batch, *image_shape)`.
@@ -66,7 +66,12 @@ def without_traces(model) -> Iterator[None]:
     """Let a model's layers forget what they were used for inside the block.
 
     Each use of a layer in another model adds a node to it, which holds on to
-    that model: with an export after every epoch, they would pile up.
+    that model: with an export after every epoch, they would pile up. There is
+    no public way to be rid of nodes, and copies of all layers would not do:
+    not every layer can be made again from its configuration.
+
+    Args:
+        model: Keras model. Its layers, and theirs, are looked after.
     """
     layers = list(model._flatten_layers())
     nodes = [n for x in layers for n in (x._inbound_nodes, x._outbound_nodes)]
@@ -83,6 +88,9 @@ def check_model(model) -> Chain:
 
     What the model in it that holds them is given is not looked at: see
     `refuse_layers_in_front`.
+
+    Args:
+        model: Keras model. What is to be exported.
 
     Raises:
         ValueError: as `inference_copy`, but for that.
@@ -120,8 +128,8 @@ def refuse_layers_in_front(model, chain: Chain) -> None:
     images are those of the encoder.
 
     Args:
-        model: the model.
-        chain: its invertible layers, of `find_chain`.
+        model: Keras model. What is to be exported.
+        chain: Chain. Its invertible layers, as `check_model` returned them.
 
     Raises:
         ValueError: if it does.
@@ -159,8 +167,8 @@ class _Replay:
     """Applies a model's layers, or their copies, to another input.
 
     Args:
-        model: the model.
-        image: Keras tensor, the input.
+        model: Keras model. Whose layers are applied.
+        image: Keras tensor. The other input.
     """
 
     def __init__(self, model, image):
@@ -170,6 +178,8 @@ class _Replay:
         self._image = image
         # What holds the whole image: it, and what the steps make of it.
         self._followed = {id(image)}
+        # The layers that made other tensors.
+        self._makers = {}
         self._used = set()
 
     def run(self, model, x):
@@ -218,7 +228,10 @@ class _Replay:
             return outputs
         if args and args[0] is self._image and _is_identity(layer, self._image):
             return self._image  # Such as an augmentation, in inference.
-        return layer(*args, **kwargs)
+        outputs = layer(*args, **kwargs)
+        for x in keras.tree.flatten(outputs):
+            self._makers[id(x)] = layer
+        return outputs
 
     def _holds(self, layer):
         return id(layer) in self._models or (
@@ -229,8 +242,7 @@ class _Replay:
     def _require_followed(self, tensors):
         for x in keras.tree.flatten(tensors):
             if id(x) not in self._followed:
-                layer = x._keras_history.operation
-                raise ValueError(_entrance_message(layer))
+                raise ValueError(_entrance_message(self._makers[id(x)]))
 
 
 def _is_identity(layer, image):

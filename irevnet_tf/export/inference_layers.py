@@ -1,4 +1,4 @@
-"""Layers as inference needs them: norms without statistics, small kernels."""
+"""Layers for inference: BatchNorms without statistics, rounded kernels."""
 
 import keras
 import tensorflow as tf
@@ -20,7 +20,15 @@ _BARE = {
 
 
 def for_inference(layer: keras.Layer) -> keras.Layer:
-    """Return a layer with the weights that inference is left with."""
+    """Return a layer with the weights that inference is left with.
+
+    Args:
+        layer: Keras layer. It is built.
+
+    Returns:
+        An `InferenceNormalization` for a BatchNorm, a copy in half precision
+        for a convolution that rounds its kernel, else the layer itself.
+    """
     norms = (BatchNormalization, keras.layers.BatchNormalization)
     if type(layer) in norms and layer.axis == -1:
         return InferenceNormalization(layer)
@@ -47,8 +55,8 @@ class InferenceNormalization(keras.layers.Layer):
     """What a BatchNorm does in inference: `x * factor + shift`, by channel.
 
     Args:
-        norm: built `keras.layers.BatchNormalization` over the last axis, whose
-            values of this moment are taken.
+        norm: `keras.layers.BatchNormalization`. It is built, over the last
+            axis; its values of this moment are taken.
 
     Input shape:
         `(..., channels)`.

@@ -1,35 +1,28 @@
-"""One SavedModel with both directions of a network."""
+"""Exporting both directions of a network as one SavedModel."""
 
 import contextlib
+import functools
 import os
 import pathlib
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from irevnet_tf.export.arguments import check_class_names
-from irevnet_tf.export.arguments import check_image_bytes
-from irevnet_tf.export.arguments import check_image_shape
-from irevnet_tf.export.arguments import check_normalization
-from irevnet_tf.export.arguments import check_output
+from irevnet_tf.export.checks import check_arguments
+from irevnet_tf.export.comparison import compare_with_model
 from irevnet_tf.export.endpoints import bytes_function
 from irevnet_tf.export.endpoints import forward_function
 from irevnet_tf.export.endpoints import inverse_function
 from irevnet_tf.export.endpoints import reconstruct_function
-from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import inference_copy
 from irevnet_tf.export.inference import without_traces
-from irevnet_tf.export.model_card import write_model_card
-from irevnet_tf.export.trial import try_export
-from irevnet_tf.export.versions import check_directory
-from irevnet_tf.export.versions import write_version
-from irevnet_tf.export.warmup import import_serving_api
-from irevnet_tf.export.warmup import serving_api_is_installed
-from irevnet_tf.export.warmup import write_warmup_requests
-from irevnet_tf.layers.downsampling import check_divisible
+from irevnet_tf.export.version_directory import check_directory
+from irevnet_tf.export.version_directory import write_model_card
+from irevnet_tf.export.version_directory import write_version
+from irevnet_tf.export.version_directory import write_warmup_requests
 from irevnet_tf.models.inversion import encoder
-from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.preprocessing import Normalization
 
 
@@ -76,36 +69,38 @@ def export_saved_model(
     PosixPath('models/clothes/1')
 
     Args:
-        model: i-RevNet, or a Functional or Sequential model that extends or
-            holds one.
-        directory: of all versions of this model, as TensorFlow Serving polls
-            it. The version is the number above the highest one in it. It
-            appears when it is complete: it is written under another name,
-            which is removed if anything fails.
-        preprocessing: what raw images go through, and its inverse what comes
-            back: a mode of `irevnet_tf.preprocess_input`, for images from 0
-            to 255 in every mode, or an
-            `irevnet_tf.preprocessing.Normalization`. None: what the
-            i-RevNet has as `preprocessing`, which is that of its weights if it
-            was built with the weights of a name; if that is None, "unit",
-            values from 0 to 1.
-        image_size: None for the size that the model was built for; "dynamic"
-            for all sizes, one in a batch; an integer, or (height, width).
-        class_names: a name for every class, or a mode of
-            `irevnet_tf.decode_predictions`. None: no `classes`.
-        from_logits: whether the model returns logits, which become
-            probabilities by a softmax. None: if its last layer is a Dense
-            layer without activation, that of the i-RevNet itself or one with
-            `class_names`. Without a softmax or sigmoid, other heads return
-            `outputs`, as they are.
-        image_bytes: whether to add `forward_bytes`. Needs a fixed size and
-            images with 1 or 3 channels. Of larger files the centre is shown,
-            as in testing.
-        reconstruct_from: a point for `reconstruct`, as `end` of
-            `irevnet_tf.encoder`. None: no such signature.
-        warmup: whether to add requests that TensorFlow Serving replays as it
-            loads the model. Needs tensorflow-serving-api. None: if that is
-            installed.
+        model: Keras model. An i-RevNet, or a Functional or Sequential model
+            that extends or holds one.
+        directory: str or path. Holds all versions of this model, as
+            TensorFlow Serving polls it. The new version is the number above
+            the highest one in it. It appears when it is complete: it is
+            written under another name, which is removed if anything fails.
+        preprocessing: str, Normalization or None. What raw images go through,
+            and its inverse what comes back: a mode of
+            `irevnet_tf.preprocess_input`, for images from 0 to 255 in every
+            mode, or an `irevnet_tf.preprocessing.Normalization`. None:
+            what the i-RevNet has as `preprocessing`, which is that of its
+            weights if it was built with the weights of a name; if that is
+            None, "unit", values from 0 to 1.
+        image_size: int, pair of ints, str or None. None for the size that the
+            model was built for; "dynamic" for all sizes, one in a batch; an
+            integer, or (height, width).
+        class_names: str, sequence of str or None. A name for every class, or
+            a mode of `irevnet_tf.decode_predictions`. None: no `classes`.
+        from_logits: bool or None. Whether the model returns logits, which
+            become probabilities by a softmax; False says that it returns
+            probabilities. None: the last layer decides. One with a softmax or
+            sigmoid returns probabilities. A Dense layer without activation
+            returns logits if it is the i-RevNet's own or there are
+            `class_names`. Other heads return `outputs`, as they are.
+        image_bytes: bool. Whether to add `forward_bytes`. Needs a fixed size
+            and images with 1 or 3 channels. Of larger files the centre is
+            shown, as in testing.
+        reconstruct_from: str, int or None. A point for `reconstruct`, as
+            `end` of `irevnet_tf.encoder`. None: no such signature.
+        warmup: bool or None. Whether to add requests that TensorFlow Serving
+            replays as it loads the model. Needs tensorflow-serving-api. None:
+            if that is installed.
 
     Returns:
         The path of the version, `directory/N`. It holds the SavedModel and a
@@ -120,86 +115,105 @@ def export_saved_model(
             installed.
         OSError: if the directory cannot be written to or the disk is full.
     """
+    # 1. Check everything, before any work.
     directory = check_directory(directory)
     if tf.distribute.has_strategy():
         raise ValueError(
             "A model must be exported outside of a strategy's scope. "
             f"Received: {tf.distribute.get_strategy()}"
         )
-    chain = check_model(model)
-    base = chain.model
-    if preprocessing is None:
-        preprocessing = find_preprocessing(chain) or "unit"
-    image_shape = check_image_shape(model, image_size)
-    check_divisible(image_shape[:2], chain.downsampling)
-    check_image_bytes(image_bytes, image_shape)
-    normalization = check_normalization(preprocessing, image_shape[-1])
-    output, from_logits = check_output(
-        model, base, from_logits, class_names is not None
+    settings = check_arguments(
+        model,
+        preprocessing=preprocessing,
+        image_size=image_size,
+        class_names=class_names,
+        from_logits=from_logits,
+        image_bytes=image_bytes,
+        reconstruct_from=reconstruct_from,
+        warmup=warmup,
     )
-    class_names = check_class_names(class_names, model, output)
-    if warmup is None:
-        warmup = serving_api_is_installed()
-    elif warmup:
-        import_serving_api()
     with without_traces(model), _disk_errors(directory):
-        copy = inference_copy(model, image_shape)
-        functions = {
-            "forward": forward_function(
-                copy, normalization, output, from_logits, class_names
-            ),
-            "inverse": inverse_function(copy, normalization),
-        }
-        if reconstruct_from is not None:
-            functions["reconstruct"] = reconstruct_function(
-                copy, normalization, reconstruct_from
-            )
-
-        def write(temporary):
-            archive = keras.export.ExportArchive()
-            images = tf.TensorSpec((None, *image_shape), "float32", "images")
-            inputs = {
-                "forward": images,
-                "inverse": _features_spec(copy),
-                "reconstruct": images,
-            }
-            traced = {}
-            for name, function in functions.items():
-                traced[name] = archive.add_endpoint(
-                    name, function, [inputs[name]]
-                )
-            if image_bytes:
-                traced["forward_bytes"] = archive.add_endpoint(
-                    "forward_bytes",
-                    bytes_function(traced["forward"], image_shape),
-                    [tf.TensorSpec((None,), tf.string, "image_bytes")],
-                )
-            archive.write_out(str(temporary), verbose=False)
-            loaded = tf.saved_model.load(str(temporary))
-            trial = try_export(loaded, copy, model, normalization)
-            requests = 0
-            if warmup and trial.features is not None:
-                requests = write_warmup_requests(
-                    temporary,
-                    directory.resolve().name,
-                    loaded.signatures,
-                    trial.images,
-                    trial.features,
-                )
-            write_model_card(
-                temporary,
-                copy,
-                parameters=model.count_params(),
-                signatures=loaded.signatures,
-                preprocessing=preprocessing,
-                normalization=normalization,
-                class_names=class_names,
-                reconstruct_from=reconstruct_from,
-                inversion_error=trial.error,
-                warmup_requests=requests,
-            )
-
+        # 2. Copy the model for inference.
+        copy = inference_copy(model, settings.image_shape)
+        # 3. Make the functions that become signatures.
+        functions = _signature_functions(copy, settings)
+        # 4. Write a version, which appears when it is complete.
+        write = functools.partial(
+            _write_files,
+            model_name=directory.resolve().name,
+            model=model,
+            copy=copy,
+            functions=functions,
+            settings=settings,
+        )
         return write_version(directory, write)
+
+
+def _signature_functions(copy, settings) -> dict[str, Callable]:
+    """Return {signature: function}, of all but `forward_bytes`."""
+    functions = {
+        "forward": forward_function(
+            copy,
+            settings.normalization,
+            settings.output,
+            settings.from_logits,
+            settings.class_names,
+        ),
+        "inverse": inverse_function(copy, settings.normalization),
+    }
+    if settings.reconstruct_from is not None:
+        functions["reconstruct"] = reconstruct_function(
+            copy, settings.normalization, settings.reconstruct_from
+        )
+    return functions
+
+
+def _write_files(folder, model_name, model, copy, functions, settings):
+    """Write all files of a version, comparing the SavedModel with the model."""
+    _write_saved_model(folder, copy, functions, settings)
+    loaded = tf.saved_model.load(str(folder))
+    comparison = compare_with_model(loaded, copy, model, settings.normalization)
+    requests = 0
+    if settings.warmup and comparison.features is not None:
+        requests = write_warmup_requests(
+            folder,
+            model_name,
+            loaded.signatures,
+            comparison.images,
+            comparison.features,
+        )
+    write_model_card(
+        folder,
+        copy,
+        parameters=model.count_params(),
+        signatures=loaded.signatures,
+        preprocessing=settings.preprocessing,
+        normalization=settings.normalization,
+        class_names=settings.class_names,
+        reconstruct_from=settings.reconstruct_from,
+        inversion_error=comparison.error,
+        warmup_requests=requests,
+    )
+
+
+def _write_saved_model(folder, copy, functions, settings):
+    archive = keras.export.ExportArchive()
+    images = tf.TensorSpec((None, *settings.image_shape), "float32", "images")
+    inputs = {
+        "forward": images,
+        "inverse": _features_spec(copy),
+        "reconstruct": images,
+    }
+    traced = {}
+    for name, function in functions.items():
+        traced[name] = archive.add_endpoint(name, function, [inputs[name]])
+    if settings.image_bytes:
+        archive.add_endpoint(
+            "forward_bytes",
+            bytes_function(traced["forward"], settings.image_shape),
+            [tf.TensorSpec((None,), tf.string, "image_bytes")],
+        )
+    archive.write_out(str(folder), verbose=False)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import numbers
 
 import keras
@@ -224,10 +225,15 @@ def _as_tensor(dtype, x):
     return tf.cast(x, dtype) if x.dtype.is_floating else x
 
 
+def is_integer(value, least: float = -math.inf) -> bool:
+    """Return whether `value` is an integer, no bool, and at least `least`."""
+    is_integral = isinstance(value, numbers.Integral)
+    return is_integral and not isinstance(value, bool) and value >= least
+
+
 def check_positive_int(name: str, value) -> int:
     """Return `value` as an int if it is a positive integer, else raise."""
-    is_integer = isinstance(value, numbers.Integral)
-    if isinstance(value, bool) or not is_integer or value < 1:
+    if not is_integer(value, 1):
         raise ValueError(
             f"`{name}` must be a positive integer. Received: {name}={value!r}"
         )

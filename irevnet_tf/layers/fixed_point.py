@@ -7,12 +7,12 @@ added to it.
 """
 
 import functools
-import numbers
 
 import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.base import WeightlessLayer
+from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.gradients import round_straight_through
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
@@ -39,8 +39,7 @@ def check_fraction_bits(value, dtype: str) -> int:
             f"given. Received: dtype={dtype}"
         )
     bits = SIGNIFICAND_BITS[dtype]
-    is_integer = isinstance(value, numbers.Integral)
-    if isinstance(value, bool) or not is_integer or not 0 <= value < bits:
+    if not is_integer(value, 0) or value >= bits:
         raise ValueError(
             f"`fraction_bits` must be an integer from 0 to {bits - 1} for "
             f"streams of {dtype}. Received: fraction_bits={value!r}"

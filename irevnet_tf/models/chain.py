@@ -6,7 +6,6 @@ order in which its builder put the layers has to be found again in its graph.
 
 import dataclasses
 import math
-import numbers
 
 import keras
 
@@ -14,6 +13,7 @@ from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import FixedPoint
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
+from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.graph import Call
 from irevnet_tf.models.graph import calls
@@ -78,8 +78,7 @@ class Chain:
         Raises:
             ValueError: if there is no such point.
         """
-        is_number = isinstance(point, numbers.Integral)
-        if is_number and not isinstance(point, bool):
+        if is_integer(point):
             point = f"stage{point}"
         points, blocks = self.points(), self.block_points()
         if isinstance(point, str) and (point in points or point in blocks):

@@ -45,6 +45,18 @@ def calls(model) -> list[Call]:
     return _calls(model, {})
 
 
+def last_call(model) -> Call:
+    """Return the call that computes a model's output, the first of several.
+
+    Args:
+        model: Functional or Sequential model that is built.
+    """
+    keys = {}
+    found = _calls(model, keys)
+    output = keys[id(model.outputs[0])]
+    return next(c for c in found if any(x is output for x in c.writes))
+
+
 def has_graph(layer) -> bool:
     """Return whether a layer is a model whose calls can be told."""
     if isinstance(layer, keras.Sequential):

@@ -25,6 +25,8 @@ from irevnet_tf.models.checks import check_lossless
 from irevnet_tf.models.checks import check_options
 from irevnet_tf.models.checks import check_stages
 from irevnet_tf.models.model import Functional
+from irevnet_tf.zoo.files import HEAD_NORM
+from irevnet_tf.zoo.files import PREDICTIONS
 from irevnet_tf.zoo.files import load_weights_file
 
 # The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
@@ -237,7 +239,7 @@ def _activate(x):
         epsilon=EPSILON,
         momentum=HEAD_MOMENTUM,
         dtype=stream_dtype(),
-        name="head_norm",
+        name=HEAD_NORM,
     )(x)
     return keras.layers.ReLU(dtype=stream_dtype(), name="head_relu")(x)
 
@@ -262,7 +264,7 @@ def _classifier(x, classes, activation):
         kernel_initializer=default_initializer(),
         bias_initializer=keras.initializers.RandomUniform(-bound, bound),
         dtype=stream_dtype(),
-        name="predictions",
+        name=PREDICTIONS,
     )(x)
 
 

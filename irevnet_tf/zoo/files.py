@@ -1,4 +1,4 @@
-"""Reading weights files, with errors that say what is wrong."""
+"""Loading weights files, with errors that say what is wrong."""
 
 import os
 import warnings
@@ -9,16 +9,21 @@ import numpy as np
 
 SUFFIX = ".weights.h5"
 
-# The layers with weights behind the invertible representation.
-HEAD = ("head_norm", "predictions")
+# Names of the layers with weights behind the invertible representation.
+HEAD_NORM = "head_norm"
+PREDICTIONS = "predictions"
+HEAD = (HEAD_NORM, PREDICTIONS)
 
 
 def check_weights_path(weights, expected: str) -> None:
     """Raise ValueError unless `weights` names a weights file.
 
     Args:
-        weights: what the user gave.
-        expected: what it may be, for the message.
+        weights: What the user gave, of any type.
+        expected: str. What it may be, for the message.
+
+    Raises:
+        ValueError: if it is neither.
     """
     is_path = isinstance(weights, str | os.PathLike)
     if (
@@ -39,9 +44,9 @@ def load_weights_file(model: keras.Model, path: str | os.PathLike) -> None:
     """Load a `.weights.h5` file of the same architecture into `model`.
 
     Args:
-        model: built model. If it has no classifier, that of the file is left
-            out.
-        path: of an existing file that `model.save_weights` wrote.
+        model: Keras model. It is built. If it has no classifier, that of the
+            file is left out.
+        path: str or path. An existing file that `model.save_weights` wrote.
 
     Raises:
         ValueError: if the file cannot be read, or belongs to another

@@ -1,79 +1,92 @@
 """WeightsRecord: origin, use and accuracy of a weights file."""
 
 import dataclasses
-import typing
 from typing import Any
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class WeightsRecord:
     """One entry of the registry of pretrained weights.
 
     Attributes:
-        model: The constructor, such as "IRevNet28".
-        name: What its argument `weights` takes, such as "fashion_mnist".
-        description: One sentence: what the weights are.
-        file: Name of the `.weights.h5` file.
-        sha256: Its SHA-256, 64 hexadecimal digits; None where the user makes
-            the file, whose own record then has it.
-        source: Where the weights come from: "trained by this package", or the
-            address of the publication.
-        licence: Under which they may be used.
-        dataset: What they were trained on.
-        parameters: How many numbers were learned.
-        input_shape: (height, width, channels) of the images in training.
-        preprocessing: The `mode` of `irevnet_tf.preprocess_input`.
-        classes: Number of classes.
-        class_names: The `mode` of `irevnet_tf.decode_predictions`.
-        lossless: Whether they were trained in lossless mode. They fit both.
-        fraction_bits: The lossless mode's, or None.
-        command: What makes the file, from data or from a publication.
-        seed: Of the training, or None if it is not known.
-        hardware: What trained them, or None.
-        hours: How long that took, or None.
-        accuracy: Fraction of `dataset`'s test images that are classified
-            correctly with the weights after the last epoch, or None.
-        accuracy_by: Who measured `accuracy`.
-        inversion_error: Mean relative inversion error over the test images in
-            the mode of the training, or None if it was not measured.
-        inversion_error_ordinary: The same in ordinary mode, float32.
-        packages: Versions with which `accuracy` was measured, {name:
-            version}.
+        model: str. The constructor, such as "IRevNet28".
+        name: str. What its argument `weights` takes, such as "fashion_mnist".
+        description: str. One sentence: what the weights are.
+        file: str. Name of the `.weights.h5` file.
+        sha256: str or None. Its SHA-256, 64 hexadecimal digits; None where the
+            user makes the file, whose own record then has it.
+        source: str. Where the weights come from: "trained by this package", or
+            the address of the publication.
+        licence: str. Under which they may be used.
+        dataset: str. What they were trained on.
+        parameters: int. How many numbers were learned.
+        input_shape: tuple of 3 ints. (height, width, channels) of the images
+            in training.
+        preprocessing: str. The `mode` of `irevnet_tf.preprocess_input`.
+        classes: int. Number of classes.
+        class_names: str. The `mode` of `irevnet_tf.decode_predictions`.
+        lossless: bool. Whether they were trained in lossless mode. They fit
+            both.
+        fraction_bits: int or None. The lossless mode's.
+        command: str. What makes the file, from data or from a publication.
+        seed: int or None. Of the training, None if it is not known.
+        hardware: str or None. What trained them.
+        hours: float or None. How long that took.
+        accuracy: float or None. Fraction of `dataset`'s test images that are
+            classified correctly with the weights after the last epoch.
+        accuracy_by: str or None. Who measured `accuracy`.
+        inversion_error: float or None. Mean relative inversion error over the
+            test images in the mode of the training, None if it was not
+            measured.
+        inversion_error_ordinary: float or None. The same in ordinary mode,
+            float32.
+        packages: dict from str to str. Versions of the packages with which
+            `accuracy` was measured.
     """
 
     model: str
     name: str
-    description: str = dataclasses.field(repr=False)
-    file: str = dataclasses.field(repr=False)
-    sha256: str | None = dataclasses.field(repr=False)
-    source: str = dataclasses.field(repr=False)
-    licence: str = dataclasses.field(repr=False)
-    dataset: str = dataclasses.field(repr=False)
-    parameters: int = dataclasses.field(repr=False)
-    input_shape: tuple[int, int, int] = dataclasses.field(repr=False)
-    preprocessing: str = dataclasses.field(repr=False)
-    classes: int = dataclasses.field(repr=False)
-    class_names: str = dataclasses.field(repr=False)
-    lossless: bool = dataclasses.field(repr=False)
-    fraction_bits: int | None = dataclasses.field(repr=False)
-    command: str = dataclasses.field(repr=False)
-    seed: int | None = dataclasses.field(repr=False)
-    hardware: str | None = dataclasses.field(repr=False)
-    hours: float | None = dataclasses.field(repr=False)
-    accuracy: float | None = dataclasses.field(repr=False)
-    accuracy_by: str | None = dataclasses.field(repr=False)
-    inversion_error: float | None = dataclasses.field(repr=False)
-    inversion_error_ordinary: float | None = dataclasses.field(repr=False)
-    packages: dict[str, str] = dataclasses.field(repr=False)
+    description: str
+    file: str
+    sha256: str | None
+    source: str
+    licence: str
+    dataset: str
+    parameters: int
+    input_shape: tuple
+    preprocessing: str
+    classes: int
+    class_names: str
+    lossless: bool
+    fraction_bits: int | None
+    command: str
+    seed: int | None
+    hardware: str | None
+    hours: float | int | None
+    accuracy: float | int | None
+    accuracy_by: str | None
+    inversion_error: float | int | None
+    inversion_error_ordinary: float | int | None
+    packages: dict
 
     def __post_init__(self):
-        for name, kind in typing.get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            if not _is_a(value, kind):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # A bool is an int to `isinstance`.
+            is_bool, wants_bool = isinstance(value, bool), field.type is bool
+            if not isinstance(value, field.type) or is_bool != wants_bool:
                 raise ValueError(
-                    f"`{name}` of weights must be {kind}. "
-                    f"Received: {name}={value!r}"
+                    f"`{field.name}` of weights must be {field.type}. "
+                    f"Received: {field.name}={value!r}"
                 )
+        if list(map(type, self.input_shape)) != [int] * 3:
+            raise ValueError(
+                "`input_shape` of weights must be three integers. "
+                f"Received: input_shape={self.input_shape!r}"
+            )
+
+    def __repr__(self):
+        return f"WeightsRecord(model={self.model!r}, name={self.name!r})"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "WeightsRecord":
@@ -96,24 +109,3 @@ class WeightsRecord:
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as JSON can hold them."""
         return dataclasses.asdict(self)
-
-
-def _is_a(value, kind):
-    """Return whether `value` is of the annotated type `kind`."""
-    arguments = typing.get_args(kind)
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        return (
-            isinstance(value, tuple)
-            and len(value) == len(arguments)
-            and all(map(_is_a, value, arguments))
-        )
-    if origin is dict:
-        return isinstance(value, dict)
-    if arguments:
-        return any(_is_a(value, one) for one in arguments)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)

@@ -1,4 +1,4 @@
-"""The pretrained weights, by name."""
+"""The registry of pretrained weights: their names, records and places."""
 
 import functools
 import hashlib
@@ -7,6 +7,7 @@ import os
 import pathlib
 
 from irevnet_tf.atomic import write_json
+from irevnet_tf.optional import install_command
 from irevnet_tf.zoo.files import SUFFIX
 from irevnet_tf.zoo.record import WeightsRecord
 
@@ -91,8 +92,8 @@ def find_record(model: str, name: object) -> WeightsRecord | None:
     """Find the weights of this name.
 
     Args:
-        model: Name of the constructor.
-        name: What the user gave as `weights`.
+        model: str. Name of the constructor.
+        name: What the user gave as `weights`, of any type.
 
     Returns:
         The record, or None if `name` is not the name of any weights.
@@ -129,7 +130,7 @@ def verified_file(record: WeightsRecord) -> pathlib.Path:
     """Return the path of a record's weights, which are what they should be.
 
     Args:
-        record: Of the registry.
+        record: WeightsRecord. One of the registry.
 
     Raises:
         ValueError: if the file is not there, with the commands that make it,
@@ -183,8 +184,8 @@ def write_converted_record(record: WeightsRecord) -> None:
     """Write what is known of the file at `converted_file(record)`.
 
     Args:
-        record: The registry's record, with this file's `sha256` and whatever
-            else it says of it in other words.
+        record: WeightsRecord. The registry's record, with this file's
+            `sha256` and whatever else it says of it in other words.
     """
     write_json(converted_record_file(record), record.to_dict())
 
@@ -201,7 +202,7 @@ def _converted_record(record):
         raise ValueError(
             f"The weights {record.name!r} of {record.model} are not shipped. "
             "These two commands make them:\n"
-            '  pip install "irevnet_tf[convert]"\n'
+            f"  {install_command('convert')}\n"
             f"  {record.command}\n"
             f"Received: weights={record.name!r}, but no file {path}"
         )

@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 from absl import app
 from absl import flags
+from convert_command import run_app
 from state_dicts import DATA
 from state_dicts import assert_refused
 from state_dicts import configured_state_dict
 
 import irevnet_tf
-from irevnet_tf.apps import convert
-from irevnet_tf.apps.flags import define_flags
-from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.conversion.architecture import infer_architecture
 from irevnet_tf.conversion.checkpoint import load_pytorch_checkpoint
 from irevnet_tf.conversion.checkpoint import read_checkpoint
@@ -22,14 +20,6 @@ from irevnet_tf.conversion.checkpoint import read_checkpoint
 CHECKPOINT = DATA / "bijective_checkpoint.pth.tar"
 KERNEL = "stack.1.bottleneck_block.2.weight"
 VARIANCE = "stack.1.bottleneck_block.3.running_var"
-
-
-def run_app(*arguments):
-    """Run the application as the command line would."""
-    values = flags.FlagValues()
-    define_flags(convert.Request, values)
-    values(["irevnet-convert", *map(str, arguments)])
-    return convert.convert(from_flags(convert.Request, values))
 
 
 @pytest.fixture

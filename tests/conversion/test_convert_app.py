@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 from absl import app
+from convert_command import run_app
 from state_dicts import DATA
 from state_dicts import configured_state_dict
-from test_conversion import run_app
 
 import irevnet_tf
 from irevnet_tf.apps import convert

@@ -7,7 +7,7 @@ import pytest
 
 import irevnet_tf
 from irevnet_tf.conversion.architecture import infer_architecture
-from irevnet_tf.conversion.proof import prove
+from irevnet_tf.conversion.comparison import compare_networks
 from irevnet_tf.conversion.pytorchcv import fetch_checkpoint
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -34,25 +34,25 @@ def randomize(network):
     return network.state_dict()
 
 
-def converted_and_proven(tensors, size, image_channels=3):
+def converted_and_compared(tensors, size, image_channels=3):
     state = {name: tensor.numpy() for name, tensor in tensors.items()}
     architecture = infer_architecture(state, image_channels)
     model = architecture.build(size, classifier_activation=None)
     irevnet_tf.convert_state_dict(tensors, model)
-    proof = prove(model, state, architecture, size)
-    assert proof.reference.startswith("pytorchcv's own network, version ")
-    return architecture, proof
+    comparison = compare_networks(model, state, architecture, size)
+    assert comparison.reference.startswith("pytorchcv's own network, version ")
+    return architecture, comparison
 
 
 def test_irevnet301():
     network = irevnet.irevnet301()
-    architecture, proof = converted_and_proven(randomize(network), 32)
+    architecture, comparison = converted_and_compared(randomize(network), 32)
     assert architecture.variant == "IRevNet301"
-    assert proof.largest_logit > 0.1
-    assert proof.logits < 1e-4
-    assert proof.features < 1e-4
-    assert proof.reconstruction < 1e-4
-    assert proof.keras_error < 1e-4
+    assert comparison.largest_logit > 0.1
+    assert comparison.logits < 1e-4
+    assert comparison.features < 1e-4
+    assert comparison.reconstruction < 1e-4
+    assert comparison.keras_error < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -70,22 +70,22 @@ def test_other_configurations(channels, image_channels, size):
         in_channels=image_channels,
         num_classes=5,
     )
-    architecture, proof = converted_and_proven(
+    architecture, comparison = converted_and_compared(
         randomize(network), size, image_channels
     )
     assert architecture.blocks == tuple(map(len, channels))
     assert architecture.classes == 5
-    assert proof.logits < 1e-5
-    assert proof.features < 1e-5
-    assert proof.reconstruction < 1e-5
+    assert comparison.logits < 1e-5
+    assert comparison.features < 1e-5
+    assert comparison.reconstruction < 1e-5
 
 
 def test_its_own_pooling():
     # 56 pixels leave 7 behind three halvings, as 224 do behind five.
     network = irevnet.IRevNet([[24], [96]], 12, 192, num_classes=3)
-    _, proof = converted_and_proven(randomize(network), 56)
+    _, comparison = converted_and_compared(randomize(network), 56)
     assert isinstance(network.features.final_pool, torch.nn.AvgPool2d)
-    assert proof.logits < 1e-5
+    assert comparison.logits < 1e-5
 
 
 def test_its_model_store_is_asked_for_the_right_file(monkeypatch, tmp_path):
@@ -124,6 +124,6 @@ def test_a_network_that_pytorchcv_lacks_runs_in_ours(monkeypatch):
     model = architecture.build(classifier_activation=None)
     irevnet_tf.convert_state_dict(state, model)
     monkeypatch.setitem(sys.modules, "pytorchcv.models.irevnet", None)
-    proof = prove(model, state, architecture, 16)
-    assert proof.reference == "irevnet_tf.conversion.reference"
-    assert proof.logits < 1e-5
+    comparison = compare_networks(model, state, architecture, 16)
+    assert comparison.reference == "irevnet_tf.conversion.reference"
+    assert comparison.logits < 1e-5

@@ -12,7 +12,7 @@ from absl import flags
 
 import irevnet_tf
 from irevnet_tf.apps import export
-from irevnet_tf.apps.export_flags import Request
+from irevnet_tf.apps.export import Request
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.training import RunConfig

@@ -77,6 +77,27 @@ def softmax_operation():
     return keras.Model(model.input, keras.ops.softmax(dense()(model.output)))
 
 
+def second_output():
+    model = base()
+    vector = keras.Input(model.output.shape[1:])
+    heads = keras.Model(vector, [dense()(vector), dense("softmax")(vector)])
+    return keras.Model(model.input, heads(model.output)[1])
+
+
+class Head(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = dense()
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def subclassed_head():
+    model = base()
+    return keras.Model(model.input, Head()(model.output))
+
+
 def in_lists():
     model = network()
     return keras.Model([model.input], [model.output])
@@ -132,6 +153,8 @@ MODELS = {
     ),
     "softmax operation": (softmax_operation, {}, "outputs"),
     "temperature": (divided, {}, "outputs"),
+    "second of two outputs": (second_output, {}, "probabilities"),
+    "subclassed head": (subclassed_head, {}, "outputs"),
     "lists": (in_lists, {}, "probabilities"),
     "dicts": (in_dicts, {}, "probabilities"),
     "nested, lists": (nested_in_lists, {}, "probabilities"),

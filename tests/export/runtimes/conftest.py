@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from irevnet_tf.export import export_saved_model
-from irevnet_tf.export.litert_file import export_litert
-from irevnet_tf.export.onnx_files import export_onnx
+from irevnet_tf.export.litert import export_litert
+from irevnet_tf.export.onnx import export_onnx
 
 CLASS_NAMES = [f"class {i}" for i in range(cases.CLASSES)]
 

@@ -1,4 +1,4 @@
-"""ONNX files of both directions of a network."""
+"""Converting a SavedModel of both directions to ONNX files."""
 
 import contextlib
 import logging
@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
-from irevnet_tf.export.signatures import input_spec
-from irevnet_tf.export.signatures import load_convertible
+from irevnet_tf.export.endpoints import input_spec
+from irevnet_tf.export.endpoints import load_convertible
+from irevnet_tf.optional import optional_import
 
 # Of ONNX' operator sets, the first that is tested, and the last that tf2onnx
 # 1.17 knows.
@@ -43,14 +44,15 @@ def export_onnx(
     one of every tensor is named `batch`, others by tensor and axis.
 
     Args:
-        saved_model: The version directory that
+        saved_model: str or path. The version directory that
             `irevnet_tf.export.export_saved_model` has returned.
-        directory: Where to write `forward.onnx`, `inverse.onnx`, and so on;
-            made if needed. Files of these names are replaced, all or, if one
-            cannot be converted, none.
-        signatures: Names of those to convert. If None, all but those that
-            read image files, and `serving_default`, which is `forward`.
-        opset: ONNX' operator set, 10 to 18; at least 11 for a lossless
+        directory: str or path. Where to write `forward.onnx`, `inverse.onnx`,
+            and so on; made if needed. Files of these names are replaced, all
+            or, if one cannot be converted, none.
+        signatures: iterable of str or None. Names of those to convert. If
+            None, all but those that read image files, and `serving_default`,
+            which is `forward`.
+        opset: int. ONNX' operator set, 10 to 18; at least 11 for a lossless
             network, as 10 has no rounding to the nearest even.
 
     Returns:
@@ -107,14 +109,9 @@ def import_tf2onnx() -> tuple[types.ModuleType, types.ModuleType]:
     Raises:
         ImportError: if they are not installed, with the command that does it.
     """
-    try:
+    with optional_import("tf2onnx is needed to write ONNX files", "onnx"):
         import onnx
         import tf2onnx
-    except ImportError as error:
-        raise ImportError(
-            "tf2onnx is needed to write ONNX files: "
-            'pip install "irevnet_tf[onnx]"'
-        ) from error
     return onnx, tf2onnx
 
 

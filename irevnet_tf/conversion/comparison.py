@@ -1,4 +1,4 @@
-"""Proof of a conversion: both networks on the same images."""
+"""Comparing a converted network with its PyTorch original."""
 
 import dataclasses
 import importlib.metadata
@@ -23,8 +23,15 @@ _PYTORCHCV_DISTRIBUTION = "pytorchcv"
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """What one network makes of the images; arrays (N, ...), NHWC."""
+class Outputs:
+    """What one network computes from the images.
+
+    Attributes:
+        logits: float32 array (N, classes).
+        features: float32 array (N, h, w, c). The representation.
+        reconstruction: float32 array (N, height, width, channels). The
+            inverse of `features`.
+    """
 
     logits: np.ndarray
     features: np.ndarray
@@ -32,17 +39,17 @@ class Answers:
 
 
 @dataclasses.dataclass(frozen=True)
-class Proof:
+class Comparison:
     """How far a converted network is from its PyTorch original.
 
     Attributes:
-        reference: what ran in PyTorch.
-        image_shape: (N, height, width, channels) of the images, which are
-            random, with mean 0 and standard deviation 1.
-        logits, features, reconstruction: largest absolute difference.
-        largest_logit, largest_feature: largest magnitude in PyTorch.
-        pytorch_error, keras_error: largest absolute difference between the
-            images and each network's own reconstruction.
+        reference: str. What ran in PyTorch.
+        image_shape: tuple of 4 ints. (N, height, width, channels) of the
+            images, which are random, with mean 0 and standard deviation 1.
+        logits, features, reconstruction: float. Largest absolute difference.
+        largest_logit, largest_feature: float. Largest magnitude in PyTorch.
+        pytorch_error, keras_error: float. Largest absolute difference between
+            the images and each network's own reconstruction.
     """
 
     reference: str
@@ -56,25 +63,28 @@ class Proof:
     keras_error: float
 
 
-def prove(
+def compare_networks(
     model: keras.Model,
     state_dict: dict[str, np.ndarray],
     architecture: Architecture,
     image_size: int,
     seed: int = 0,
-) -> Proof:
+) -> Comparison:
     """Run a state dict in PyTorch and a model in Keras on the same images.
 
     Args:
-        model: the converted network; its classifier returns logits.
-        state_dict: with the authors' names or pytorchcv's. Of pytorchcv's
-            names, that package's own network runs, if it is installed.
-        architecture: of the state dict.
-        image_size: height and width, a multiple of `architecture.divisor`.
-        seed: of the images.
+        model: Keras model. The converted network; its classifier returns
+            logits.
+        state_dict: dict from str to array. With the authors' names or
+            pytorchcv's. For pytorchcv's names, that package's own network
+            runs, if it is installed.
+        architecture: Architecture. That of the state dict.
+        image_size: int. Height and width, a multiple of
+            `architecture.divisor`.
+        seed: int. Seed of the random images.
 
     Returns:
-        The differences; NaN where an answer is not finite.
+        The differences; NaN where an output is not finite.
 
     Raises:
         ImportError: if PyTorch is not installed.
@@ -84,9 +94,9 @@ def prove(
     network, reference = _reference(state_dict, architecture)
     theirs = _run_pytorch(network, images)
     ours = _run_keras(model, images)
-    # Infinite answers differ by NaN, which no comparison lets pass.
+    # Infinite outputs differ by NaN, which no comparison lets pass.
     with np.errstate(invalid="ignore"):
-        return Proof(
+        return Comparison(
             reference=reference,
             image_shape=shape,
             logits=_largest(ours.logits - theirs.logits),
@@ -101,13 +111,13 @@ def prove(
         )
 
 
-def proof_image_size(architecture: Architecture, size: int | None) -> int:
-    """Return the height and width of the images for a proof.
+def comparison_image_size(architecture: Architecture, size: int | None) -> int:
+    """Return the height and width of the images for a comparison.
 
     Args:
-        architecture: whose input it is.
-        size: what was asked for, or None: that of the named variant, or the
-            smallest possible one that is not tiny.
+        architecture: Architecture. The network that takes the images.
+        size: int or None. What was asked for. If None, the size of the named
+            variant, or the smallest possible one from 32 on.
 
     Raises:
         ValueError: if `size` is no multiple of the network's divisor.
@@ -136,7 +146,7 @@ def _run_keras(model, images):
         end = encoder(model).output
         logits, features = keras.Model(model.input, [model.output, end])(images)
         reconstruction = invert(model)(features)
-    return Answers(logits.numpy(), features.numpy(), reconstruction.numpy())
+    return Outputs(logits.numpy(), features.numpy(), reconstruction.numpy())
 
 
 def _run_pytorch(network, images):
@@ -145,7 +155,7 @@ def _run_pytorch(network, images):
         nchw = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
         logits, features = network.forward(nchw)
         reconstruction = network.inverse(features)
-    return Answers(
+    return Outputs(
         logits.numpy(),
         features.permute(0, 2, 3, 1).numpy(),
         reconstruction.permute(0, 2, 3, 1).numpy(),

@@ -1,12 +1,19 @@
-"""Checks of what is to be exported, before any work."""
+"""Checks of the arguments of an export, before any work."""
 
-import numbers
+import dataclasses
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
+from irevnet_tf.export.inference import check_model
+from irevnet_tf.export.version_directory import import_serving_api
+from irevnet_tf.export.version_directory import serving_api_is_installed
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import is_integer
+from irevnet_tf.layers.downsampling import check_divisible
+from irevnet_tf.models.graph import last_call
+from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.models.predictions import class_names as names_of_mode
 from irevnet_tf.preprocessing import PREPROCESSING
 from irevnet_tf.preprocessing import Normalization
@@ -16,13 +23,90 @@ DYNAMIC = "dynamic"
 WHITE = 255.0
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """The arguments of `export_saved_model`, checked and filled in.
+
+    Attributes:
+        preprocessing: str or Normalization. The user's, or the model's.
+        normalization: Normalization. What `preprocessing` stands for.
+        image_shape: tuple. (height, width, channels), where height and width
+            may be None.
+        output: str or None. As `recognise_head` returns it.
+        from_logits: bool. As `recognise_head` returns it.
+        class_names: tuple of str or None. The name of every class.
+        image_bytes: bool. Whether to add `forward_bytes`.
+        reconstruct_from: str, int or None. The point of `reconstruct`.
+        warmup: bool. Whether to add warm-up requests.
+    """
+
+    preprocessing: str | Normalization
+    normalization: Normalization
+    image_shape: tuple[int | None, int | None, int]
+    output: str | None
+    from_logits: bool
+    class_names: tuple[str, ...] | None
+    image_bytes: bool
+    reconstruct_from: str | int | None
+    warmup: bool
+
+
+def check_arguments(
+    model: keras.Model,
+    *,
+    preprocessing,
+    image_size,
+    class_names,
+    from_logits,
+    image_bytes,
+    reconstruct_from,
+    warmup,
+) -> ExportSettings:
+    """Return what the arguments of `export_saved_model` come to.
+
+    `reconstruct_from` is checked where the models up to it are made.
+
+    Raises:
+        ValueError: if the model cannot be exported, or an argument does not
+            fit it.
+        ImportError: if `warmup` is True and its package is not installed.
+    """
+    chain = check_model(model)
+    if preprocessing is None:
+        preprocessing = find_preprocessing(chain) or "unit"
+    image_shape = check_image_shape(model, image_size)
+    check_divisible(image_shape[:2], chain.downsampling)
+    check_image_bytes(image_bytes, image_shape)
+    normalization = check_normalization(preprocessing, image_shape[-1])
+    output, from_logits = recognise_head(
+        model, chain.model, from_logits, class_names is not None
+    )
+    class_names = check_class_names(class_names, model, output)
+    if warmup is None:
+        warmup = serving_api_is_installed()
+    elif warmup:
+        import_serving_api()
+    return ExportSettings(
+        preprocessing=preprocessing,
+        normalization=normalization,
+        image_shape=image_shape,
+        output=output,
+        from_logits=from_logits,
+        class_names=class_names,
+        image_bytes=image_bytes,
+        reconstruct_from=reconstruct_from,
+        warmup=warmup,
+    )
+
+
 def check_normalization(preprocessing, channels: int) -> Normalization:
     """Return the normalization of raw images from 0 to 255.
 
     Args:
-        preprocessing: a mode of `irevnet_tf.preprocess_input`, or a
-            `Normalization`, whose `maximum` does not count.
-        channels: of the images.
+        preprocessing: str or Normalization. A mode of
+            `irevnet_tf.preprocess_input`, or a `Normalization`, whose
+            `maximum` does not count.
+        channels: int. Channels of the images.
 
     Raises:
         ValueError: if it is neither, or does not fit the channels.
@@ -59,9 +143,9 @@ def check_image_shape(model: keras.Model, image_size) -> tuple:
     """Return (height, width, channels) of the images to export for.
 
     Args:
-        model: with an i-RevNet in it.
-        image_size: None for the model's own size, "dynamic" for any, an
-            integer, or (height, width).
+        model: Keras model. With an i-RevNet in it.
+        image_size: int, pair of ints, str or None. None for the model's own
+            size, "dynamic" for any, an integer, or (height, width).
 
     Raises:
         ValueError: if it is none of these.
@@ -73,11 +157,11 @@ def check_image_shape(model: keras.Model, image_size) -> tuple:
         return (None, None, channels)
     if isinstance(image_size, np.ndarray):
         image_size = image_size.tolist()
-    size = (image_size,) * 2 if _is_size(image_size) else image_size
+    size = (image_size,) * 2 if is_integer(image_size, 1) else image_size
     if (
         not isinstance(size, tuple | list)
         or len(size) != 2
-        or not all(map(_is_size, size))
+        or not all(is_integer(side, 1) for side in size)
     ):
         raise ValueError(
             "`image_size` must be None (the model's), 'dynamic', a positive "
@@ -88,7 +172,13 @@ def check_image_shape(model: keras.Model, image_size) -> tuple:
 
 
 def check_image_bytes(image_bytes: bool, image_shape: tuple) -> None:
-    """Raise ValueError if files cannot be decoded to these images."""
+    """Raise ValueError if files cannot be decoded to these images.
+
+    Args:
+        image_bytes: bool. Whether files are to be decoded.
+        image_shape: tuple. (height, width, channels), where height and width
+            may be None.
+    """
     height, width, channels = image_shape
     if image_bytes and (None in (height, width) or channels not in (1, 3)):
         raise ValueError(
@@ -98,7 +188,7 @@ def check_image_bytes(image_bytes: bool, image_shape: tuple) -> None:
         )
 
 
-def check_output(
+def recognise_head(
     model: keras.Model,
     base: keras.Model,
     from_logits: bool | None,
@@ -106,11 +196,17 @@ def check_output(
 ) -> tuple[str | None, bool]:
     """Return what to call the model's output, and whether it is logits.
 
+    The model's last layer decides, unless `from_logits` is given: a layer
+    with a softmax or sigmoid returns probabilities. A Dense layer without
+    activation returns logits if it is the i-RevNet's own, or has names for its
+    classes; otherwise it may be for regression.
+
     Args:
-        model: with an i-RevNet in it.
-        base: the i-RevNet in `model`.
-        from_logits: whether it returns logits; None to find out.
-        has_class_names: whether the user has names for classes.
+        model: Keras model. With an i-RevNet in it.
+        base: Keras model. The i-RevNet in `model`.
+        from_logits: bool or None. Whether the model returns logits; None to
+            find out.
+        has_class_names: bool. Whether the user has names for classes.
 
     Returns:
         "probabilities" for a classifier, "outputs" for another head, None for
@@ -131,23 +227,21 @@ def check_output(
                 f"{output.shape}"
             )
         return "probabilities", from_logits
-    layer = _last_layer(output)
+    layer = last_call(model).layer
     if isinstance(layer, InvertibleLayer):
         return None, False
-    activation = getattr(layer, "activation", None)
-    normalized = (keras.activations.softmax, keras.activations.sigmoid)
     if len(output.shape) != 2:
         return "outputs", False
+    activation = getattr(layer, "activation", None)
+    normalized = (keras.activations.softmax, keras.activations.sigmoid)
     if isinstance(layer, keras.layers.Softmax) or activation in normalized:
         return "probabilities", False
-    # A linear head may be for regression: it takes names, or to be that of
-    # an i-RevNet, to be one for classes.
-    is_classifier = has_class_names or any(layer is own for own in base.layers)
-    if (
+    is_linear = (
         isinstance(layer, keras.layers.Dense)
         and activation is keras.activations.linear
-        and is_classifier
-    ):
+    )
+    is_own = any(layer is own for own in base.layers)
+    if is_linear and (is_own or has_class_names):
         return "probabilities", True
     return "outputs", False
 
@@ -158,9 +252,10 @@ def check_class_names(
     """Return the name of every class that a model tells apart.
 
     Args:
-        names: the names, or a mode of `irevnet_tf.decode_predictions`.
-        model: the model.
-        output: what `check_output` returned first.
+        names: str, sequence of str or None. The names, or a mode of
+            `irevnet_tf.decode_predictions`.
+        model: Keras model. With an i-RevNet in it.
+        output: str or None. What `recognise_head` returned first.
 
     Raises:
         ValueError: if they are not as many names as the model has classes.
@@ -193,16 +288,3 @@ def check_class_names(
             f"for {classes} outputs"
         )
     return tuple(found)
-
-
-def _is_size(value):
-    is_integer = isinstance(value, numbers.Integral)
-    return is_integer and not isinstance(value, bool) and value >= 1
-
-
-def _last_layer(output):
-    """Return the layer or operation that computes a Keras tensor."""
-    operation = output._keras_history.operation
-    while isinstance(operation, keras.Model):
-        operation = operation.outputs[0]._keras_history.operation
-    return operation

@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.export.warmup: the requests are replayed."""
+"""Warm-up requests in version directories are answered when replayed."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import irevnet_tf
-from irevnet_tf.export.warmup import WARMUP_FILE
+from irevnet_tf.export.version_directory import WARMUP_FILE
 
 apis = pytest.importorskip(
     "tensorflow_serving.apis.prediction_log_pb2",

@@ -1,4 +1,4 @@
-"""Tests of irevnet_tf.conversion.reference and of the proof with it."""
+"""Tests of irevnet_tf.conversion.comparison, and of its reference network."""
 
 import json
 
@@ -10,8 +10,8 @@ from state_dicts import configured_state_dict
 
 import irevnet_tf
 from irevnet_tf.conversion.architecture import infer_architecture
-from irevnet_tf.conversion.proof import proof_image_size
-from irevnet_tf.conversion.proof import prove
+from irevnet_tf.conversion.comparison import compare_networks
+from irevnet_tf.conversion.comparison import comparison_image_size
 from irevnet_tf.conversion.pytorch import authors_entries
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -48,21 +48,21 @@ def test_answers_of_the_authors_network(name):
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_every_configuration_is_proven(name):
+def test_every_configuration_is_converted_right(name):
     state = configured_state_dict(name)
     architecture = infer_architecture(state, CONFIGURATIONS[name][4])
     model = architecture.build(classifier_activation=None)
     irevnet_tf.convert_state_dict(state, model)
     size = architecture.divisor * 2
-    proof = prove(model, state, architecture, size)
-    assert proof.reference == "irevnet_tf.conversion.reference"
-    assert proof.image_shape[1:3] == (size, size)
-    assert proof.largest_logit > 1e-2
-    assert proof.logits < 1e-5
-    assert proof.features < 1e-5
-    assert proof.reconstruction < 1e-5
-    assert proof.pytorch_error < 1e-5
-    assert proof.keras_error < 1e-5
+    comparison = compare_networks(model, state, architecture, size)
+    assert comparison.reference == "irevnet_tf.conversion.reference"
+    assert comparison.image_shape[1:3] == (size, size)
+    assert comparison.largest_logit > 1e-2
+    assert comparison.logits < 1e-5
+    assert comparison.features < 1e-5
+    assert comparison.reconstruction < 1e-5
+    assert comparison.pytorch_error < 1e-5
+    assert comparison.keras_error < 1e-5
 
 
 def test_a_wrong_conversion_is_seen():
@@ -73,14 +73,14 @@ def test_a_wrong_conversion_is_seen():
     block = model.get_layer("stage2").blocks[1].residual
     kernel = block.layers[2].kernel
     kernel.assign(kernel.numpy()[:, ::-1])  # Mirrored.
-    proof = prove(model, state, architecture, 16)
-    assert proof.logits > 1e-4
-    assert proof.features > 1e-3
+    comparison = compare_networks(model, state, architecture, 16)
+    assert comparison.logits > 1e-4
+    assert comparison.features > 1e-3
 
 
 def test_size_of_the_images():
     architecture = infer_architecture(configured_state_dict("bijective"))
-    assert proof_image_size(architecture, None) == 32
-    assert proof_image_size(architecture, 24) == 24
+    assert comparison_image_size(architecture, None) == 32
+    assert comparison_image_size(architecture, 24) == 24
     with pytest.raises(ValueError, match="multiple of 8.*Received: .*=20"):
-        proof_image_size(architecture, 20)
+        comparison_image_size(architecture, 20)

@@ -1,4 +1,4 @@
-"""A LiteRT file of both directions of a network."""
+"""Converting a SavedModel of both directions to a LiteRT file."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
-from irevnet_tf.export.signatures import load_convertible
+from irevnet_tf.export.endpoints import load_convertible
 
 
 def export_litert(
@@ -26,12 +26,13 @@ def export_litert(
     where the SavedModel does. All operations are builtin ones.
 
     Args:
-        saved_model: The version directory that
+        saved_model: str or path. The version directory that
             `irevnet_tf.export.export_saved_model` has returned.
-        path: The file to write or to replace, by custom `.tflite`. Its
-            directory is made if needed.
-        signatures: Names of those to convert. If None, all but those that
-            read image files, and `serving_default`, which is `forward`.
+        path: str or path. The file to write or to replace, by custom
+            `.tflite`. Its directory is made if needed.
+        signatures: iterable of str or None. Names of those to convert. If
+            None, all but those that read image files, and `serving_default`,
+            which is `forward`.
 
     Returns:
         `path`.

@@ -1,6 +1,7 @@
 """Comparing a finished export with its model."""
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -8,8 +9,6 @@ import tensorflow as tf
 from absl import logging
 
 from irevnet_tf.export.inference import check_model
-from irevnet_tf.export.sample import round_trip
-from irevnet_tf.export.sample import sample_images
 from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.preprocessing import Normalization
@@ -18,17 +17,22 @@ from irevnet_tf.preprocessing import Normalization
 SAME = 0.05
 # Of a pixel: beyond it, rounding to 8 bits gives another one.
 HALF_A_STEP = 0.5
+# Of the sample images for models that take any size, at least.
+MINIMUM_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Trial:
-    """What came of trying an export.
+class Comparison:
+    """What running an export on sample images showed.
 
     Attributes:
-        images: raw images that it takes.
-        features: theirs. None if they are out of a lossless network's range.
-        error: the largest difference of a pixel of those that came back, from
-            0 to 255. None without features, and if it is not finite.
+        images: float32 array (2, height, width, channels). Raw images that
+            the export takes.
+        features: float array (2, h, w, c) or None. Their representation. None
+            if it is out of a lossless network's range.
+        error: float or None. The largest difference of a pixel of the images
+            that came back, from 0 to 255. None without features, and if it is
+            not finite.
     """
 
     images: np.ndarray
@@ -36,19 +40,19 @@ class Trial:
     error: float | None
 
 
-def try_export(
+def compare_with_model(
     loaded, copy: keras.Model, model: keras.Model, normalization: Normalization
-) -> Trial:
+) -> Comparison:
     """Run both directions of an export, and compare them with the model.
 
     What is no error, but strange, is logged as a warning: sample images out of
     range, and pixels that do not come back.
 
     Args:
-        loaded: what `tf.saved_model.load` returned.
-        copy: what `inference_copy` returned.
-        model: what was exported.
-        normalization: from raw images to what the model takes.
+        loaded: What `tf.saved_model.load` returned.
+        copy: Keras model. What `inference_copy` returned.
+        model: Keras model. What was exported.
+        normalization: Normalization. From raw images to what the model takes.
 
     Raises:
         ValueError: if the export cannot take images of some size.
@@ -72,7 +76,7 @@ def try_export(
             "%s",
             error.message,
         )
-        return Trial(images, None, None)
+        return Comparison(images, None, None)
     if _takes(model, images):
         chain = check_model(model)
         encode = keras.Model(chain.model.inputs[0], chain.output)
@@ -84,8 +88,64 @@ def try_export(
             "by up to %g, on the scale from 0 to 255.",
             error,
         )
-    return Trial(
+    return Comparison(
         images, found["features"], error if np.isfinite(error) else None
+    )
+
+
+def sample_images(
+    model: keras.Model, usual_size: tuple[int | None, int | None]
+) -> np.ndarray:
+    """Return two raw images that a model takes: ramps, from black to white.
+
+    Args:
+        model: Keras model. What `inference_copy` returned.
+        usual_size: pair of ints or None. Height and width to take where the
+            model's are open. Where these are open, too, it is the first size
+            from 32 on that fits.
+
+    Returns:
+        float32 array (2, height, width, channels), whole numbers.
+    """
+    *size, channels = model.input_shape[1:]
+    factor = find_chain(model).downsampling
+    open_size = math.ceil(MINIMUM_SIZE / factor) * factor
+    height, width = (
+        side or usual or open_size
+        for side, usual in zip(size, usual_size, strict=True)
+    )
+    y, x = np.mgrid[0:height, 0:width]
+    place = (x + 2 * y)[..., None] + np.arange(channels) * (width // 3)
+    ramp = place * 255 // max(1, height + width)
+    # A triangle wave: no edges, which noise is all of.
+    images = np.abs(np.stack([ramp, ramp + 40]) % 510 - 255)
+    return images.astype("float32")
+
+
+def round_trip(
+    loaded, images: np.ndarray
+) -> tuple[dict[str, np.ndarray], float]:
+    """Run both directions of a SavedModel.
+
+    Args:
+        loaded: What `tf.saved_model.load` returned.
+        images: float32 array (N, height, width, channels). Raw images.
+
+    Returns:
+        What `forward` returns, and the largest difference of a pixel, on the
+        scale from 0 to 255, between the images and those that came back.
+
+    Raises:
+        tf.errors.InvalidArgumentError: if it cannot take the images.
+    """
+    forward, inverse = (
+        loaded.signatures[name] for name in ("forward", "inverse")
+    )
+    found = forward(images=tf.constant(images))
+    back = inverse(features=found["features"])["images"].numpy()
+    return (
+        {name: tensor.numpy() for name, tensor in found.items()},
+        float(np.max(np.abs(back - images))),
     )
 
 
