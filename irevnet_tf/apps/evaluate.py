@@ -38,6 +38,7 @@ from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.models.predictions import class_aliases
+from irevnet_tf.models.predictions import class_places
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 
@@ -174,14 +175,11 @@ def _classes(
             f"--class_names must be the network's {count} classes. "
             f"Received: {len(known)} names"
         )
-    places = [
-        [place for place, aliases in enumerate(known) if name in aliases]
-        for name in dataset.class_names
-    ]
+    places = class_places(names, dataset.class_names)
     unfit = [
         name
-        for name, found in zip(dataset.class_names, places, strict=True)
-        if len(found) != 1
+        for name, place in zip(dataset.class_names, places, strict=True)
+        if place is None
     ]
     if unfit:
         raise app.UsageError(
@@ -189,7 +187,7 @@ def _classes(
             f"by name or id: {_listed([name for name, *_ in known])}. "
             f"Received: --dataset={dataset.name}, with {_listed(unfit)}"
         )
-    return np.ravel(places)
+    return np.array(places)
 
 
 def _listed(names, most=20) -> str:

@@ -88,6 +88,25 @@ def class_aliases(names) -> list[tuple[str, ...]]:
     return [(name, number) for number, name in classes[names]]
 
 
+def class_places(names, wanted) -> list[int | None]:
+    """Return the place of each wanted class among a network's.
+
+    Args:
+        names: as in `class_aliases`. The network's classes, in their order.
+        wanted: list of str. Names or ids of classes.
+
+    Returns:
+        A list as long as `wanted`, with None for those that none or several
+        of the network's classes are called.
+    """
+    known = class_aliases(names)
+    places = [
+        [place for place, aliases in enumerate(known) if name in aliases]
+        for name in wanted
+    ]
+    return [found[0] if len(found) == 1 else None for found in places]
+
+
 def _classes():
     """Return {mode: list of (id, name)}."""
     return json.loads(_NAMES.read_text(encoding="utf-8"))

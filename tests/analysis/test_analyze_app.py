@@ -416,11 +416,11 @@ def test_what_does_not_fit_the_network_is_refused(case):
         load_subject(request(*arguments))
 
 
-def image_folder(path, shape=(12, 12)):
-    """Make a folder of images, two for training and two for testing."""
+def image_folder(path, shape=(12, 12), classes=("a", "b")):
+    """Make a folder of images, two of each class in both of its parts."""
     generator = np.random.default_rng(0)
     for split in ("train", "test"):
-        for name in ("a", "b"):
+        for name in classes:
             folder = path / split / name
             folder.mkdir(parents=True)
             for index in range(2):
@@ -441,6 +441,18 @@ def test_folders_of_images_get_the_networks_size_and_colours(tmp_path):
         match="images of 8x8x1, as the network takes them. .*16x16x1",
     ):
         load_subject(request(*DIGITS, f"--dataset={folder}", "--image_size=16"))
+
+
+@pytest.mark.parametrize(
+    "classes, fit",
+    [("0123456789", True), ("abcdefghij", False), ("01", False)],
+)
+def test_labels_are_the_networks_classes_by_name(tmp_path, classes, fit):
+    folder = image_folder(tmp_path / "images", classes=classes)
+    found = load_subject(request(*DIGITS, f"--dataset={folder}"))
+    assert found.labels_fit is fit
+    # What the network says is called as before.
+    assert found.class_names == tuple("0123456789")
 
 
 def test_networks_without_a_size_take_the_data_sets(tmp_path):

@@ -104,8 +104,7 @@ def for_separation(subject: Subject, request: Request) -> Prepared:
         "train_size": size,
         "draws": request.draws,
         "seed": request.seed,
-        # Where the numbers of classes differ, labels mean other classes.
-        "own_head": subject.class_names is not None,
+        "own_head": subject.labels_fit,
     }
     return Prepared(
         arrays,

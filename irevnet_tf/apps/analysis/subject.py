@@ -15,11 +15,13 @@ from irevnet_tf.apps.analysis.flags import parse_points
 from irevnet_tf.apps.analysis.flags import parse_window
 from irevnet_tf.apps.image_data import load_data
 from irevnet_tf.apps.image_data import parse_point
+from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.data import Dataset
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.predictions import class_names
+from irevnet_tf.models.predictions import class_places
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,6 +36,7 @@ class Subject:
         classifies: Whether the network does.
         class_names: How the network's classes are called, None if it has
             none, or if nothing tells.
+        labels_fit: Whether the data's labels number the network's classes.
     """
 
     model: keras.Model
@@ -42,6 +45,7 @@ class Subject:
     fraction_bits: int | None
     classifies: bool
     class_names: tuple[str, ...] | None
+    labels_fit: bool
 
     @functools.cached_property
     def identity(self) -> dict[str, object]:
@@ -92,6 +96,7 @@ def load_subject(request: Request) -> Subject:
         network.fraction_bits,
         network.optional_head() is not None,
         _class_names(network, source.class_names or dataset.class_names),
+        _labels_fit(network, source.class_names, dataset),
     )
 
 
@@ -103,6 +108,23 @@ def _class_names(network, names):
     if head is None or len(names) != head.classes:
         return None
     return tuple(names)
+
+
+def _labels_fit(network, names, dataset):
+    """Return whether the data's labels are the network's classes, in order."""
+    head = network.optional_head()
+    if head is None or head.classes != len(dataset.class_names):
+        return False
+    if names is None:
+        return True  # Nothing tells the contrary.
+    places = class_places(names, dataset.class_names)
+    fit = places == list(range(len(places)))
+    if not fit:
+        say(
+            "The network's classes are not those of the data, in their order: "
+            "its own classifier is left out of --study=separation."
+        )
+    return fit
 
 
 def _check_points(network, request):
