@@ -11,7 +11,7 @@ from commands import request
 from matplotlib.figure import Figure
 from PIL import Image
 
-from irevnet_tf.apps import analysis_report
+from irevnet_tf.apps.analysis import report
 from irevnet_tf.apps.analysis.files import write_animation
 from irevnet_tf.apps.analysis.files import write_svg
 from irevnet_tf.apps.analysis.files import write_table
@@ -118,9 +118,9 @@ def test_animations_move(tmp_path):
 def test_large_pictures_become_smaller_in_the_report(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), "uint8")
     Image.fromarray(noise).save(tmp_path / "x.png")
-    address = analysis_report._data_address(tmp_path / "x.png")
+    address = report._data_address(tmp_path / "x.png")
     assert address.startswith("data:image/webp;base64,")
-    assert len(address) < analysis_report.MOST_BYTES * 4 / 3 + 30
+    assert len(address) < report.MOST_BYTES * 4 / 3 + 30
 
 
 def test_progress_tells_the_time_to_go(monkeypatch, capsys):

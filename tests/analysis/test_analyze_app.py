@@ -18,9 +18,9 @@ from PIL import Image
 
 import irevnet_tf
 from irevnet_tf.analysis.result import Result
-from irevnet_tf.apps import analysis_directory
-from irevnet_tf.apps import analysis_report
 from irevnet_tf.apps import analyze
+from irevnet_tf.apps.analysis import directory
+from irevnet_tf.apps.analysis import report
 from irevnet_tf.apps.analysis.arguments import Prepared
 from irevnet_tf.apps.analysis.flags import Request
 from irevnet_tf.apps.analysis.samples import draw_images
@@ -254,7 +254,7 @@ def test_interrupted_while_writing_a_study_is_not_complete(
 
     run_app("--study=curve", f"--output={tmp_path}")
     with monkeypatch.context() as patch:
-        patch.setattr(analysis_directory, "write_table", stop)
+        patch.setattr(directory, "write_table", stop)
         arguments = ("--study=curve", f"--output={tmp_path}", "--overwrite")
         assert run_app(*arguments) == 130
     assert "none; the same command without --overwrite continues" in (
@@ -558,7 +558,7 @@ def test_the_spectrum_of_a_window(tmp_path, window, method, values):
 def test_large_drawings_become_pictures_in_the_report(
     studies, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(analysis_report, "MOST_BYTES_OF_SVG", 100)
+    monkeypatch.setattr(report, "MOST_BYTES_OF_SVG", 100)
     run_app("--study=all", f"--output={tmp_path}")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 3 and "<svg " not in page

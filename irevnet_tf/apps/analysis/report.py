@@ -27,7 +27,7 @@ from irevnet_tf.atomic import replacing
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training.callbacks import duration
 
-TEMPLATE = "analysis_report.html.jinja"
+TEMPLATE = "report.html.jinja"
 PACKAGES = (
     "irevnet_tf",
     "tensorflow",
@@ -78,7 +78,7 @@ def write_report(
     )
     environment.filters["number"] = _number
     environment.filters["duration"] = duration
-    package = importlib.resources.files("irevnet_tf.apps")
+    package = importlib.resources.files("irevnet_tf.apps.analysis")
     text = package.joinpath(TEMPLATE).read_text(encoding="utf-8")
     page = environment.from_string(text).render(
         model_rows=_model_rows(subject),
