@@ -1,10 +1,9 @@
 """Serve an export on this machine, to try it out.
 
-    irevnet-serve --directory=models/digits --rest_port=8501 --grpc_port=8500
+    irevnet-serve --directory=models/digits --rest_port=8501
 
-Answers as TensorFlow Serving does, over REST and, with tensorflow-serving-api
-installed, over gRPC, until it is interrupted. It is not made for production:
-TensorFlow Serving itself is.
+Answers requests of TensorFlow Serving's REST API until it is interrupted. It is
+not made for production: TensorFlow Serving itself is.
 """
 
 import contextlib
@@ -35,10 +34,7 @@ _HOST = flags.DEFINE_string(
     "The address to listen at; 0.0.0.0 for all of this machine's.",
 )
 _REST_PORT = flags.DEFINE_integer(
-    "rest_port", 8501, "The port of REST, 0 for any.", 0, 65535
-)
-_GRPC_PORT = flags.DEFINE_integer(
-    "grpc_port", 8500, "The port of gRPC, 0 for any.", 0, 65535
+    "rest_port", 8501, "The port, 0 for any that is free.", 0, 65535
 )
 
 
@@ -51,7 +47,6 @@ def main(argv: list[str]) -> None:
             name,
             host=_HOST.value,
             rest_port=_REST_PORT.value,
-            grpc_port=_GRPC_PORT.value,
         )
     except (OSError, ValueError) as error:
         raise app.UsageError(str(error)) from error
@@ -60,8 +55,6 @@ def main(argv: list[str]) -> None:
             {
                 "model": f"{name}, version {server.version}",
                 "REST": server.rest_address,
-                "gRPC": server.grpc_address
-                or 'needs pip install "irevnet_tf[serving]"',
             }
         )
         # SIGTERM, too, is how one ends a server.

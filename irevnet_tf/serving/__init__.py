@@ -28,7 +28,5 @@ __all__ = [
 def __getattr__(name):
     # It runs the SavedModel, in TensorFlow.
     if name == "LocalServer":
-        return importlib.import_module(
-            "irevnet_tf.serving.local_server"
-        ).LocalServer
+        return importlib.import_module("irevnet_tf.serving.local").LocalServer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,19 @@
 """The client: both directions of a network that a server holds."""
 
 import dataclasses
+import numbers
+import urllib.parse
 
 import numpy as np
 
 from irevnet_tf.serving import payload
 from irevnet_tf.serving.errors import InvalidRequestError
-from irevnet_tf.serving.target import check_target
+
+# gRPC makes no more than 5 attempts, whatever it is told
+# (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
+MAX_RETRIES = 4
+
+MAX_TIMEOUT = 86_400  # A day. Far larger numbers overflow in the sockets.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +22,8 @@ class Classification:
 
     Attributes:
         probabilities: float32 array (batch, classes).
-        classes: the name of the most probable class of each image, a list of
-            strings, or None if the export knew no names.
+        classes: list of strings, or None. The name of the most probable class
+            of each image, if the export knew names.
     """
 
     probabilities: np.ndarray
@@ -36,35 +43,27 @@ class Client:
         again = np.rint(client.decode(features))
     ```
 
-    A client may be used by several threads at once. A request is sent again
-    only if the server could not be reached, hung up, or said that it is busy
-    (HTTP 429, 502, 503 and 504; UNAVAILABLE and RESOURCE_EXHAUSTED): requests
-    change nothing on a server, so that one too many does no harm. It waits
-    longer each time: 0, 0.2, 0.4 and 0.8 seconds over REST, and about 0.1,
-    0.2, 0.4 and 0.8 over gRPC.
-
-    Over gRPC every float32 travels bit for bit, and only the outputs asked
-    for. Over REST the server sends all outputs of a signature. Numbers are
-    sent with all their digits; TensorFlow Serving prints floats with 6 digits
-    where these are read back as the same float32, and with 9, which always
-    are, where not (`WriteDecimal` in its `json_tensor.cc`).
+    A client may be used by several threads at once. A request is sent again,
+    after at most 0.8 seconds, only if the server could not be reached or said
+    that it is busy (HTTP 429, 502, 503 and 504; UNAVAILABLE and
+    RESOURCE_EXHAUSTED). Over REST, one that was sent and got no reply is not:
+    the server may be computing it. Every float32 travels bit for bit. Over
+    gRPC only the outputs asked for are sent, over REST all of a signature.
 
     Networks whose streams are float64 are not supported: their `features` are
     float64, and the server refuses those of a client, which are float32.
 
     Args:
-        address: `http://host:8501` or `https://host` for REST, where a path,
-            such as that of a reverse proxy, is kept; `grpc://host:8500` or,
-            with TLS, `grpcs://host:8500`.
-        model: the model's name on the server.
-        version: int, the version to ask. Default: the newest.
-        label: string, the label of the version to ask, instead of `version`.
-        timeout: seconds for one call, all attempts and waits together, at
-            most 86400. gRPC keeps to it exactly. Over REST it bounds
-            connecting, sending and waiting for the reply; but a wait between
-            attempts, of at most 0.8 seconds, is not cut short, and a server
-            that sends its reply in pieces starts the time left anew with each.
-        retries: int from 0 to 4, how often a request is sent again.
+        address: string. `http://host:8501` or `https://host` for REST, where a
+            path, such as that of a reverse proxy, is kept; `grpc://host:8500`
+            or, with TLS, `grpcs://host:8500`.
+        model: string. The model's name on the server.
+        version: int. The version to ask. Default: the newest.
+        label: string. The label of the version to ask, instead of `version`.
+        timeout: float. Seconds, at most 86400. Over gRPC for a whole call. Over
+            REST for each attempt, and anew for each piece of the reply: a call
+            may last `1 + retries` times as long, or longer.
+        retries: int from 0 to 4. How often a request is sent again.
 
     Raises:
         ImportError: if a library of the extra `serving` is missing.
@@ -81,15 +80,18 @@ class Client:
         timeout: float = 60.0,
         retries: int = 3,
     ):
-        target = check_target(address, model, version, label, timeout, retries)
+        server = _split(address)
+        _check_options(model, version, label, timeout, retries)
         # Imported here, because each needs libraries that the other does not.
-        if target.scheme in ("http", "https"):
+        if server.scheme in ("http", "https"):
             from irevnet_tf.serving.rest import RestTransport as Transport
         else:
             from irevnet_tf.serving.grpc_transport import (
                 GrpcTransport as Transport,
             )
-        self._transport = Transport(target)
+        self._transport = Transport(
+            server, model, version, label, float(timeout), int(retries)
+        )
         self._version_is_fixed = version is not None
         self._asked_for = ("probabilities", "classes")
         self._closed = False
@@ -98,7 +100,7 @@ class Client:
         """Classify images.
 
         Args:
-            images: array-like of raw values (batch, height, width, channels);
+            images: array-like (batch, height, width, channels). Raw values;
                 or JPEG or PNG files, a list of bytes or a tensor of strings
                 (batch,), for which the model must have been exported with
                 `image_bytes=True`.
@@ -111,7 +113,7 @@ class Client:
             ServingError: or one of its subclasses, if the request fails.
             ValueError: if `images` are neither of the two.
         """
-        request = _request(images)
+        request = payload.check_images(images)
         try:
             outputs = self._predict(*request, self._asked_for)
         except InvalidRequestError as error:
@@ -139,7 +141,7 @@ class Client:
         """Return all that the network makes of images.
 
         Args:
-            images: as for `classify`.
+            images: As for `classify`.
 
         Returns:
             The outputs of `forward`, or of `forward_bytes` for files, by
@@ -152,7 +154,7 @@ class Client:
             ServingError: or one of its subclasses, if the request fails.
             ValueError: if `images` are neither of the two.
         """
-        request = _request(images)
+        request = payload.check_images(images)
         outputs = self._predict(*request, ())
         batch = len(request[-1])
         return {
@@ -164,7 +166,7 @@ class Client:
         """Return the features of images, which hold all of them.
 
         Args:
-            images: as for `classify`.
+            images: As for `classify`.
 
         Returns:
             A float32 array (batch, height, width, channels), lower and with
@@ -174,15 +176,13 @@ class Client:
             ServingError: or one of its subclasses, if the request fails.
             ValueError: if `images` are neither of the two.
         """
-        request = _request(images)
-        outputs = self._predict(*request, ("features",))
-        return payload.numbers_of(outputs, "features", len(request[-1]), 4)
+        return self._map(*payload.check_images(images), "features")
 
     def decode(self, features) -> np.ndarray:
         """Return the images that features were made of.
 
         Args:
-            features: array-like (batch, height, width, channels), from
+            features: array-like (batch, height, width, channels). Those of
                 `encode`.
 
         Returns:
@@ -193,7 +193,8 @@ class Client:
             ServingError: or one of its subclasses, if the request fails.
             ValueError: if `features` have another rank or no numbers.
         """
-        return self._map("inverse", "features", features, "images")
+        array = payload.check_array("features", features)
+        return self._map("inverse", "features", array, "images")
 
     def reconstruct(self, images) -> np.ndarray:
         """Send images through the network and back, on the server.
@@ -201,7 +202,7 @@ class Client:
         Needs a model exported with `reconstruct_from`.
 
         Args:
-            images: array-like of raw values (batch, height, width, channels).
+            images: array-like (batch, height, width, channels). Raw values.
 
         Returns:
             A float32 array of the same shape.
@@ -210,7 +211,8 @@ class Client:
             ServingError: or one of its subclasses, if the request fails.
             ValueError: if `images` have another shape or no numbers.
         """
-        return self._map("reconstruct", "images", images, "images")
+        array = payload.check_array("images", images)
+        return self._map("reconstruct", "images", array, "images")
 
     def close(self) -> None:
         """Close the connections. A closed client cannot be used again."""
@@ -224,9 +226,8 @@ class Client:
         self.close()
 
     def _map(self, signature, name, value, wanted):
-        array = payload.check_array(name, value)
-        outputs = self._predict(signature, name, array, (wanted,))
-        return payload.numbers_of(outputs, wanted, len(array), 4)
+        outputs = self._predict(signature, name, value, (wanted,))
+        return payload.numbers_of(outputs, wanted, len(value), 4)
 
     def _predict(self, signature, name, value, wanted):
         if self._closed:
@@ -234,16 +235,65 @@ class Client:
         return self._transport.predict(signature, name, value, wanted)
 
 
-def _request(images):
-    """Return signature, name and value of the input that fits images."""
-    files = payload.check_files(images)
-    if files is not None:
-        return "forward_bytes", "image_bytes", files
-    return "forward", "images", payload.check_array("images", images)
-
-
 def _no_classifier(received):
     return InvalidRequestError(
         "`classify` needs a model with the output `probabilities`; `predict` "
         f"and `encode` do not. Received: {received}"
     )
+
+
+def _split(address):
+    expected = (
+        "`address` must be like http://host:8501, https://host/prefix, "
+        f"grpc://host:8500 or grpcs://host:8500. Received: address={address!r}"
+    )
+    try:
+        parts = urllib.parse.urlsplit(address)
+        # gRPC has no default port, no password in the address and no path.
+        bare = parts.port and "@" not in parts.netloc and not parts.path[1:]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(expected) from error
+    schemes = ("http", "https", "grpc", "grpcs") if bare else ("http", "https")
+    is_whole = parts.hostname and parts.scheme in schemes
+    if not is_whole or parts.query or parts.fragment:
+        raise ValueError(expected)
+    return parts
+
+
+def _check_options(model, version, label, timeout, retries):
+    if not isinstance(model, str) or not model:
+        raise ValueError(
+            "`model` must be the name of the model on the server. "
+            f"Received: model={model!r}"
+        )
+    if version is not None and not _is_natural(version):
+        raise ValueError(
+            "`version` must be None, which is the newest, or an integer from "
+            f"0 on. Received: version={version!r}"
+        )
+    if label is not None and (not isinstance(label, str) or not label):
+        raise ValueError(
+            "`label` must be None or the label of a version. "
+            f"Received: label={label!r}"
+        )
+    if version is not None and label is not None:
+        raise ValueError(
+            "Expected at most one of `version` and `label`. "
+            f"Received: version={version!r}, label={label!r}"
+        )
+    is_number = isinstance(timeout, numbers.Real) and timeout is not True
+    if not is_number or not 0 < timeout <= MAX_TIMEOUT:
+        raise ValueError(
+            "`timeout` must be a positive number of seconds, at most "
+            f"{MAX_TIMEOUT}. Received: timeout={timeout!r}"
+        )
+    if not _is_natural(retries) or retries > MAX_RETRIES:
+        raise ValueError(
+            f"`retries` must be an integer from 0 to {MAX_RETRIES}. "
+            f"Received: retries={retries!r}"
+        )
+
+
+def _is_natural(value):
+    is_integer = isinstance(value, numbers.Integral)
+    return is_integer and not isinstance(value, bool) and value >= 0

@@ -24,9 +24,10 @@ class ModelNotFoundError(ServingError):
 
 
 class UnavailableError(ServingError):
-    """No server, or one with too much to do, and no retries are left.
+    """No server, or one with too much to do, or one that hung up.
 
-    HTTP 429, 502 and 503; gRPC's UNAVAILABLE and RESOURCE_EXHAUSTED.
+    No retries are left, or over REST the server took the request. HTTP 429, 502
+    and 503; gRPC's UNAVAILABLE and RESOURCE_EXHAUSTED.
     """
 
 

@@ -1,6 +1,7 @@
 """Requests to TensorFlow Serving over gRPC."""
 
 import json
+import urllib.parse
 
 import numpy as np
 import tensorflow as tf
@@ -8,10 +9,10 @@ import tensorflow as tf
 from irevnet_tf.serving.errors import GRPC_ERRORS
 from irevnet_tf.serving.errors import INSTALL_HINT
 from irevnet_tf.serving.errors import ServingError
-from irevnet_tf.serving.target import Target
 
 try:
     import grpc
+    from tensorflow_serving.apis import model_pb2
     from tensorflow_serving.apis import predict_pb2
     from tensorflow_serving.apis import prediction_service_pb2_grpc
 except ImportError as error:
@@ -38,19 +39,32 @@ class GrpcTransport:
     """Sends the requests of a `Client` over gRPC.
 
     Args:
-        target: a `Target` whose scheme is grpc or grpcs.
+        server: The parts of an address whose scheme is grpc or grpcs.
+        model: As for `Client`, like all that follow.
     """
 
-    def __init__(self, target: Target):
-        self._target = target
-        options = _channel_options(target.retries)
-        if target.scheme == "grpcs":
+    def __init__(
+        self,
+        server: urllib.parse.SplitResult,
+        model: str,
+        version: int | None,
+        label: str | None,
+        timeout: float,
+        retries: int,
+    ):
+        self._location = server.netloc
+        self._timeout = timeout
+        self._spec = model_pb2.ModelSpec(name=model, version_label=label)
+        if version is not None:
+            self._spec.version.value = version
+        options = _channel_options(retries)
+        if server.scheme == "grpcs":
             credentials = grpc.ssl_channel_credentials()
             self._channel = grpc.secure_channel(
-                target.location, credentials, options
+                server.netloc, credentials, options
             )
         else:
-            self._channel = grpc.insecure_channel(target.location, options)
+            self._channel = grpc.insecure_channel(server.netloc, options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(
             self._channel
         )
@@ -76,22 +90,18 @@ class GrpcTransport:
         Raises:
             ServingError: or one of its subclasses.
         """
-        target = self._target
-        request = predict_pb2.PredictRequest(output_filter=wanted)
-        request.model_spec.name = target.model
+        request = predict_pb2.PredictRequest(
+            model_spec=self._spec, output_filter=wanted
+        )
         request.model_spec.signature_name = signature
-        if target.version is not None:
-            request.model_spec.version.value = target.version
-        if target.label is not None:
-            request.model_spec.version_label = target.label
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         try:
-            reply = self._stub.Predict(request, timeout=target.timeout)
+            reply = self._stub.Predict(request, timeout=self._timeout)
         except grpc.RpcError as error:
             code = error.code().name
             kind = GRPC_ERRORS.get(code, ServingError)
             raise kind(
-                f"{code} from {target.location}: {error.details()}"
+                f"{code} from {self._location}: {error.details()}"
             ) from error
         return {
             name: _to_array(name, tensor)

@@ -79,6 +79,24 @@ def check_files(images) -> list[bytes] | None:
     return [bytes(image) for image in images]
 
 
+def check_images(images) -> tuple[str, str, np.ndarray | list[bytes]]:
+    """Check images, encoded or not, before they are sent.
+
+    Args:
+        images: As for `check_files` or `check_array`.
+
+    Returns:
+        The signature for them, the name of its input, and its value.
+
+    Raises:
+        ValueError: if they are neither of the two.
+    """
+    files = check_files(images)
+    if files is not None:
+        return "forward_bytes", "image_bytes", files
+    return "forward", "images", check_array("images", images)
+
+
 def named_output(outputs: Mapping[str, object], name: str) -> object:
     """Return an output of a reply.
 

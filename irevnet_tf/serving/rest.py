@@ -6,7 +6,6 @@ https://www.tensorflow.org/tfx/serving/api_rest
 import base64
 import http.cookiejar
 import json
-import time
 import urllib.parse
 
 import numpy as np
@@ -16,7 +15,6 @@ from irevnet_tf.serving.errors import INSTALL_HINT
 from irevnet_tf.serving.errors import ServingError
 from irevnet_tf.serving.errors import ServingTimeoutError
 from irevnet_tf.serving.errors import UnavailableError
-from irevnet_tf.serving.target import Target
 
 try:
     import requests
@@ -27,6 +25,9 @@ except ImportError as error:
     ) from error
 
 RETRIED_STATUSES = (429, 502, 503, 504)
+
+# The socket's own, and urllib3's.
+TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError)
 
 # Connections kept for as many threads; more than these open new ones.
 KEPT_CONNECTIONS = 32
@@ -44,52 +45,39 @@ ONLY_OUTPUTS = {
 }
 
 
-class _Deadline(urllib3.Timeout):
-    """A timeout for all attempts of a request together.
-
-    `requests` and urllib3 have none: theirs begin again with every attempt,
-    for which urllib3 clones the timeout.
-    """
-
-    def __init__(self, seconds):
-        super().__init__(total=seconds)
-        self._end = time.monotonic() + seconds
-
-    def clone(self):
-        left = self._end - time.monotonic()
-        return urllib3.Timeout(total=max(left, 1e-3))  # Must be positive.
-
-
-class _Retry(urllib3.Retry):
-    """Retries whatever failed, unless it was for want of time."""
-
-    def increment(self, method=None, url=None, *args, error=None, **kwargs):
-        is_refusal = isinstance(error, urllib3.exceptions.NewConnectionError)
-        is_timeout = isinstance(error, urllib3.exceptions.TimeoutError)
-        if is_timeout and not is_refusal:
-            raise error
-        return super().increment(method, url, *args, error=error, **kwargs)
-
-
 class RestTransport:
     """Sends the requests of a `Client` over REST.
 
+    Numbers are sent with all their digits. TensorFlow Serving prints floats
+    with 6 digits where these are read back as the same float32, and with 9,
+    which always are, where not (`WriteDecimal` in its `json_tensor.cc`).
+
     Args:
-        target: a `Target` whose scheme is http or https.
+        server: The parts of an address whose scheme is http or https.
+        model: As for `Client`, like all that follow.
     """
 
-    def __init__(self, target: Target):
-        self._timeout = target.timeout
+    def __init__(
+        self,
+        server: urllib.parse.SplitResult,
+        model: str,
+        version: int | None,
+        label: str | None,
+        timeout: float,
+        retries: int,
+    ):
         quote = urllib.parse.quote
         self._url = (
-            f"{target.scheme}://{target.location}{target.path}"
-            f"/v1/models/{quote(target.model, safe='')}"
+            f"{server.scheme}://{server.netloc}{server.path.rstrip('/')}"
+            f"/v1/models/{quote(model, safe='')}"
         )
-        if target.version is not None:
-            self._url += f"/versions/{target.version}"
-        if target.label is not None:
-            self._url += f"/labels/{quote(target.label, safe='')}"
+        if version is not None:
+            self._url += f"/versions/{version}"
+        if label is not None:
+            self._url += f"/labels/{quote(label, safe='')}"
         self._url += ":predict"
+        # Of each attempt: urllib3 starts a copy of it.
+        self._timeout = urllib3.Timeout(total=timeout)
         self._session = requests.Session()
         # Cookies are the one thing that a session's requests would change.
         self._session.cookies.set_policy(
@@ -97,19 +85,22 @@ class RestTransport:
         )
         adapter = requests.adapters.HTTPAdapter(
             pool_maxsize=KEPT_CONNECTIONS,
-            max_retries=_Retry(
-                total=target.retries,
+            max_retries=urllib3.Retry(
+                total=retries,
+                # What was sent, and got no reply, may be computed already: it
+                # would come on top of itself.
+                read=False,
                 allowed_methods=None,  # All, and so POST.
                 status_forcelist=RETRIED_STATUSES,
                 # The second attempt comes at once, the others after 0.2, 0.4
                 # and 0.8 seconds.
                 backoff_factor=0.1,
                 raise_on_status=False,
-                # A server could ask for more time than there is.
+                # A server could ask for any time.
                 respect_retry_after_header=False,
             ),
         )
-        self._session.mount(f"{target.scheme}://", adapter)
+        self._session.mount(f"{server.scheme}://", adapter)
 
     def predict(
         self,
@@ -161,13 +152,14 @@ class RestTransport:
                 self._url,
                 data=body,
                 headers={"Content-Type": "application/json"},
-                timeout=_Deadline(self._timeout),
+                timeout=self._timeout,
                 # A redirected POST would arrive as a GET.
                 allow_redirects=False,
             )
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise ServingTimeoutError(
-                f"No reply from {self._url} within {self._timeout:g} s: {error}"
+                f"No reply from {self._url} within {self._timeout.total:g} s: "
+                f"{error}"
             ) from error
         except (
             requests.exceptions.ChunkedEncodingError,
@@ -177,11 +169,12 @@ class RestTransport:
                 f"The reply from {self._url} broke off: {error}"
             ) from error
         except requests.ConnectionError as error:
-            # While the body is read, `requests` reports a timeout as this.
+            # While a body is sent or read, `requests` reports a timeout so.
             cause = error.args[0] if error.args else None
-            if isinstance(cause, urllib3.exceptions.TimeoutError):
+            causes = (cause, *getattr(cause, "args", ()))
+            if any(isinstance(cause, TIMEOUTS) for cause in causes):
                 raise ServingTimeoutError(
-                    f"The reply from {self._url} stopped: {error}"
+                    f"{self._url} stopped in the middle: {error}"
                 ) from error
             raise UnavailableError(
                 f"{self._url} cannot be reached: {error}"

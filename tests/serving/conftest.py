@@ -1,13 +1,10 @@
-"""An exported model, a server that has it, and servers that misbehave."""
+"""Exported models, servers that have them, and servers that misbehave."""
 
 import contextlib
+import functools
 import io
 import socket
-import threading
-import types
-from concurrent.futures import ThreadPoolExecutor
 
-import grpc
 import keras
 import matplotlib.image
 import numpy as np
@@ -15,13 +12,12 @@ import pytest
 import tensorflow as tf
 from doubles import MODEL
 from doubles import Replying
-from doubles import address_of
+from doubles import serving
 from sklearn.datasets import load_digits
 
 import irevnet_tf
 from irevnet_tf.export import export_saved_model
 from irevnet_tf.serving import Client
-from irevnet_tf.serving import LocalServer
 
 
 @pytest.fixture(scope="session")
@@ -81,30 +77,21 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def headless(tiny):
-    """A server of a tiny network without a classifier."""
-    with LocalServer(tiny, MODEL) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def nameless(tmp_path_factory):
-    """A server of a tiny classifier without names, without more signatures."""
+    """The directory of a tiny classifier without names or more signatures."""
     directory = tmp_path_factory.mktemp("exported") / "nameless"
     export_saved_model(_tiny(classes=3), directory)
-    with LocalServer(directory, MODEL) as server:
-        yield server
+    return directory
 
 
 @pytest.fixture(scope="session")
 def maps(tmp_path_factory):
-    """A server of a tiny network with another head than a classifier's."""
+    """The directory of a tiny network with another head than a classifier's."""
     directory = tmp_path_factory.mktemp("exported") / "maps"
     body = _tiny(include_top=False)
     outputs = keras.layers.Conv2D(3, 1)(body.output)
     export_saved_model(keras.Model(body.input, outputs), directory)
-    with LocalServer(directory, MODEL) as server:
-        yield server
+    return directory
 
 
 @pytest.fixture(scope="session")
@@ -116,19 +103,34 @@ def signatures(exported):
 
 
 @pytest.fixture(scope="session")
-def server(exported):
-    with LocalServer(exported, MODEL) as server:
-        yield server
+def served():
+    """Return a function: the address of a server of an export."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def address(directory, protocol):
+            return stack.enter_context(serving(directory, protocol))
+
+        yield address
+
+
+@pytest.fixture(scope="session")
+def needs_grpc():
+    pytest.importorskip(
+        "tensorflow_serving", reason="tensorflow-serving-api is not installed"
+    )
 
 
 @pytest.fixture(params=["rest", "grpc"])
 def protocol(request):
+    if request.param == "grpc":
+        request.getfixturevalue("needs_grpc")
     return request.param
 
 
 @pytest.fixture
-def address(server, protocol):
-    return address_of(server, protocol)
+def address(served, exported, protocol):
+    return served(exported, protocol)
 
 
 @pytest.fixture
@@ -144,12 +146,13 @@ def replying():
     It takes bytes for every connection it is to accept, which it sends when
     the request is there, and then closes the connection. The last one serves
     all further connections. None says nothing until the test is over; with
-    `hold`, connections stay open until then.
+    `hold`, connections stay open until then. Each reply comes after `delay`
+    seconds.
     """
     with contextlib.ExitStack() as stack:
 
-        def start(*replies, hold=False):
-            server = Replying(replies, hold)
+        def start(*replies, hold=False, delay=0):
+            server = Replying(replies, hold, delay)
             stack.callback(server.close)
             return server
 
@@ -164,51 +167,20 @@ def free_port():
 
 
 @pytest.fixture
-def grpc_replying():
+def grpc_replying(needs_grpc):
     """Return a function that starts a gRPC server with given replies.
 
     It takes a `PredictResponse`, bytes, or the name of a status code for
     every request; the last one serves all further requests. A number is the
     seconds to wait before an empty reply.
     """
+    from grpc_doubles import GrpcReplying
+
     with contextlib.ExitStack() as stack:
 
         def start(*replies):
-            state = types.SimpleNamespace(attempts=0, sizes=[])
-            over = threading.Event()
-
-            def predict(request, context):
-                index = min(state.attempts, len(replies) - 1)
-                state.attempts += 1
-                state.sizes.append(len(request))
-                reply = replies[index]
-                if isinstance(reply, str):
-                    context.abort(getattr(grpc.StatusCode, reply), "as told")
-                if isinstance(reply, int):
-                    over.wait(reply)
-                    return b""
-                if isinstance(reply, bytes):
-                    return reply
-                return reply.SerializeToString()
-
-            server = grpc.server(
-                ThreadPoolExecutor(4),
-                options=[("grpc.max_receive_message_length", -1)],
-            )
-            handler = grpc.unary_unary_rpc_method_handler(predict)
-            service = "tensorflow.serving.PredictionService"
-            server.add_generic_rpc_handlers(
-                [
-                    grpc.method_handlers_generic_handler(
-                        service, {"Predict": handler}
-                    )
-                ]
-            )
-            port = server.add_insecure_port("127.0.0.1:0")
-            server.start()
-            stack.callback(lambda: server.stop(5).wait())
-            stack.callback(over.set)
-            state.address = f"grpc://127.0.0.1:{port}"
-            return state
+            server = GrpcReplying(replies)
+            stack.callback(server.close)
+            return server
 
         yield start

@@ -9,6 +9,8 @@ import threading
 from absl import flags
 from absl.testing import flagsaver
 
+from irevnet_tf.serving import LocalServer
+
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "serving"
 
 NAMES = [f"digit {index}" for index in range(10)]
@@ -29,21 +31,31 @@ def example(name):
             delattr(flags.FLAGS, flag)
 
 
-def address_of(server, protocol):
-    """Return the address of one of the two protocols."""
-    return server.rest_address if protocol == "rest" else server.grpc_address
+@contextlib.contextmanager
+def serving(directory, protocol, name=MODEL, port=0):
+    """Yield the address of a server of an export."""
+    if protocol == "rest":
+        with LocalServer(directory, name, rest_port=port) as server:
+            yield server.rest_address
+    else:
+        from grpc_doubles import GrpcModel
+
+        with contextlib.closing(GrpcModel(directory, name, port)) as server:
+            yield server.address
 
 
 class Replying:
     """A server of the fixture `replying`."""
 
-    def __init__(self, replies, hold):
+    def __init__(self, replies, hold, delay):
         self._replies = replies
         self._hold = hold
+        self._delay = delay
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._over = threading.Event()
         self._threads = []
         self.attempts = 0
+        self.paths = []
         self.port = self._listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
         self._accepting = threading.Thread(target=self._accept)
@@ -67,6 +79,7 @@ class Replying:
         with connection:
             connection.settimeout(30)
             head, _, body = _read_until(connection, b"\r\n\r\n")
+            self.paths.append(head.decode().split()[1])
             length = int(
                 head.lower().partition(b"content-length:")[2].split()[0]
             )
@@ -75,6 +88,7 @@ class Replying:
                 if not received:
                     return
                 body += received
+            self._over.wait(self._delay)
             if reply is not None:
                 connection.sendall(reply)
             if reply is None or self._hold:

@@ -7,17 +7,13 @@ import pytest
 import tensorflow as tf
 from doubles import MODEL
 from doubles import NAMES
-from doubles import address_of
+from doubles import http_reply
+from doubles import serving
 
 import irevnet_tf
 from irevnet_tf.serving import Client
 from irevnet_tf.serving import InvalidRequestError
-from irevnet_tf.serving import LocalServer
 from irevnet_tf.serving import ModelNotFoundError
-
-pytest.importorskip(
-    "tensorflow_serving", reason="tensorflow-serving-api is not installed"
-)
 
 
 def test_classes_are_those_of_the_model(client, model, images, signatures):
@@ -101,36 +97,38 @@ def test_awkward_floats_survive(client, signatures):
     np.testing.assert_array_equal(client.encode(images % 256), expected)
 
 
-def test_a_batch_beyond_the_default_limit_of_grpc_comes_back(headless):
-    address = address_of(headless, "grpc")
+@pytest.mark.usefixtures("needs_grpc")
+def test_a_batch_beyond_the_default_limit_of_grpc_comes_back(tiny, served):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (17_000, 8, 8, 1)).astype("float32")
     assert images.nbytes > 4 * 2**20
-    with Client(address, MODEL) as client:
+    with Client(served(tiny, "grpc"), MODEL) as client:
         features = client.encode(images)
         np.testing.assert_array_equal(np.rint(client.decode(features)), images)
 
 
-def test_versions_can_be_asked_for(address, images, server):
-    with Client(address, MODEL, version=server.version) as client:
+def test_versions_can_be_asked_for(address, images):
+    with Client(address, MODEL, version=1) as client:
         assert client.encode(images).shape[0] == len(images)
     with (
         Client(address, MODEL, version=99) as client,
-        pytest.raises(
-            ModelNotFoundError,
-            match=r"Servable not found for request: Specific\(digits, 99\)",
-        ),
+        pytest.raises(ModelNotFoundError, match="Servable not found.*99"),
     ):
         client.encode(images)
 
 
-def test_labels_can_be_asked_for(address, images):
+def test_labels_can_be_asked_for_over_rest(replying):
+    server = replying(http_reply(200, b'{"outputs": [[[[1]]]]}'))
+    with Client(server.address, MODEL, label="a b/ä") as client:
+        client.decode([[[[1.0]]]])
+    assert server.paths == ["/v1/models/digits/labels/a%20b%2F%C3%A4:predict"]
+
+
+@pytest.mark.usefixtures("needs_grpc")
+def test_labels_can_be_asked_for_over_grpc(served, exported, images):
     with (
-        Client(address, MODEL, label="a b/ä") as client,
-        pytest.raises(
-            InvalidRequestError,
-            match="Unrecognized servable version label: a b/ä",
-        ),
+        Client(served(exported, "grpc"), MODEL, label="a b/ä") as client,
+        pytest.raises(InvalidRequestError, match="Unrecognized label: a b/ä"),
     ):
         client.encode(images)
 
@@ -138,8 +136,8 @@ def test_labels_can_be_asked_for(address, images):
 def test_names_are_quoted(tiny, protocol, images):
     name = "my digits/ä"
     with (
-        LocalServer(tiny, name) as server,
-        Client(address_of(server, protocol), name) as client,
+        serving(tiny, protocol, name) as address,
+        Client(address, name) as client,
     ):
         assert len(client.encode(images)) == len(images)
 
@@ -147,25 +145,27 @@ def test_names_are_quoted(tiny, protocol, images):
 def test_unknown_models_are_an_error(address, images):
     with (
         Client(address, "letters") as client,
-        pytest.raises(ModelNotFoundError, match=r"Latest\(letters\)"),
+        pytest.raises(ModelNotFoundError, match="not found.*letters"),
     ):
         client.encode(images)
 
 
-def test_without_names_there_are_no_classes(nameless, protocol, images):
-    with Client(address_of(nameless, protocol), MODEL) as client:
+def test_without_names_there_are_no_classes(served, nameless, protocol, images):
+    with Client(served(nameless, protocol), MODEL) as client:
         found = client.classify(images)
     assert found.classes is None
     assert found.probabilities.shape == (6, 3)
     np.testing.assert_allclose(found.probabilities.sum(-1), 1, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("needs_grpc")
 def test_on_a_fixed_version_names_are_asked_for_once(
-    nameless, images, monkeypatch
+    served, nameless, images, monkeypatch
 ):
+    address = served(nameless, "grpc")
     asked_for = []
     for version in (None, 1):
-        with Client(nameless.grpc_address, MODEL, version=version) as client:
+        with Client(address, MODEL, version=version) as client:
             send = client._transport.predict
 
             def predict(*args, send=send):
@@ -180,8 +180,10 @@ def test_on_a_fixed_version_names_are_asked_for_once(
     assert asked_for[4:] == [first, second, second]
 
 
-def test_without_classifier_there_are_only_features(headless, protocol, images):
-    with Client(address_of(headless, protocol), MODEL) as client:
+def test_without_classifier_there_are_only_features(
+    served, tiny, protocol, images
+):
+    with Client(served(tiny, protocol), MODEL) as client:
         features = client.encode(np.rint(images))
         again = client.decode(features)
         np.testing.assert_array_equal(np.rint(again), np.rint(images))
@@ -190,10 +192,10 @@ def test_without_classifier_there_are_only_features(headless, protocol, images):
         np.testing.assert_array_equal(outputs["features"], features)
 
 
-def test_only_classifiers_classify(headless, maps, protocol, images):
-    for server in (headless, maps):
+def test_only_classifiers_classify(served, tiny, maps, protocol, images):
+    for directory in (tiny, maps):
         with (
-            Client(address_of(server, protocol), MODEL) as client,
+            Client(served(directory, protocol), MODEL) as client,
             pytest.raises(
                 InvalidRequestError, match="`predict` and `encode`.*Received: "
             ),
@@ -214,8 +216,8 @@ def test_all_outputs_can_be_asked_for(client, images, files, signatures):
             np.testing.assert_array_equal(array, expected[name])
 
 
-def test_other_heads_can_be_asked_for(maps, protocol, images):
-    with Client(address_of(maps, protocol), MODEL) as client:
+def test_other_heads_can_be_asked_for(served, maps, protocol, images):
+    with Client(served(maps, protocol), MODEL) as client:
         outputs = client.predict(images)
         assert sorted(outputs) == ["features", "outputs"]
         assert outputs["outputs"].shape == (6, 2, 2, 3)
@@ -225,9 +227,11 @@ def test_other_heads_can_be_asked_for(maps, protocol, images):
 
 
 def test_what_the_server_refuses_is_an_error(client, images):
-    with pytest.raises(InvalidRequestError, match="got float32 of shape"):
+    with pytest.raises(
+        InvalidRequestError, match="not compatible with expected shape"
+    ):
         client.encode(images[:, :4])
-    with pytest.raises(ValueError, match="got float32 of shape"):
+    with pytest.raises(ValueError, match="not compatible with expected shape"):
         client.decode(images)
     with pytest.raises(InvalidRequestError, match="Unknown image file format"):
         client.classify([b"no image"])
@@ -236,8 +240,10 @@ def test_what_the_server_refuses_is_an_error(client, images):
         client.encode(huge)
 
 
-def test_missing_signatures_are_an_error(nameless, protocol, images, files):
-    with Client(address_of(nameless, protocol), MODEL) as client:
+def test_missing_signatures_are_an_error(
+    served, nameless, protocol, images, files
+):
+    with Client(served(nameless, protocol), MODEL) as client:
         with pytest.raises(InvalidRequestError, match='"recons.*not found'):
             client.reconstruct(images)
         with pytest.raises(InvalidRequestError, match='"forward_.*not found'):
@@ -264,12 +270,8 @@ def test_a_closed_client_says_so(address, images):
         client.encode(images)
 
 
-def test_a_path_in_the_address_is_kept(server, images, replying):
-    with (
-        Client(f"{server.rest_address}/prefix/", MODEL) as client,
-        pytest.raises(InvalidRequestError) as caught,
-    ):
-        client.encode(images)
-    assert "Malformed request: POST /prefix/v1/models/digits:predict" in str(
-        caught.value
-    )
+def test_a_path_in_the_address_is_kept(replying):
+    server = replying(http_reply(200, b'{"outputs": [[[[1]]]]}'))
+    with Client(f"{server.address}/a/b/", MODEL, version=3) as client:
+        client.decode([[[[1.0]]]])
+    assert server.paths == ["/a/b/v1/models/digits/versions/3:predict"]

@@ -2,7 +2,6 @@
 
 import builtins
 import importlib
-import importlib.util
 import pathlib
 import sys
 
@@ -12,7 +11,6 @@ import pytest
 from irevnet_tf import serving
 from irevnet_tf.serving import Client
 from irevnet_tf.serving import payload
-from irevnet_tf.serving import target
 
 
 @pytest.mark.parametrize(
@@ -65,15 +63,13 @@ def test_wrong_arguments_are_refused(arguments, message):
         Client(**{"address": "http://host", "model": "digits", **arguments})
 
 
-def test_addresses_are_taken_apart():
-    found = target.check_target("https://h/a/b/", "m", 3, None, 1, 0)
-    assert (found.scheme, found.location, found.path) == ("https", "h", "/a/b")
-    found = target.check_target("grpc://[::1]:8500/", "m", None, "l", 1, 0)
-    assert (found.scheme, found.location, found.path) == (
-        "grpc",
-        "[::1]:8500",
-        "",
-    )
+@pytest.mark.usefixtures("needs_grpc")
+def test_grpc_takes_addresses_of_ipv6():
+    with (
+        Client("grpc://[::1]:9/", "digits", retries=0) as client,
+        pytest.raises(serving.UnavailableError, match=r"from \[::1\]:9: "),
+    ):
+        client.decode([[[[1.0]]]])
 
 
 @pytest.fixture
@@ -137,19 +133,18 @@ def test_floats_are_not_copied_without_need():
     assert payload.check_array("images", images) is images
 
 
-def _modules():
-    """Return the package's modules that are imported."""
-    return {
-        name: module
-        for name, module in sys.modules.items()
-        if name.startswith("irevnet_tf.serving.")
-    }
+def _forget_modules():
+    """Make as if no module of the package had been imported."""
+    for name in list(sys.modules):
+        if name.startswith("irevnet_tf.serving."):
+            del sys.modules[name]
+            vars(serving).pop(name.split(".")[2], None)
 
 
 @pytest.fixture
 def without(monkeypatch):
     """Return a function that hides libraries from imports."""
-    before = _modules()
+    before, attributes = dict(sys.modules), dict(vars(serving))
 
     def hide(*hidden):
         real = builtins.__import__
@@ -160,16 +155,13 @@ def without(monkeypatch):
             return real(name, *args, **kwargs)
 
         monkeypatch.setattr(builtins, "__import__", fake)
-        for name in before:
-            del sys.modules[name]
+        _forget_modules()
 
     yield hide
     # Those imported meanwhile have other classes of errors.
-    for name in _modules():
-        del sys.modules[name]
+    _forget_modules()
     sys.modules.update(before)
-    for name, module in before.items():
-        setattr(serving, name.rpartition(".")[2], module)
+    vars(serving).update(attributes)
 
 
 def test_rest_says_what_it_needs(without):
@@ -187,20 +179,19 @@ def test_grpc_says_what_it_needs(without, missing):
 
 def test_rest_needs_nothing_of_grpc(without, tiny, images):
     without("grpc", "tensorflow_serving")
-    fresh = importlib.import_module("irevnet_tf.serving.local_server")
-    with fresh.LocalServer(tiny, "digits") as server:
-        assert server.grpc_address is None
-        with Client(server.rest_address, "digits") as client:
-            assert client.encode(images).shape[0] == len(images)
+    fresh = importlib.import_module("irevnet_tf.serving.local")
+    with (
+        fresh.LocalServer(tiny, "digits") as server,
+        Client(server.rest_address, "digits") as client,
+    ):
+        assert client.encode(images).shape[0] == len(images)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow_serving") is None,
-    reason="tensorflow-serving-api is not installed",
-)
-def test_grpc_needs_nothing_of_rest(without, server, images):
+@pytest.mark.usefixtures("needs_grpc")
+def test_grpc_needs_nothing_of_rest(without, served, exported, images):
+    address = served(exported, "grpc")
     without("requests", "urllib3")
-    with Client(server.grpc_address, "digits") as client:
+    with Client(address, "digits") as client:
         assert client.encode(images).shape[0] == len(images)
 
 

@@ -22,9 +22,9 @@ def start(*flags):
 
 
 def test_a_model_is_served_until_the_process_is_ended(tiny):
-    process = start(f"--directory={tiny}", "--rest_port=0", "--grpc_port=0")
+    process = start(f"--directory={tiny}", "--rest_port=0")
     try:
-        lines = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline() for _ in range(2)]
         assert lines[0] == f"{'model':25} tiny, version 1\n"
         address = re.fullmatch(r"REST +(http://127.0.0.1:\d+)\n", lines[1])[1]
         with Client(address, "tiny") as client:

@@ -19,10 +19,6 @@ from google.protobuf import wrappers_pb2
 
 from irevnet_tf.serving import Classification
 
-pytest.importorskip(
-    "tensorflow_serving", reason="tensorflow-serving-api is not installed"
-)
-
 
 def read(name):
     return (EXAMPLE / name).read_text(encoding="utf-8")
@@ -70,6 +66,7 @@ def make(name):
     return message_factory.GetMessageClass(descriptor)()
 
 
+@pytest.mark.usefixtures("needs_grpc")
 def test_the_models_are_a_valid_configuration():
     from tensorflow_serving.config import model_server_config_pb2
 
@@ -143,13 +140,15 @@ def test_the_client_notices_images_that_changed(client_app):
         client_app["show"](Changing(), 2)
 
 
-def test_the_commands_of_the_readme_give_the_images_back(tmp_path, server):
+def test_the_commands_of_the_readme_give_the_images_back(
+    tmp_path, served, exported
+):
     """curl is replaced; what Python writes and reads is what is run."""
     blocks = re.findall(
         r"^python -c '(.*?)' > (\S+)$", read("README.md"), re.M | re.S
     )
     assert [name for _, name in blocks] == ["images.json", "features.json"]
-    url = f"{server.rest_address}/v1/models/digits:predict"
+    url = f"{served(exported, 'rest')}/v1/models/digits:predict"
 
     def run(code, name):
         completed = subprocess.run(

@@ -35,12 +35,12 @@ def run(code):
     )
 
 
-def test_the_client_asks_over_rest(server):
+def test_the_client_asks_over_rest(served, exported):
     process = run(
         f"""
 from irevnet_tf.serving import Client
 raw = np.full((2, 8, 8, 1), 7.0)
-with Client({server.rest_address!r}, "digits", timeout=60) as client:
+with Client({served(exported, "rest")!r}, "digits", timeout=60) as client:
     print(client.classify(raw).probabilities.shape)
     again = client.decode(client.encode(raw))
     print(np.array_equal(np.rint(again), raw))
