@@ -329,7 +329,7 @@ def test_run_directory_flag_is_required():
         ("--batch_size=0", "at least 1. Received: batch_size=0"),
         ("--learning_rate=0", "positive .* Received: learning_rate=0.0"),
         ("--learning_rate=inf", "finite. Received: learning_rate=inf"),
-        ("--warmup_epochs=-1", "at least 0 .* Received: warmup_epochs=-1"),
+        ("--warmup_epochs=-1", "at least 0. Received: warmup_epochs=-1"),
         ("--weight_decay=-1", "at least 0 .* Received: weight_decay=-1.0"),
         ("--weight_decay=nan", "finite. Received: weight_decay=nan"),
         ("--dropout_rate=1", "less than 1. Received: dropout_rate=1.0"),
