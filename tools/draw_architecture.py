@@ -14,7 +14,7 @@ PATH = pathlib.Path(__file__).parents[1] / "docs/figures/architecture.svg"
 # What is computed, what it is on the way back, and where both stand.
 PARTS = (
     ("image", "image", "height x width x 3",
-     "models/preprocessing.py"),
+     "preprocessing.py"),
     ("psi", "psi inverse", "space to depth: /2, 4 times the channels",
      "layers/downsampling.py"),
     ("split", "merge", "two streams, half of the channels each",
