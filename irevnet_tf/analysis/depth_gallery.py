@@ -43,7 +43,7 @@ class DepthGallery(Result):
         variance: float array (P, K). The share of the training images' variance
             in the components that were kept.
         train_size: int. How many training images the components come from.
-        normalization: `Normalization`. That of the images.
+        normalization: `Normalization`. The scale of the images.
     """
 
     points: tuple[str, ...]

@@ -46,7 +46,7 @@ class Inversion(Result):
             the network takes them.
         reconstructions: float array (S, examples, height, width, channels). The
             same images, rebuilt.
-        normalization: `Normalization`. That of the images.
+        normalization: `Normalization`. The scale of the images.
     """
 
     points: tuple[str, ...]

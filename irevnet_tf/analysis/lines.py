@@ -43,7 +43,7 @@ class Interpolation(Result):
             network.
         bijective: bool. Whether every representation has an image.
         class_names: tuple of strs. The name of each class.
-        normalization: `Normalization`. That of the images.
+        normalization: `Normalization`. The scale of the images.
     """
 
     point: str

@@ -50,7 +50,7 @@ class Metamers(Result):
         target_predictions: int array (pairs,). The same of the targets.
         bijective: bool. Whether every representation has an image.
         class_names: tuple of strs. The name of each class.
-        normalization: `Normalization`. That of the images.
+        normalization: `Normalization`. The scale of the images.
     """
 
     kinds: tuple[str, ...]

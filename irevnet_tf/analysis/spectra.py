@@ -33,7 +33,7 @@ class Spectrum(Result):
             effect of a change of the image; NaN unless exact.
         local: None or `LocalInversion`. The comparison with the inverse at the
             last point, None unless exact.
-        normalization: `Normalization`. That of the images.
+        normalization: `Normalization`. The scale of the images.
     """
 
     points: tuple[str, ...]

@@ -31,7 +31,7 @@ class ValuesScope(keras.StatelessScope):
         weights: list of tensors. They replace the values of its trainable
             variables.
         state: list of tensors. They replace the values of its other variables.
-        **kwargs: keyword arguments. Those of `keras.StatelessScope`.
+        **kwargs: keyword arguments. As for `keras.StatelessScope`.
     """
 
     def __init__(self, layer, weights, state, **kwargs):

@@ -58,7 +58,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _is_fused(self, inputs):
         return (
-            # A subclass may have moments of its own.
+            # A subclass may compute other moments.
             type(self) is BatchNormalization
             and self.axis in (-1, inputs.shape.rank - 1)
             and inputs.dtype == self.compute_dtype
@@ -75,7 +75,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return scale_and_shift(inputs, factor, offset - mean * factor)
 
     def _scale_and_offset(self, like):
-        """Return gamma and beta, or what stands for them, in float32."""
+        """Return gamma and beta, or 1 and 0 without them, in float32."""
         return (
             default(like) if variable is None else tf.cast(variable, "float32")
             for variable, default in (

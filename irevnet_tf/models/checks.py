@@ -84,7 +84,7 @@ def check_input_tensor(input_tensor):
         )
 
 
-def check_lossless(lossless, fraction_bits):
+def check_lossless(lossless: bool, fraction_bits: int) -> None:
     """Raise ValueError for `fraction_bits` that would have no effect."""
     if fraction_bits != DEFAULT_FRACTION_BITS and not lossless:
         raise ValueError(

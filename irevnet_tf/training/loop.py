@@ -1,4 +1,4 @@
-"""The training loop: `train` carries a run out, epoch by epoch."""
+"""train, the training loop: carries out a run, epoch by epoch."""
 
 import math
 
