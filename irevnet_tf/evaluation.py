@@ -117,10 +117,10 @@ class Evaluator:
         """Measure on batches of images.
 
         Args:
-            batches: iterable of triples of arrays. Images (batch, height,
-                width, channels), normalised, one-hot labels (batch, classes),
-                and weights (batch,): an example with the weight 0 only fills
-                its batch. As `irevnet_tf.data.evaluation_batches` makes them.
+            batches: iterable of triples of arrays. Normalised images (batch,
+                height, width, channels), one-hot labels (batch, classes), and
+                weights (batch,): an example with the weight 0 only fills its
+                batch. As `irevnet_tf.data.evaluation_batches` makes them.
             classes: None or int array. The model's class for each class of the
                 labels, if they do not count alike.
 

@@ -121,9 +121,9 @@ def preprocess_input(x, mode):
     """Scale images the way a network's training data were scaled.
 
     Args:
-        x: array, tensor or Keras tensor. Images `(..., height, width,
-            channels)` of any numeric dtype, values from 0 to 255 (0 to 16 in
-            mode "digits"). It is not changed.
+        x: array, tensor or Keras tensor. Images, channels last, of any numeric
+            dtype, with values from 0 to 255 (0 to 16 in mode "digits"). It is
+            not changed.
         mode: str. The data set that the network was trained on.
 
             - "fashion_mnist", "digits", "unit": values from 0 to 1;
@@ -147,8 +147,8 @@ def undo_preprocess(x, mode):
     """Return images to the scale of files: the inverse of `preprocess_input`.
 
     Args:
-        x: float array, tensor or Keras tensor. Shape `(..., height, width,
-            channels)`, such as `irevnet_tf.invert(model)` returns.
+        x: float array, tensor or Keras tensor. Images, channels last, such as
+            `irevnet_tf.invert(model)` returns.
         mode: str. As for `preprocess_input`.
 
     Returns:

@@ -41,8 +41,8 @@ class BottleneckResidual(TrackedParts, keras.layers.Layer):
         stride: positive int. Stride of the first convolution.
         kernel_sizes: sequence of three odd ints. The sides of the three
             kernels.
-        bottleneck_ratio: positive int. The first two convolutions have `filters
-            // bottleneck_ratio` output channels.
+        bottleneck_ratio: positive int. The first two convolutions have
+            `filters//bottleneck_ratio` output channels.
         dropout_rate: float in [0, 1). The rate of the dropout behind the second
             convolution; 0 leaves it out.
         preactivation: bool. Whether F starts with BatchNorm and ReLU. False

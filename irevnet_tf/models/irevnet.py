@@ -74,8 +74,8 @@ def IRevNet(
         channels: sequence of positive ints. The channels per stream of each
             stage.
         kernel_sizes: sequence of three odd ints. The kernels of each residual.
-        bottleneck_ratio: positive int. Residuals are `channels //
-            bottleneck_ratio` wide inside.
+        bottleneck_ratio: positive int. The width of residuals inside is
+            `channels//bottleneck_ratio`.
         initial_downsampling: int, 1, 2 or 4. Block size of psi at the entrance.
         dropout_rate: float in [0, 1). Behind each residual's second
             convolution.
