@@ -1,4 +1,4 @@
-"""Writing files that are there in full or not at all."""
+"""Atomic writing: files are complete or do not exist."""
 
 import contextlib
 import errno
@@ -15,16 +15,16 @@ TEMPORARY_PREFIX = ".unfinished-"
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Give a temporary name, which becomes `path` when the block succeeds.
+    """Yield a temporary path, which becomes `path` when the block succeeds.
 
-    The temporary file lies in the directory of `path`, so that the renaming
-    is atomic, and keeps its ending, which tells many writers the format. If
-    the block fails, the temporary file is removed and `path` is untouched.
+    The temporary file is in the directory of `path`, so that the renaming is
+    atomic, and has the same ending, from which many writers take the format.
+    If the block fails, the temporary file is removed and `path` is untouched.
     The file is on the disk before it is renamed, and the new name before the
-    block is left, so that all of this holds for a power loss too.
+    block ends, so that this also holds for a power loss.
 
     Args:
-        path: The file to write or to replace.
+        path: str or path. The file to write or to replace.
 
     Yields:
         The path to write to.
@@ -44,9 +44,9 @@ def write_json(path: str | os.PathLike, values: dict[str, Any]) -> None:
     """Write a JSON file.
 
     Args:
-        path: The file to write or to replace.
-        values: What it holds. A number in it, not deeper, that is not finite
-            becomes null, for JSON has no other name for it.
+        path: str or path. The file to write or to replace.
+        values: dict. What the file holds. A number in it, not deeper, that is
+            not finite becomes null, since JSON cannot express it.
     """
     values = {
         key: None if _is_not_finite(value) else value
@@ -64,11 +64,11 @@ def _is_not_finite(value):
 
 
 def require_replaceable(path: str | os.PathLike) -> None:
-    """Find out whether `replacing` can write a file, before there is one.
+    """Check whether `replacing` can write a file, before writing it.
 
     Args:
-        path: The file to write or to replace. Its directory is made if
-            needed.
+        path: str or path. The file to write or to replace. Its directory is
+            made if needed.
 
     Raises:
         OSError: if the directory cannot be made or written to, or if `path`
@@ -85,7 +85,7 @@ def require_replaceable(path: str | os.PathLike) -> None:
 
 
 def flush_tree(directory: pathlib.Path) -> None:
-    """Put a directory and all that is in it onto the disk."""
+    """Flush a directory and everything in it to the disk."""
     for folder, _, files in os.walk(directory):
         for name in files:
             _flush_file(pathlib.Path(folder, name))
@@ -93,7 +93,7 @@ def flush_tree(directory: pathlib.Path) -> None:
 
 
 def flush_directory(path: pathlib.Path) -> None:
-    """Put the names in a directory onto the disk."""
+    """Flush the names in a directory to the disk."""
     if not hasattr(os, "O_DIRECTORY"):
         return  # Windows opens no directories.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

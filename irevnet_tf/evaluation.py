@@ -1,4 +1,4 @@
-"""How well a model classifies, and how exactly it is inverted."""
+"""Evaluation of classifiers and of their inverses."""
 
 import dataclasses
 import itertools
@@ -22,21 +22,23 @@ from irevnet_tf.models.inversion import invert
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What was measured on a set of images.
+    """Measurements on a set of images.
 
     Attributes:
-        images: Number of images.
-        correct: Number of images whose class has the highest output.
-        top_5_correct: Number of images whose class is among the five highest.
-        cross_entropy: Mean over the images of that between the label and the
-            softmax of the outputs. It says something of logits only.
-        inversion_error_mean: Mean over the images of the relative error
+        images: int. Number of images.
+        correct: int. Number of images whose class has the highest output.
+        top_5_correct: int. Number of images whose class is among the five
+            highest.
+        cross_entropy: float. Mean over the images of the cross-entropy between
+            the label and the softmax of the outputs. It is meaningful for
+            logits only.
+        inversion_error_mean: float. Mean over the images of the relative error
             `||x - x'||_2 / ||x||_2` of the reconstruction x'. In a lossless
-            network x is the image as rounded to its grid. This and the next
-            two are NaN without the inverse.
-        inversion_error_max: The largest relative error of an image.
-        absolute_error_max: The largest `|x - x'|` of any pixel, in the units
-            of the normalised images.
+            network x is the image as rounded to its grid. This and the next two
+            are NaN without the inverse.
+        inversion_error_max: float. The largest relative error of an image.
+        absolute_error_max: float. The largest `|x - x'|` of any pixel, in the
+            units of the normalised images.
     """
 
     images: int
@@ -59,12 +61,12 @@ class Evaluation:
 
 
 class Evaluator:
-    """Measures a classifier and its inverse, on all devices that it is on.
+    """Measures a classifier and its inverse, on all devices of the model.
 
     Args:
-        model: A classifier, whose current weights count. For its inverse one
-            that `irevnet_tf.encoder` takes, and that changes no image before
-            its invertible layers.
+        model: Keras model. A classifier, whose current weights count. For its
+            inverse one that `irevnet_tf.encoder` takes, and that changes no
+            image before its invertible layers.
         inverse: bool. Whether to measure the inverse too.
     """
 
@@ -88,10 +90,10 @@ class Evaluator:
         """Measure on a part of a data set.
 
         Args:
-            dataset: The data set.
-            examples: Its part, such as `dataset.test`.
+            dataset: `Dataset`. The data set.
+            examples: `Examples`. Its part, such as `dataset.test`.
             batch_size: int. Images at a time, over all devices.
-            classes: As of `measure`.
+            classes: None or int array. As of `measure`.
 
         Raises:
             ValueError: if there are no images.
@@ -115,11 +117,11 @@ class Evaluator:
         """Measure on batches of images.
 
         Args:
-            batches: Images (batch, height, width, channels), normalised,
-                one-hot labels (batch, classes), and weights (batch,): an
-                example with the weight 0 only fills its batch up. As
-                `irevnet_tf.data.evaluation_batches` makes them.
-            classes: int array. The model's class for each class of the
+            batches: iterable of triples of arrays. Normalised images (batch,
+                height, width, channels), one-hot labels (batch, classes), and
+                weights (batch,): an example with the weight 0 only fills its
+                batch. As `irevnet_tf.data.evaluation_batches` makes them.
+            classes: None or int array. The model's class for each class of the
                 labels, if they do not count alike.
 
         Raises:
@@ -212,8 +214,8 @@ def on_grid(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Round images as a lossless network does before anything else.
 
     Args:
-        model: A network of this package, or its encoder.
-        images: float array.
+        model: Keras model. A network of this package, or its encoder.
+        images: float array. The images, normalised.
 
     Returns:
         What the network can give back; `images` if it is not lossless.
@@ -230,14 +232,14 @@ def reconstruct(
     batch_size: int = 64,
     point: str | int | None = None,
 ) -> np.ndarray:
-    """Encode images and rebuild them from their representations alone.
+    """Encode images and rebuild them from their representations.
 
     Args:
-        model: A network of this package, with or without its top.
-        images: float array (N, height, width, channels), normalised.
+        model: Keras model. A network of this package, with or without its top.
+        images: float array (N, height, width, channels). Normalised images.
         batch_size: int. Images per step.
-        point: Where the representations are taken, as `end` of
-            `irevnet_tf.encoder`; the end if None.
+        point: None, str or int. Where the representations are taken, as `end`
+            of `irevnet_tf.encoder`; the end if None.
 
     Returns:
         float array of the shape of `images`.
@@ -259,8 +261,8 @@ def relative_errors(
     """Return the relative error of each image's reconstruction.
 
     Args:
-        images: float array (N, ...), the originals.
-        reconstructions: float array of the same shape.
+        images: float array, images first. The originals.
+        reconstructions: float array of the same shape. What came back.
 
     Returns:
         float64 array (N,) of `||x - x'||_2 / ||x||_2`. An image of zeros has
@@ -274,11 +276,12 @@ def relative_errors(
 
 
 class InversionProbe:
-    """Inverts the representations of a few images, always the same.
+    """Measures the inversion error on a few images, always the same.
 
     Args:
-        model: A network of this package. Its current weights count.
-        images: float array (N, height, width, channels), normalised.
+        model: Keras model. A network of this package. Its current weights
+            count.
+        images: float array (N, height, width, channels). Normalised images.
     """
 
     def __init__(self, model: keras.Model, images: np.ndarray):

@@ -1,4 +1,4 @@
-"""Pictures of images, their reconstructions and the difference."""
+"""Pictures of reconstructions, and of training curves."""
 
 import math
 import os
@@ -15,10 +15,10 @@ FORMATS = (".pdf", ".png", ".svg")
 
 
 def amplification(differences: np.ndarray, span: float) -> tuple[int, int]:
-    """Return a round factor that keeps grown differences in a range.
+    """Return a round factor by which differences still fit a range.
 
     Args:
-        differences: float array of absolute differences.
+        differences: float array. Absolute differences.
         span: float. White minus black, in the units of `differences`.
 
     Returns:
@@ -29,8 +29,8 @@ def amplification(differences: np.ndarray, span: float) -> tuple[int, int]:
     largest = float(np.max(differences))
     if not 0.0 < largest < span:
         return 1, 0
-    # Close to a power of ten the logarithm may be rounded across it: look on
-    # both sides, and let the definition decide.
+    # Close to a power of ten the logarithm may be rounded across it, so both
+    # sides are tried.
     near = math.floor(math.log10(span / largest))
     exponent, digit = max(
         (exponent, digit)
@@ -56,11 +56,12 @@ def inversion_figure(
     relative error of that image's reconstruction.
 
     Args:
-        images: float array (N, height, width, 1 or 3), the originals.
-        reconstructions: float array of the same shape.
-        value_range: The values that stand for black and for white.
-        captions: The text above each column.
-        title: The text above the whole.
+        images: float array (N, height, width, 1 or 3). The originals.
+        reconstructions: float array of the same shape. What came back.
+        value_range: pair of floats. The values that stand for black and for
+            white.
+        captions: list of strs. The text above each column.
+        title: str. The text above the whole.
 
     Returns:
         A matplotlib `Figure`.
@@ -118,7 +119,8 @@ def curves_figure(rows: list[dict[str, float]]) -> Figure:
     """Draw how training went: loss, accuracy, learning rate, inversion error.
 
     Args:
-        rows: What `RunDirectory.read_metrics` returns, at least one row.
+        rows: list of dicts. What `RunDirectory.read_metrics` returns, at least
+            one row.
 
     Returns:
         A matplotlib `Figure`.
@@ -171,12 +173,12 @@ def curves_figure(rows: list[dict[str, float]]) -> Figure:
 
 
 def write_picture(figure: Figure, path: str | os.PathLike) -> None:
-    """Write a figure, in the format that the name's ending says.
+    """Write a figure, in the format of the file's ending.
 
     Args:
-        figure: What to write.
-        path: The file, replaced as a whole if it exists. Its directory is
-            made if needed.
+        figure: matplotlib `Figure`. The figure to write.
+        path: str or path. The file, replaced as a whole if it exists. Its
+            directory is made if needed.
 
     Raises:
         ValueError: if the name ends in none of `FORMATS`.
@@ -193,7 +195,7 @@ def write_picture(figure: Figure, path: str | os.PathLike) -> None:
 
 
 def difference_label(digit: int, exponent: int) -> str:
-    """Return the label of a row of differences, times `amplification`."""
+    """Return the label of a row of amplified differences."""
     if exponent:
         factor = f"10^{{{exponent}}}"
         if digit > 1:
@@ -207,10 +209,9 @@ def draw_picture(axis: Axes, picture: np.ndarray) -> None:
     """Draw values from 0 to 1.
 
     Args:
-        axis: Where to draw.
-        picture: float array (height, width, 3) of colours,
-            (height, width, 1) of grays, or (height, width) of magnitudes,
-            for the colour map magma.
+        axis: matplotlib `Axes`. Where to draw.
+        picture: float array. Colours (height, width, 3), grays (height, width,
+            1), or magnitudes (height, width), for the colour map magma.
     """
     axis.imshow(
         np.clip(picture, 0.0, 1.0),

@@ -1,4 +1,4 @@
-"""From the values in image files to those that a network sees, and back."""
+"""Scaling of images for the networks, and back."""
 
 import dataclasses
 
@@ -11,10 +11,11 @@ class Normalization:
     """An affine map of pixel values, with a mean and a scale per channel.
 
     Attributes:
-        maximum: The raw value of white. That of black is 0.
-        mean: What is subtracted from `raw / maximum`, one value per channel,
-            or one for any number of channels.
-        std: What the difference is divided by, of the length of `mean`.
+        maximum: float. The raw value of white. That of black is 0.
+        mean: tuple of floats. What is subtracted from `raw / maximum`, one
+            value per channel, or one for any number of channels.
+        std: tuple of floats. What the difference is divided by, of the length
+            of `mean`.
     """
 
     maximum: float
@@ -25,8 +26,8 @@ class Normalization:
         """Normalise raw images.
 
         Args:
-            images: array, tensor or Keras tensor (..., channels), any dtype,
-                values 0 to `maximum`.
+            images: array, tensor or Keras tensor, channels last. Raw images of
+                any dtype, values 0 to `maximum`.
 
         Returns:
             float32 tensor of the same shape.
@@ -38,7 +39,8 @@ class Normalization:
         """Return the raw values of normalised images, the inverse of `apply`.
 
         Args:
-            images: float array, tensor or Keras tensor (..., channels).
+            images: float array, tensor or Keras tensor, channels last.
+                Normalised images.
 
         Returns:
             float32 tensor of the same shape. Nothing is clipped or rounded.
@@ -77,7 +79,7 @@ NORMALIZATIONS = {
     ),
 }
 
-# How the networks' data sets are scaled, by the names of their weights too.
+# The scaling of the networks' data sets, also by the names of weights.
 PREPROCESSING = {
     **NORMALIZATIONS,
     "fashion_mnist": NORMALIZATIONS["unit"],
@@ -90,7 +92,7 @@ def normalization_for(name: str, channels: int) -> Normalization:
     """Return an entry of `NORMALIZATIONS`.
 
     Args:
-        name: string. A key of the table.
+        name: str. A key of the table.
         channels: int. The images' number of channels.
 
     Returns:
@@ -119,10 +121,10 @@ def preprocess_input(x, mode):
     """Scale images the way a network's training data were scaled.
 
     Args:
-        x: array, tensor or Keras tensor (..., height, width, channels), any
-            numeric dtype, values from 0 to 255 (0 to 16 in mode "digits").
-            It is left as it is.
-        mode: string. The data set that the network was trained on.
+        x: array, tensor or Keras tensor. Images, channels last, of any numeric
+            dtype, with values from 0 to 255 (0 to 16 in mode "digits"). It is
+            not changed.
+        mode: str. The data set that the network was trained on.
 
             - "fashion_mnist", "digits", "unit": values from 0 to 1;
             - "cifar10", "cifar100", "imagenet": each channel less its mean
@@ -135,8 +137,8 @@ def preprocess_input(x, mode):
 
     Raises:
         ValueError: if there is no such mode, if `x` does not hold real
-            numbers, or has other than 3 channels in one of the modes that
-            treat each of three differently.
+            numbers, or does not have 3 channels in one of the modes with a
+            mean for each of three channels.
     """
     return _mapped(x, mode, Normalization.apply)
 
@@ -145,15 +147,14 @@ def undo_preprocess(x, mode):
     """Return images to the scale of files: the inverse of `preprocess_input`.
 
     Args:
-        x: float array, tensor or Keras tensor (..., height, width, channels),
-            such as `irevnet_tf.invert(model)` returns.
-        mode: string, as for `preprocess_input`.
+        x: float array, tensor or Keras tensor. Images, channels last, such as
+            `irevnet_tf.invert(model)` returns.
+        mode: str. As for `preprocess_input`.
 
     Returns:
         float32 values of the same shape: an array for an array, otherwise a
-        tensor. They are neither rounded nor clipped: 8-bit images become what
-        they were by `np.rint`, and not by a conversion to integers, which
-        cuts off.
+        tensor. They are neither rounded nor clipped: use `np.rint` to restore
+        8-bit images, since a conversion to integers alone truncates.
 
     Raises:
         ValueError: as `preprocess_input`.
@@ -162,7 +163,7 @@ def undo_preprocess(x, mode):
 
 
 def _mapped(x, mode, function):
-    """Return what the method of `mode`'s normalization makes of `x`."""
+    """Return `function(normalization of the mode, x)`, with checks."""
     if not isinstance(mode, str) or mode not in PREPROCESSING:
         raise ValueError(
             f"`mode` must be one of {', '.join(map(repr, PREPROCESSING))}. "

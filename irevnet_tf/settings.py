@@ -1,4 +1,4 @@
-"""Attributes of a dataclass that state their meaning and their range."""
+"""Settings: attributes of a dataclass with a meaning and a range."""
 
 import dataclasses
 import math
@@ -20,17 +20,17 @@ def setting(
 ) -> Any:
     """Declare an attribute of a dataclass.
 
-    All that the command line says of it is here, see
-    `irevnet_tf.apps.flags`, and what `check_settings` looks at.
+    The command line (`irevnet_tf.apps.flags`) and `check_settings` read all
+    of these from it.
 
     Args:
-        default: Its default; None for none.
-        meaning: What it is, in a sentence.
-        choices: The values that it may have; any if empty.
-        least: The smallest value.
-        above: What the value must be greater than.
-        most: The largest value.
-        below: What the value must be less than.
+        default: any value. The default; None for none.
+        meaning: str. What the attribute is, in a sentence.
+        choices: iterable. The values that it may have; any if empty.
+        least: None or float. The smallest value.
+        above: None or float. What the value must be greater than.
+        most: None or float. The largest value.
+        below: None or float. What the value must be less than.
     """
     return dataclasses.field(
         default=default,
@@ -46,7 +46,7 @@ def setting(
 
 
 def check_settings(instance: Any) -> None:
-    """Look whether the attributes of a dataclass are in their ranges.
+    """Check that the attributes of a dataclass are in their ranges.
 
     Raises:
         ValueError: if one is not.
@@ -65,7 +65,7 @@ def check_settings(instance: Any) -> None:
 
 
 def range_words(metadata: Mapping[str, Any]) -> str:
-    """Return in words what the metadata of an attribute allow, "" for all."""
+    """Return the range of an attribute in words, "" if it has none."""
     if metadata["choices"]:
         return f"one of {', '.join(map(str, metadata['choices']))}"
     words = {

@@ -1,7 +1,7 @@
-"""What a network has learned: the studies of the i-RevNet paper.
+"""The studies of the i-RevNet paper, of what a network has learned.
 
 Each study is a function of a model and images that returns a frozen dataclass
-of arrays, and has a function that draws it.
+of arrays, and has a function that draws the result.
 """
 
 from irevnet_tf.analysis.depth_gallery import DepthGallery

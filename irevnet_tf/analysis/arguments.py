@@ -1,4 +1,4 @@
-"""Checks of what studies are given, before any work."""
+"""Checks of the arguments of studies."""
 
 import numbers
 import warnings
@@ -8,12 +8,12 @@ import numpy as np
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.layers.base import is_integer
 
-# By how much of white images may leave the range of pixels.
+# How far images may leave the range of pixels, where white is 1.
 _BEYOND = 0.5
 
 
 def check_images(images, network: Network, name: str = "images") -> np.ndarray:
-    """Return images as an array, behind what stands in front of the network.
+    """Return images as an array, as the first invertible layer gets them.
 
     Raises:
         ValueError: if they are no finite floats, or not of the size that the
@@ -57,8 +57,8 @@ def check_images(images, network: Network, name: str = "images") -> np.ndarray:
 
 
 def _warn_of_scale(images, network, name):
-    """Warn of images that were not scaled as those of the network."""
-    # Channel by channel, each of which has its own scale.
+    """Warn of images that were not scaled like those of the network."""
+    # Per channel, since each channel has its own scale.
     channels = images.shape[-1]
     flat = images.reshape(-1, channels)
     low = float(np.min(network.pixels(np.min(flat, axis=0))))
@@ -70,7 +70,7 @@ def _warn_of_scale(images, network, name):
             "`preprocessing`, which tells how they were scaled. Received: "
             f"{name} from {low:.3g} to {high:.3g}, where black is 0 and white "
             "is 1",
-            stacklevel=4,  # Who called the study.
+            stacklevel=4,  # The caller of the study.
         )
 
 
@@ -87,7 +87,7 @@ def check_labels(labels, images, name: str = "labels") -> np.ndarray:
 
 
 def check_count(value, name: str, smallest: int = 1) -> int:
-    """Return `value` as an int that is large enough."""
+    """Return `value` as an int of at least `smallest`, else raise."""
     if not is_integer(value, smallest):
         raise ValueError(
             f"`{name}` must be an integer of {smallest} or more. "
@@ -97,7 +97,7 @@ def check_count(value, name: str, smallest: int = 1) -> int:
 
 
 def check_counts(values, name: str) -> list[int]:
-    """Return positive integers, of which there must be one."""
+    """Return a list of positive ints, at least one."""
     if not isinstance(values, list | tuple | np.ndarray) or not len(values):
         raise ValueError(
             f"`{name}` must be a list of one positive integer or more. "
@@ -107,12 +107,12 @@ def check_counts(values, name: str) -> list[int]:
 
 
 def check_seed(seed) -> int:
-    """Return `seed` as an int that all generators take."""
+    """Return `seed` as an int that all generators accept."""
     return check_count(seed, "seed", 0)
 
 
 def require_differences(x, name: str) -> None:
-    """Raise ValueError if all rows are equal, of which nothing can be said."""
+    """Raise ValueError if all rows are equal, and cannot be analysed."""
     if not np.any(np.ptp(x, axis=0)):
         raise ValueError(
             "`images` must have different representations. Received: "
@@ -124,12 +124,13 @@ def check_window(window, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return (top, left, height, width) of a window in an image.
 
     Args:
-        window: None for the whole image, an integer for a square in its
-            centre, or the four numbers, in pixels.
-        size: (height, width) of the image.
+        window: None, int or sequence of four ints. None for the whole image, an
+            int for a square in its centre, or (top, left, height, width), in
+            pixels.
+        size: pair of ints. Height and width of the image.
 
     Raises:
-        ValueError: if it is none of these, or not inside of the image.
+        ValueError: if it is none of these, or not inside the image.
     """
     if window is None:
         return (0, 0, *size)
@@ -159,11 +160,11 @@ def check_window(window, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def check_class_names(names, head) -> tuple[str, ...]:
-    """Return the name of every class, its number if it has no other.
+    """Return the name of every class, its number if there are no names.
 
     Args:
-        names: list of strings, or None.
-        head: the classifier, or None if there is none.
+        names: None or list of strs. The names that the user gave.
+        head: None or `Head`. The classifier, None if there is none.
     """
     count = 0 if head is None else head.classes
     if names is None:

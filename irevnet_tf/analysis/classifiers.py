@@ -1,4 +1,4 @@
-"""The two classifiers that tell how well classes are separated."""
+"""The classifiers that measure how well classes are separated."""
 
 import warnings
 
@@ -18,9 +18,9 @@ def choose_c(x: np.ndarray, y: np.ndarray, seed: int) -> float:
     """Return the C of a linear SVM that does best on a held-out quarter.
 
     Args:
-        x: float array (N, features), of training images.
-        y: int array (N,), their labels.
-        seed: of the choice of the quarter.
+        x: float array (N, features). Features of training images.
+        y: int array (N,). Their labels.
+        seed: int. The seed of the choice of the quarter.
     """
     search = GridSearchCV(
         _svm(1.0, seed),
@@ -35,10 +35,10 @@ def accuracies(train, test, c: float, seed: int) -> np.ndarray:
     """Return the accuracies of `CLASSIFIERS` on test images.
 
     Args:
-        train: pair of features (N, features) and labels (N,).
-        test: the same of other images.
-        c: of the linear SVM.
-        seed: of the SVM's order of examples.
+        train: pair of arrays. Features (N, features) and labels (N,).
+        test: pair of arrays. The same of other images.
+        c: float. The C of the linear SVM.
+        seed: int. The seed of the SVM's order of examples.
 
     Returns:
         float array (2,).
@@ -48,7 +48,7 @@ def accuracies(train, test, c: float, seed: int) -> np.ndarray:
 
 
 def _held_out_quarter(y, seed):
-    """Return how to hold out a quarter, by class as in all if possible."""
+    """Return a splitter that holds out a quarter, stratified if possible."""
     _, counts = np.unique(y, return_counts=True)
     size = max(len(counts), len(y) // 4)
     if np.min(counts) < 2 or len(y) - size < len(counts):
@@ -62,6 +62,7 @@ def _svm(c, seed):
 
 def _quietly(model, x, y):
     with warnings.catch_warnings():
-        # With a large C on few examples: its accuracy does not wait for that.
+        # It need not converge, with a large C on few examples: the accuracy
+        # does not depend on that.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(x, y)

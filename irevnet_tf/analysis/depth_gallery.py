@@ -1,4 +1,4 @@
-"""What stages see, and what their first principal components remember."""
+"""depth_gallery: images decoded from the principal components of stages."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from irevnet_tf.preprocessing import Normalization
 COMPONENTS = (1, 4, 16, 64, 256)
 # Channels of a representation in the figure, in a square.
 _TILES = 4
-# Images of which the shades of their pictures are taken.
+# Training images that determine the shades of the tiles.
 _FOR_SHADES = 64
 
 
@@ -30,19 +30,20 @@ class DepthGallery(Result):
     """Images decoded from the first principal components of their stages.
 
     Attributes:
-        points: names of the P points.
-        components: int array (K,), how many components were kept.
-        examples: float array (N, height, width, channels), as the network
-            takes images.
-        tiles: P float arrays (N, tiles, height', width'), the channels that
-            vary most over the training images.
-        decoded: float array (P, K, N, height, width, channels).
-        errors: float array (P, K, N), root mean square of the pixels'
+        points: tuple of strs. Names of the P points.
+        components: int array (K,). How many components were kept.
+        examples: float array (N, height, width, channels). Images as the
+            network takes them.
+        tiles: tuple of P float arrays (N, tiles, height', width'). The channels
+            that vary most over the training images.
+        decoded: float array (P, K, N, height, width, channels). The decoded
+            images.
+        errors: float array (P, K, N). Root mean square of the pixels'
             differences to the examples, where white is 1.
-        variance: float array (P, K), the share of the training images'
-            variance in the components that were kept.
-        train_size: how many training images the components are of.
-        normalization: of the images.
+        variance: float array (P, K). The share of the training images' variance
+            in the components that were kept.
+        train_size: int. How many training images the components come from.
+        normalization: `Normalization`. The scale of the images.
     """
 
     points: tuple[str, ...]
@@ -113,21 +114,24 @@ def depth_gallery(
     >>> irevnet_tf.analysis.draw_depth_gallery(found)
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes.
-        images: float array (M, height, width, channels), as it takes them, of
-            whose representations the components are. All of their
-            representations at one point are held in memory.
-        examples: float array (N, height, width, channels), other images.
-        points: optional list of points, as of `irevnet_tf.features`. Defaults
-            to all stages.
-        components: optional list of integers, less than M and no more than a
-            representation has values: how many components to keep. Defaults to
-            1, 4, 16, 64, 256, as far as these are.
-        batch_size: integer, images at a time.
-        preprocessing: how the images were scaled, see
-            `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        seed: of the randomized decomposition.
-        progress: optional function of how much is done, from 0 to 1.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes.
+        images: float array (M, height, width, channels). Training images, as
+            the model takes them; the components are those of their
+            representations. All of their representations at one point are held
+            in memory.
+        examples: float array (N, height, width, channels). Other images, to
+            decode.
+        points: None or list of points. As in `irevnet_tf.features`. Defaults to
+            all stages.
+        components: None or list of positive ints. How many components to keep,
+            less than M and no more than a representation has values. Defaults
+            to those of 1, 4, 16, 64, 256 in this range.
+        batch_size: positive int. Images at a time.
+        preprocessing: None, str or `Normalization`. How the images were scaled,
+            see `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: int. The seed of the randomized decomposition.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
 
     Returns:
         A `DepthGallery`.
@@ -141,7 +145,7 @@ def depth_gallery(
     batch_size = check_count(batch_size, "batch_size")
     seed = check_seed(seed)
     names = tuple(p.name for p in network.points(points, stage_points))
-    # Of the representations, which may have fewer values than there are images.
+    # Representations may have fewer values than there are images.
     values = min(x.numpy()[0].size for _, x in network.walk(images[:1], names))
     components = _components(components, min(len(images) - 1, values))
     steps = StepCounter(progress, len(names) * (len(components) + 2))

@@ -1,4 +1,4 @@
-"""How many dimensions a classifier needs of what a network has learned."""
+"""dimensionality: how many principal components a classifier needs."""
 
 import dataclasses
 
@@ -28,16 +28,17 @@ class Dimensionality(Result):
     """Accuracies from the first principal components of representations.
 
     Attributes:
-        points: names of the P points.
-        classifiers: "svm", a linear support vector machine, and "1nn", the
-            nearest neighbour.
-        components: P int arrays (D,), different for each point; the last
-            entry is all of them.
-        accuracy: P float arrays (D, classifiers), on the test images.
-        variance: P float arrays, the share of the variance in the first 1, 2,
-            ... components.
-        train_size: how many training images there are.
-        test_size: how many test images.
+        points: tuple of strs. Names of the P points.
+        classifiers: tuple of strs. "svm", a linear support vector machine, and
+            "1nn", the nearest neighbour.
+        components: tuple of P int arrays (D,). Numbers of components, different
+            for each point; the last one is all of them.
+        accuracy: tuple of P float arrays (D, classifiers). Accuracies on the
+            test images.
+        variance: tuple of P float arrays. The share of the variance in the
+            first 1, 2, ... components.
+        train_size: int. Number of training images.
+        test_size: int. Number of test images.
     """
 
     points: tuple[str, ...]
@@ -49,8 +50,10 @@ class Dimensionality(Result):
     test_size: int
 
     def enough(self) -> np.ndarray:
-        """Return int array (P, classifiers), the fewest components tried that
-        give 95 % of the accuracy of all of them."""
+        """Return int array (P, classifiers), the fewest components for 95 %.
+
+        That is 95 % of the accuracy with all components, among those tried.
+        """
         return np.array(
             [
                 count[np.argmax(accuracy >= ENOUGH * accuracy[-1], axis=0)]
@@ -127,8 +130,8 @@ def dimensionality(
 
     Representations are averaged over their positions, standardised and
     projected on the principal components of the training images. There are as
-    many as channels, or as training images if these are fewer. The SVM's C is
-    chosen with all of them.
+    many components as channels, or as training images if these are fewer. The
+    SVM's C is chosen with all of them.
 
     Example:
 
@@ -137,21 +140,23 @@ def dimensionality(
     >>> found.enough()  # components for 95 % of the accuracy
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes.
-        images: float array (N, height, width, channels), as it takes them.
-        labels: int array (N,), their classes.
-        test_images: float array, other images.
-        test_labels: int array.
-        points: optional list of points, as of `irevnet_tf.features`. Defaults
-            to all stages.
-        components: optional list of integers, how many components to try
-            beside all. Defaults to the powers of 2.
-        batch_size: integer, images at a time.
-        preprocessing: how the images were scaled, see
-            `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        seed: of the choice of the SVM's C, on a quarter of the training
-            images, and of its order of examples.
-        progress: optional function of how much is done, from 0 to 1.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes.
+        images: float array (N, height, width, channels). Images as the model
+            takes them.
+        labels: int array (N,). Their classes.
+        test_images: float array (M, height, width, channels). Other images.
+        test_labels: int array (M,). Their classes.
+        points: None or list of points. As in `irevnet_tf.features`. Defaults to
+            all stages.
+        components: None or list of positive ints. How many components to try
+            besides all of them. Defaults to the powers of 2.
+        batch_size: positive int. Images at a time.
+        preprocessing: None, str or `Normalization`. How the images were scaled,
+            see `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: int. The seed of the choice of the SVM's C, on a quarter of the
+            training images, and of its order of examples.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
 
     Returns:
         A `Dimensionality`.

@@ -1,4 +1,4 @@
-"""How the figures of all studies look: readable in gray, with units."""
+"""Drawing helpers for the figures of all studies."""
 
 import matplotlib
 import numpy as np
@@ -6,21 +6,21 @@ from matplotlib.figure import Figure
 
 from irevnet_tf.pictures import draw_picture
 
-# Logarithmic axes that also have a zero are linear up to here.
+# Logarithmic axes with a zero are linear up to this value.
 ZERO_UP_TO = 1e-8
 _MOST_LABELS = 10
 _DASHES = ("-", "--", "-.", ":")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of that size in inches."""
+    """Return an empty figure; width and height are in inches."""
     return Figure(figsize=(width, height), dpi=130, layout="constrained")
 
 
 def line_styles(count: int) -> list[dict]:
-    """Return arguments of `Axes.plot` that tell curves apart, in gray too.
+    """Return arguments of `Axes.plot` for curves that differ in gray, too.
 
-    From dark to light, in the order of depth.
+    They go from dark to light, in the order of depth.
     """
     colors = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, count))
     return [
@@ -30,7 +30,7 @@ def line_styles(count: int) -> list[dict]:
 
 
 def few_labels(names) -> list[str | None]:
-    """Return names for a legend: of many, some that are evenly spread."""
+    """Return names for a legend; of many names only some, evenly spread."""
     kept = np.linspace(0, len(names) - 1, _MOST_LABELS).round().astype(int)
     return [
         name if index in kept or len(names) <= _MOST_LABELS else None
@@ -39,7 +39,7 @@ def few_labels(names) -> list[str | None]:
 
 
 def finish(axis, title: str, xlabel: str, ylabel: str) -> None:
-    """Label an axis, and take away what says nothing."""
+    """Label an axis, add a grid, and remove the upper and right lines."""
     axis.set_title(title, fontsize=10)
     axis.set_xlabel(xlabel, fontsize=9)
     axis.set_ylabel(ylabel, fontsize=9)
@@ -53,12 +53,13 @@ def show_images(figure, rows: dict, *, title: str, captions=None) -> None:
     """Draw rows of pictures with a label each.
 
     Args:
-        figure: matplotlib `Figure` or `SubFigure`.
-        rows: {label: float array (N, height, width, channels) or, for
-            magnitudes, (N, height, width)}, from 0 for black to 1. Other than
-            1 or 3 channels are shown by their mean.
-        title: above all.
-        captions: optional, for each row the texts under its pictures.
+        figure: matplotlib `Figure` or `SubFigure`. Where to draw.
+        rows: dict {label: float array}. Images (N, height, width, channels), or
+            magnitudes (N, height, width), from 0 for black to 1. Other than 1
+            or 3 channels are shown by their mean.
+        title: str. The text above all.
+        captions: None or list of lists of strs. For each row the texts under
+            its pictures.
     """
     columns = max(map(len, rows.values()))
     grid = figure.subplots(len(rows), columns, squeeze=False)
@@ -78,7 +79,7 @@ def show_images(figure, rows: dict, *, title: str, captions=None) -> None:
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
-    """Return an image with 1 or 3 channels, of the mean of other numbers."""
+    """Return an image with 1 or 3 channels: the mean of any other number."""
     if image.ndim == 3 and image.shape[-1] not in (1, 3):
         return np.mean(image, axis=-1, keepdims=True)
     return image

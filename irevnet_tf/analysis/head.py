@@ -1,4 +1,4 @@
-"""What a classifier makes of images, before and behind its softmax."""
+"""Logits, probabilities and Jacobians of a model's classifier."""
 
 import keras
 import numpy as np
@@ -17,17 +17,18 @@ class Head:
     """The logits of a classifier.
 
     Args:
-        model: i-RevNet with a classifier, or a model that extends or holds
-            one, whose last layer is a Dense, with or without softmax.
+        model: Keras model. An i-RevNet with a classifier, or a model that
+            extends or holds one, whose last layer is a Dense, with or without
+            softmax.
 
     Attributes:
-        classes: how many there are.
-        pooling: (factor, shift), float arrays (channels,), if means of
-            `relu(factor * z + shift)` over the positions are all that is seen
-            of the representation z; None for other heads.
+        classes: int. Number of classes.
+        pooling: None or pair of float arrays (channels,). (factor, shift) if
+            the head sees only the means of `relu(factor * z + shift)` over the
+            positions of the representation z; None for other heads.
 
     Raises:
-        ValueError: if it is no such model.
+        ValueError: if `model` is no such model.
     """
 
     def __init__(self, model):
@@ -52,11 +53,12 @@ class Head:
         return tf.nn.softmax(self.logits(images, batch_size)).numpy()
 
     def logits_and_jacobian(self, image: np.ndarray, batch_size: int):
-        """Return the logits of an image, and how they depend on its values.
+        """Return the logits of an image, and their derivative.
 
         Args:
-            image: float array (height, width, channels).
-            batch_size: int. Classes whose derivatives are taken at a time.
+            image: float array (height, width, channels). The image.
+            batch_size: positive int. Classes whose derivatives are taken at a
+                time.
 
         Returns:
             float array (classes,), and (classes, values of the image).
@@ -80,7 +82,7 @@ class Head:
 
 
 def _logits(model):
-    """Return the Keras tensor of what the softmax of a model is taken of."""
+    """Return the Keras tensor that enters the softmax of a model."""
     output = model.outputs[0]
     last = last_call(model)
     layer, inputs = last.layer, last.inputs

@@ -1,4 +1,4 @@
-"""Straight lines between representations, decoded."""
+"""interpolation: decodes straight lines between representations."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from irevnet_tf.analysis.network import batches
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.evaluation import relative_errors
 
-# The line is first decoded at so many places, then at those that are wanted,
-# moved until their distances differ by less than this part of their mean.
+# The line is first decoded at `_FINE` places, then at the wanted number of
+# places, moved until their distances differ by less than `_EVEN` of the mean.
 _FINE = 33
 _EVEN = 0.02
 _ROUNDS = 20
-# From here on it is said that they do.
+# Difference from which it is reported.
 _UNEVEN = 0.1
 _CLASSES = 10
 
@@ -37,8 +37,8 @@ def interpolation(
 ) -> Interpolation:
     """Decode straight lines between the representations of pairs of images.
 
-    The line begins and ends with the images themselves; in lossless mode bit
-    for bit, as rounded to the grid.
+    The line begins and ends with the images themselves; in lossless mode they
+    are equal to the last bit to the images as rounded to the grid.
 
     Example:
 
@@ -46,20 +46,21 @@ def interpolation(
     >>> found.images.shape  # (4, 9, height, width, channels)
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes.
-        starts: float array (pairs, height, width, channels), as it takes
-            images.
-        ends: float array of the same shape.
-        point: optional point whose representations are joined, as of
-            `irevnet_tf.encoder`. Defaults to the last one.
-        steps: integer of 2 or more, how many images each line has.
-        spacing: `"pixels"`: decoded images are equally far apart, which the
-            paper found by hand; `"linear"`: representations are.
-        class_names: optional list of the classes' names.
-        batch_size: integer, images at a time.
-        preprocessing: how the images were scaled, see
-            `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        progress: optional function of how much is done, from 0 to 1.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes.
+        starts: float array (pairs, height, width, channels). Images as the
+            model takes them.
+        ends: float array of the same shape. The images at the other ends.
+        point: None, int or str. The point whose representations are joined, as
+            in `irevnet_tf.encoder`. Defaults to the last one.
+        steps: int, 2 or more. How many images each line has.
+        spacing: str. `"pixels"`: decoded images are equally far apart, which
+            the paper found by hand; `"linear"`: representations are.
+        class_names: None or list of strs. The names of the classes.
+        batch_size: positive int. Images at a time.
+        preprocessing: None, str or `Normalization`. How the images were scaled,
+            see `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
 
     Returns:
         An `Interpolation`.
@@ -136,7 +137,7 @@ def _line(ends, t):
 
 
 def _evenly(decode, count):
-    """Return where on a line decoded images are equally far apart."""
+    """Return positions on a line whose decoded images are equally far apart."""
     t = np.linspace(0.0, 1.0, max(_FINE, 2 * count))
     for _ in range(_ROUNDS):
         images = decode(t)

@@ -1,4 +1,4 @@
-"""How exactly images come back, from every depth."""
+"""inversion: errors of reconstructions from every depth."""
 
 import dataclasses
 
@@ -25,24 +25,28 @@ _SHOWN = 4
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inversion(Result):
-    """Errors of images that were encoded to a point and decoded from there.
+    """Errors of images that were encoded up to a point and decoded again.
 
     Attributes:
-        points: names of the P points.
-        depths: int array (P,).
-        modes: "ordinary", "lossless", or both; the same weights in both.
-        missing: why one of the modes is missing, None if none is.
-        inputs: what each of the N images is, one of `INPUTS`.
-        relative_errors: float64 array (modes, P, N), `||x - x'|| / ||x||`. In
+        points: tuple of strs. Names of the P points.
+        depths: int array (P,). How many blocks, or other layers with weights,
+            lead to each.
+        modes: tuple of strs. "ordinary", "lossless", or both; the weights are
+            the same in both.
+        missing: None or str. Why one of the modes is missing, None if none is.
+        inputs: tuple of strs. The kind of each of the N images, one of
+            `INPUTS`.
+        relative_errors: float64 array (modes, P, N). `||x - x'|| / ||x||`. In
             lossless mode x is the image as rounded to the grid.
-        largest_errors: float64 array (modes, P, N), the largest `|x - x'|` of
-            a value, where black is 0 and white 1.
-        shown_mode: the model's own mode.
-        shown_points: names of S of the points.
-        originals: float array (examples, height, width, channels), as the
-            network takes images.
-        reconstructions: float array (S, examples, height, width, channels).
-        normalization: of the images.
+        largest_errors: float64 array (modes, P, N). The largest `|x - x'|` of a
+            value, where black is 0 and white 1.
+        shown_mode: str. The model's own mode.
+        shown_points: tuple of strs. Names of S of the points.
+        originals: float array (examples, height, width, channels). Images as
+            the network takes them.
+        reconstructions: float array (S, examples, height, width, channels). The
+            same images, rebuilt.
+        normalization: `Normalization`. The scale of the images.
     """
 
     points: tuple[str, ...]
@@ -89,7 +93,7 @@ class Inversion(Result):
         ]
 
     def kinds(self) -> list[str]:
-        """Return the kinds of inputs that there are."""
+        """Return the kinds of inputs in the result."""
         return [kind for kind in INPUTS if kind in self.inputs]
 
     def conclusion(self):
@@ -135,22 +139,24 @@ def inversion(
     >>> irevnet_tf.analysis.draw_inversion(found).savefig("inversion.png")
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes. The other mode runs
-            with its weights; where a layer is not known there, only its own
-            mode is tried.
-        images: float array (N, height, width, channels), as it takes them.
-        photographs: optional float array of the same size, told apart in the
-            result.
-        noise_images: integer, how many images of uniform noise, from black
-            to white, are tried as well; 0 for none.
-        points: optional list of points, as of `irevnet_tf.features`. Defaults
-            to all blocks.
-        examples: integer, how many images' reconstructions are returned.
-        batch_size: integer, images at a time.
-        preprocessing: how the images were scaled, see
-            `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        seed: of the noise.
-        progress: optional function of how much is done, from 0 to 1.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes. The other
+            mode runs with its weights; if a layer has no known form there, only
+            the model's own mode is tried.
+        images: float array (N, height, width, channels). Images as the model
+            takes them.
+        photographs: None or float array of the same size. Listed separately in
+            the result.
+        noise_images: int, 0 or more. How many images of uniform noise, from
+            black to white, are tried as well.
+        points: None or list of points. As in `irevnet_tf.features`. Defaults to
+            all blocks.
+        examples: positive int. How many images' reconstructions are returned.
+        batch_size: positive int. Images at a time.
+        preprocessing: None, str or `Normalization`. How the images were scaled,
+            see `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: int. The seed of the noise.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
 
     Returns:
         An `Inversion`.
@@ -228,7 +234,7 @@ def _errors(network, images, names, batch_size, steps, kept, rows):
         walk = network.walk(images[batch], names)
         for p, (name, representations) in enumerate(walk):
             again = network.decode(representations, name)
-            # Scaled, since pixels themselves would be rounded once more.
+            # Scaled afterwards, since pixels would be rounded once more.
             difference = np.abs(x - again) * network.normalization.std
             errors[0, p, batch] = relative_errors(x, again)
             errors[1, p, batch] = np.max(difference, axis=(1, 2, 3))
@@ -248,14 +254,14 @@ def _noise(network, images, count, seed):
 
 
 def _shown(points, stages):
-    """Return indices of some points, stages where they are among them."""
+    """Return indices of some points, preferably stages."""
     rows = [p for p, point in enumerate(points) if point in stages]
     rows = np.array(rows or range(len(points)))
     return rows[np.unique(np.linspace(0, len(rows) - 1, _SHOWN).astype(int))]
 
 
 def _in_turn(inputs, count):
-    """Return indices of some images, of every kind of input in turn."""
+    """Return indices of `count` images, taken from each kind in turn."""
     seen = {}
     order = []
     for index, kind in enumerate(inputs):

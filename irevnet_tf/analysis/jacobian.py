@@ -1,4 +1,4 @@
-"""The derivative of representations by the pixels of an image."""
+"""Jacobian, the derivative of representations by the pixels of an image."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,21 +13,22 @@ _PYTHON = ("EagerPyFunc", "PyFunc", "PyFuncStateless")
 class Jacobian:
     """The Jacobian of a network at images, column by column or as products.
 
-    Forward mode gives products with vectors of pixels, and so whole columns,
-    at the cost of a few passes each; reverse mode those with vectors of
-    representations. No matrix is formed unless `columns` is called.
+    Forward mode computes products with vectors of pixels, and so whole
+    columns, at the cost of a few passes each; reverse mode computes products
+    with vectors of representations. Only `columns` forms a matrix.
 
     Args:
-        network: whose encoder it is.
-        names: the points at which the representations are taken.
-        window: (top, left, height, width) of the pixels that vary. All others
-            stay as they are.
-        batch_size: int. How many columns are computed at a time.
-        image_shape: (height, width, channels) of the images.
+        network: `Network`. The Jacobian is that of its encoder.
+        names: iterable of strs. The points at which the representations are
+            taken.
+        window: tuple (top, left, height, width). The pixels that vary. All
+            others stay as they are.
+        batch_size: positive int. How many columns are computed at a time.
+        image_shape: tuple (height, width, channels). The shape of the images.
 
     Raises:
-        ValueError: if TensorFlow cannot derive the network, or would leave
-            parts of it out without a word.
+        ValueError: if TensorFlow cannot differentiate the network, or would
+            silently leave out parts of it.
 
     Reference:
         Section 3.3 of https://arxiv.org/abs/1802.07088, whose windows are of
@@ -49,7 +50,7 @@ class Jacobian:
         push = tf.function(self._pushed, input_signature=[one, some])
         try:
             self._push = push.get_concrete_function()
-        # What TensorFlow raises where forward mode stops.
+        # TensorFlow raises these where forward mode stops.
         except (LookupError, NotImplementedError, TypeError) as error:
             raise ValueError(
                 "`model` must be made of operations that TensorFlow's forward "
@@ -63,7 +64,8 @@ class Jacobian:
         """Return {point: float array (representation, pixels of the window)}.
 
         Args:
-            image: float array (height, width, channels).
+            image: float array (height, width, channels). Where to take the
+                derivative.
         """
         basis = np.eye(self.pixel_count(image))
         products = self._products(image, basis)
@@ -73,8 +75,9 @@ class Jacobian:
         """Return the Jacobian at an image as a SciPy operator.
 
         Args:
-            image: float array (height, width, channels).
-            name: one of the points.
+            image: float array (height, width, channels). Where to take the
+                derivative.
+            name: str. One of the points.
         """
         output = self._model(image[None], training=False)[name][0]
         pixels = self.pixel_count(image)
@@ -102,7 +105,7 @@ class Jacobian:
             rmatvec=lambda v: rmatmat(v.reshape(-1, 1))[:, 0],
             matmat=matmat,
             rmatmat=rmatmat,
-            # In which SciPy iterates.
+            # SciPy iterates in this dtype.
             dtype="float64",
         )
 
@@ -111,7 +114,7 @@ class Jacobian:
         return self._window[2] * self._window[3] * image.shape[-1]
 
     def _products(self, image, directions):
-        """Return {point: (directions, representation)} for pixels' vectors."""
+        """Return {point: products (directions, representation)}."""
         parts = []
         for part in batches(directions, self._batch_size):
             tangents = self._tangents(self._cast(part), image.shape)

@@ -1,4 +1,4 @@
-"""Images with labels, to train classifiers on representations and test them."""
+"""Labelled: training and test images of classifiers on representations."""
 
 import dataclasses
 
@@ -10,13 +10,13 @@ from irevnet_tf.analysis.arguments import check_labels
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Labelled:
-    """Training and test images, as arrays that were checked.
+    """Training and test images with labels, as checked arrays.
 
     Attributes:
-        images: float array (N, height, width, channels).
-        labels: int array (N,).
-        test_images: the same of other images.
-        test_labels: int array.
+        images: float array (N, height, width, channels). Training images.
+        labels: int array (N,). Their classes.
+        test_images: float array (M, height, width, channels). Other images.
+        test_labels: int array (M,). Their classes.
     """
 
     images: np.ndarray
@@ -63,9 +63,9 @@ class Labelled:
         """Return indices of random training images, two of each class or more.
 
         Args:
-            size: how many.
-            count: how many times.
-            seed: of all draws.
+            size: int. How many images to draw.
+            count: positive int. How many times.
+            seed: int. The seed of all draws.
         """
         classes = np.unique(self.labels)
         if not 2 * len(classes) <= size <= len(self.images):

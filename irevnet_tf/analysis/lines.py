@@ -1,4 +1,4 @@
-"""The lines between images that the study of interpolation finds."""
+"""Interpolation, the result of the study of interpolation."""
 
 import dataclasses
 
@@ -10,12 +10,12 @@ from irevnet_tf.analysis.words import percent
 from irevnet_tf.preprocessing import Normalization
 
 SPACINGS = ("pixels", "linear")
-# The line is first decoded at so many places, then at those that are wanted,
-# moved until their distances differ by less than this part of their mean.
+# The line is first decoded at `_FINE` places, then at the wanted number of
+# places, moved until their distances differ by less than `_EVEN` of the mean.
 _FINE = 33
 _EVEN = 0.02
 _ROUNDS = 20
-# From here on it is said that they do.
+# Difference from which it is reported.
 _UNEVEN = 0.1
 _CLASSES = 10
 
@@ -25,22 +25,25 @@ class Interpolation(Result):
     """Images on lines between pairs of images.
 
     Attributes:
-        point: name of the point whose representations are joined.
-        spacing: "pixels" or "linear", what is equally far apart.
-        t: float array (pairs, steps), from 0 at the start to 1 at the end.
-        images: float array (pairs, steps, height, width, channels), decoded,
-            as the network takes images. Nothing is clipped.
-        pixel_images: the same for straight lines between the images.
-        probabilities: float array (pairs, steps, classes) of `images`, None if
-            the model does not classify.
-        pixel_probabilities: the same of `pixel_images`.
-        reencoding_errors: float array (pairs, steps), relative distance from
+        point: str. Name of the point whose representations are joined.
+        spacing: str. "pixels" or "linear", what is equally far apart.
+        t: float array (pairs, steps). Positions from 0 at the start to 1 at the
+            end.
+        images: float array (pairs, steps, height, width, channels). Decoded
+            images, as the network takes them. Nothing is clipped.
+        pixel_images: float array of the same shape. Straight lines between the
+            images themselves.
+        probabilities: None or float array (pairs, steps, classes). Those of
+            `images`; None if the model does not classify.
+        pixel_probabilities: None or float array (pairs, steps, classes). Those
+            of `pixel_images`.
+        reencoding_errors: float array (pairs, steps). Relative distance from
             what was decoded to the representation of the decoded image. Not 0
-            where a line leaves what images can become, in an injective
+            where a line leaves the representations of images, in an injective
             network.
-        bijective: whether every representation has an image.
-        class_names: for each class.
-        normalization: of the images.
+        bijective: bool. Whether every representation has an image.
+        class_names: tuple of strs. The name of each class.
+        normalization: `Normalization`. The scale of the images.
     """
 
     point: str
@@ -70,9 +73,9 @@ class Interpolation(Result):
         return np.sqrt(np.mean((pixels - line) ** 2, axis=(2, 3, 4)))
 
     def unevenness(self) -> float:
-        """Return by how much distances of neighbours differ, of their mean.
+        """Return the spread of the distances of neighbours, by their mean.
 
-        In pixels, the most of all pairs; 0 for pairs of equal images.
+        In pixels, the largest of all pairs; 0 for pairs of equal images.
         """
         steps = np.diff(to_pixels(self.normalization, self.images), axis=1)
         apart = np.sqrt(np.sum(steps**2, axis=(2, 3, 4)))

@@ -1,4 +1,4 @@
-"""Inverting a network by its Jacobian, beside its own inverse."""
+"""Inverting a network by its Jacobian, to compare with its inverse."""
 
 import dataclasses
 
@@ -25,15 +25,17 @@ class LocalInversion:
     of `J (x' - x) = Phi(x') - Phi(x)`.
 
     Attributes:
-        methods: `METHODS`.
-        distances: float array (images, sizes), `||x' - x|| / ||x||`, of the
+        methods: tuple of strs. They are `METHODS`.
+        distances: float array (images, sizes). `||x' - x|| / ||x||` of the
             neighbours as the network keeps them.
-        errors: float array (images, methods, sizes), relative errors of the
+        errors: float array (images, methods, sizes). Relative errors of the
             rebuilt neighbours. The first is the guess that they are x itself.
-        known: float array (images, height, width, channels), as the network
-            takes images.
-        neighbours: float array (images, sizes, height, width, channels).
+        known: float array (images, height, width, channels). Images as the
+            network takes them.
+        neighbours: float array (images, sizes, height, width, channels). Images
+            near the known ones.
         rebuilt: float array (images, methods, sizes, height, width, channels).
+            The rebuilt neighbours.
     """
 
     methods: tuple[str, ...]
@@ -57,14 +59,15 @@ def invert_locally(
     """Rebuild random neighbours of an image, which vary inside a window.
 
     Args:
-        network: which encodes.
-        image: float array (height, width, channels).
-        jacobian: float array (representation, pixels of the window), the
+        network: `Network`. It encodes.
+        image: float array (height, width, channels). The known image.
+        jacobian: float array (representation, pixels of the window). The
             derivative at the image.
-        name: the point whose representation this is.
-        window: (top, left, height, width).
-        distances: of the neighbours, relative to the image's norm.
-        generator: draws the directions.
+        name: str. The point whose representation this is.
+        window: tuple (top, left, height, width). The pixels that vary.
+        distances: float array (sizes,). Those of the neighbours, relative to
+            the image's norm.
+        generator: NumPy random generator. Draws the directions.
 
     Returns:
         A `LocalInversion` of one image.
@@ -106,7 +109,7 @@ def invert_locally(
 
 
 def joined(parts: list[LocalInversion]) -> LocalInversion:
-    """Return those of several images as one."""
+    """Return the results of several images as one."""
     arrays = ("distances", "errors", "known", "neighbours", "rebuilt")
     return dataclasses.replace(
         parts[0],

@@ -1,4 +1,4 @@
-"""The least change of an image that gives it wanted logits."""
+"""match_logits: the least change of an image that gives it wanted logits."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,8 +6,8 @@ import tensorflow as tf
 from irevnet_tf.analysis.head import Head
 
 # Limits of a step, in root mean squares of the image's values: the first one,
-# and one below which nothing more is to be had. It grows with steps that
-# help, and shrinks by those that do not, which are taken back.
+# and the one at which the search ends. The limit grows after steps that help,
+# and shrinks after those that do not, which are undone.
 _FIRST_STEP = 0.05
 _LEAST_STEP = 1e-6
 _ROUNDS = 60
@@ -23,15 +23,15 @@ def match_logits(
 ) -> np.ndarray:
     """Move an image until the logits are those wanted, up to a constant.
 
-    Gauss-Newton with a limit on the steps: each is the least one, in pixels,
-    that would do in a linear network.
+    Gauss-Newton with a limit on the steps: each is the least step, in pixels,
+    that would suffice in a linear network.
 
     Args:
-        head: the classifier.
-        image: float array (height, width, channels).
-        wanted: float array (classes,) of mean 0.
-        tolerance: of the difference's norm, at which to stop.
-        batch_size: int. Classes at a time.
+        head: `Head`. The classifier.
+        image: float array (height, width, channels). The image to move.
+        wanted: float array (classes,). The wanted logits, of mean 0.
+        tolerance: float. The norm of the difference at which to stop.
+        batch_size: positive int. Classes at a time.
 
     Returns:
         float array (height, width, channels): the best that was found.
@@ -50,13 +50,13 @@ def match_logits(
             best, least = x, difference
             limit *= 2.0
             jacobian = centred(jacobian.astype("float64"), axis=0)
-            # The least step: of classes squared, not of pixels.
+            # The least step, by a matrix of classes, not of pixels.
             inverse = np.linalg.pinv(
                 jacobian @ jacobian.T, rcond=1e-12, hermitian=True
             )
             step = jacobian.T @ (inverse @ missing)
         else:
-            limit /= 4.0  # NaN does not help, either.
+            limit /= 4.0  # Also for NaN.
         if least <= tolerance or limit < _LEAST_STEP or step is None:
             break
         length = np.sqrt(np.mean(step**2))
@@ -66,5 +66,5 @@ def match_logits(
 
 
 def centred(logits: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return logits less their mean, which no probability depends on."""
+    """Return logits less their mean, on which no probability depends."""
     return logits - np.mean(logits, axis=axis, keepdims=True)

@@ -1,4 +1,4 @@
-"""The search for images that a classifier cannot tell from others."""
+"""MetamerSearch: finds images with the logits of other images."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,8 +7,8 @@ from irevnet_tf.analysis.matching import centred
 from irevnet_tf.analysis.matching import match_logits
 from irevnet_tf.analysis.pooled_head import least_change
 
-# How often it is begun anew if moving does not lead to the logits: with another
-# order of positions, or with some noise, more each time.
+# Number of attempts if moving does not lead to the logits: each with another
+# order of positions, or with more noise.
 _TRIALS = 10
 _NOISE = 0.01
 
@@ -17,14 +17,14 @@ class MetamerSearch:
     """Finds images with the logits of others.
 
     Args:
-        network: which classifies.
-        image: float array (height, width, channels), any.
-        tolerance: the largest difference of logits.
-        batch_size: int. Rows of a derivative at a time.
-        seed: of positions' orders and of noise.
+        network: `Network`. It classifies.
+        image: float array (height, width, channels). Any image.
+        tolerance: float. The largest difference of logits.
+        batch_size: positive int. Rows of a derivative at a time.
+        seed: int. The seed of positions' orders and of noise.
 
     Attributes:
-        bijective: whether every representation has an image.
+        bijective: bool. Whether every representation has an image.
     """
 
     def __init__(self, network, image, tolerance, batch_size, seed):
@@ -38,7 +38,7 @@ class MetamerSearch:
         self.bijective = self._encoded(image).size == image.size
 
     def there_and_back(self, images):
-        """Return images that were encoded and decoded."""
+        """Return the images after encoding and decoding."""
         point = self._point
         return np.concatenate(
             [
@@ -48,17 +48,17 @@ class MetamerSearch:
         )
 
     def exchanged(self, target):
-        """Return the target with its positions in another order, decoded."""
+        """Return an image of the target's positions in another order."""
         z = self._encoded(target)
         flat = z.reshape(-1, z.shape[-1])
 
         def begin(trial):
-            # Around a circle, so that every position changes.
+            # A cycle through all positions, so that each of them changes.
             order = self._generator.permutation(len(flat))
             moved = np.empty_like(flat)
             moved[order] = flat[np.roll(order, 1)]
             if trial:
-                # Closer to the target each time, where logits are, too.
+                # Closer to the target each time, and so to its logits.
                 moved += (trial / _TRIALS * (flat - moved)).astype(z.dtype)
             return self._decoded(moved.reshape(z.shape))
 
@@ -91,10 +91,10 @@ class MetamerSearch:
         return best
 
     def _matched(self, image, target):
-        """Return the image, moved if its logits are not close enough yet.
+        """Return the image, moved to the target's logits, and their distance.
 
-        And how far they still are, infinity where the image is of NaN, or
-        lossless streams leave their range.
+        The distance is infinity if the image is NaN, or if lossless streams
+        leave their range.
         """
         if not np.all(np.isfinite(image)):
             return image, np.inf
@@ -117,7 +117,7 @@ class MetamerSearch:
         return self._network.encode(image[None], self._point)[0]
 
     def _decoded(self, z):
-        """Return the image, of NaN if lossless streams leave their range."""
+        """Return the image, NaN if lossless streams leave their range."""
         try:
             return self._network.decode(z[None], self._point)[0]
         except tf.errors.InvalidArgumentError:

@@ -1,4 +1,4 @@
-"""Images that a classifier cannot tell apart, and people can."""
+"""metamers: different images with the same logits."""
 
 import dataclasses
 import numbers
@@ -18,7 +18,7 @@ from irevnet_tf.analysis.words import small
 from irevnet_tf.preprocessing import Normalization
 
 KINDS = ("exchanged", "moved")
-# Root mean square of pixels from which people can tell images apart.
+# Root mean square of pixel differences that people can see.
 VISIBLE = 0.05
 
 
@@ -27,29 +27,30 @@ class Metamers(Result):
     """Pairs of a target image and another one with the target's logits.
 
     Attributes:
-        kinds: `KINDS`.
-        starts: float array (pairs, height, width, channels), as the network
-            takes images: what the "moved" ones are to look like.
-        targets: the same: what the classifier is to see.
-        metamers: float array (kinds, pairs, height, width, channels).
-        logit_differences: float array (kinds, pairs), the largest difference
-            of a logit to the target's, each less the mean of the logits.
-        pixel_distances: float array (kinds, pairs), root mean square of the
+        kinds: tuple of strs. They are `KINDS`.
+        starts: float array (pairs, height, width, channels). What the "moved"
+            images are to look like, as the network takes images.
+        targets: float array of the same shape. What the classifier is to see.
+        metamers: float array (kinds, pairs, height, width, channels). The
+            images that were made.
+        logit_differences: float array (kinds, pairs). The largest difference of
+            a logit to the target's, each less the mean of the logits.
+        pixel_distances: float array (kinds, pairs). Root mean square of the
             pixels' differences to the target, where white is 1.
-        start_distances: the same, to the start.
-        same_class: bool array (kinds, pairs), whether the class is the
+        start_distances: float array (kinds, pairs). The same, to the start.
+        same_class: bool array (kinds, pairs). Whether the class is the
             target's.
-        comes_back: bool array (kinds, pairs), whether the image, encoded and
+        comes_back: bool array (kinds, pairs). Whether the image, encoded and
             decoded, is the same to the last bit.
-        out_of_range: float array (kinds, pairs), how far a pixel is beyond
+        out_of_range: float array (kinds, pairs). How far a pixel is beyond
             black or white.
-        tolerance: the largest logit difference of a metamer.
-        predictions: int array (1 + kinds, pairs), the classes that the network
+        tolerance: float. The largest logit difference of a metamer.
+        predictions: int array (1 + kinds, pairs). The classes that the network
             gives the starts and the metamers.
-        target_predictions: int array (pairs,).
-        bijective: whether every representation has an image.
-        class_names: for each class.
-        normalization: of the images.
+        target_predictions: int array (pairs,). The same of the targets.
+        bijective: bool. Whether every representation has an image.
+        class_names: tuple of strs. The name of each class.
+        normalization: `Normalization`. The scale of the images.
     """
 
     kinds: tuple[str, ...]
@@ -70,7 +71,7 @@ class Metamers(Result):
     normalization: Normalization
 
     def found(self) -> np.ndarray:
-        """Return bool array (kinds, pairs), what is a metamer.
+        """Return bool array (kinds, pairs), which images are metamers.
 
         Its class is the target's, its logits are within the tolerance, and
         its pixels differ from the target's by `VISIBLE` or more.
@@ -160,17 +161,16 @@ def metamers(
 ) -> Metamers:
     """Make images that have the logits of others.
 
-    - "exchanged": the representation of the target with its positions in
-      another order, decoded. A head that averages over the positions cannot
-      see that.
-    - "moved": the representation of the start, moved by the least change
-      until the head sees what it saw of the target, decoded.
+    - "exchanged": decodes the target's representation with its positions in
+      another order. A head that averages over the positions cannot see that.
+    - "moved": decodes the start's representation, moved by the least change
+      after which the head sees the same as in the target.
 
     In a bijective network with a head of BatchNorm, ReLU and average both are
-    exact but for rounding. In an injective one, what is decoded has another
-    representation than it was decoded from; and other heads see other things.
-    There, the image (for "moved": the start itself) goes on to be moved by
-    the least change in pixels until its logits are the target's.
+    exact up to rounding. In an injective network, a decoded image has another
+    representation than the one it was decoded from, and other heads do not see
+    averages only. There, the image (for "moved": the start itself) is moved
+    further, by the least change in pixels, until its logits are the target's.
 
     Example:
 
@@ -178,18 +178,20 @@ def metamers(
     >>> found.metamers[1]  # look like shirts, and are classified as shoes
 
     Args:
-        model: i-RevNet with a classifier, or a model that extends or holds
-            one.
-        starts: float array (pairs, height, width, channels), as it takes
-            images.
-        targets: float array of the same shape.
-        tolerance: the largest difference of logits.
-        class_names: optional list of the classes' names.
-        batch_size: integer, rows of a derivative at a time.
-        preprocessing: how the images were scaled, see
-            `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        seed: of the order of positions.
-        progress: optional function of how much is done, from 0 to 1.
+        model: Keras model. An i-RevNet with a classifier, or a model that
+            extends or holds one.
+        starts: float array (pairs, height, width, channels). Images as the
+            model takes them.
+        targets: float array of the same shape. The images whose logits are
+            wanted.
+        tolerance: float. The largest difference of logits, above 0.
+        class_names: None or list of strs. The names of the classes.
+        batch_size: positive int. Rows of a derivative, or images, at a time.
+        preprocessing: None, str or `Normalization`. How the images were scaled,
+            see `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: int. The seed of the order of positions, and of noise.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
 
     Returns:
         A `Metamers`.

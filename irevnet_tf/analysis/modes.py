@@ -1,4 +1,4 @@
-"""The same network in the other mode: lossless, or ordinary."""
+"""The same network in lossless and in ordinary mode."""
 
 import keras
 
@@ -17,12 +17,12 @@ def in_mode(chain: Chain, fraction_bits: int | None) -> keras.Model | None:
     """Return the chain of a model with another grid and the same weights.
 
     Args:
-        chain: of a model's invertible layers.
-        fraction_bits: of the grid, None for ordinary mode.
+        chain: `Chain`. A model's invertible layers.
+        fraction_bits: None or int. The new grid, None for ordinary mode.
 
     Returns:
-        A Functional model from images to the representation; None if a layer
-        from elsewhere stands in the chain whose lossless form is not known.
+        A Functional model from images to the representation; None if the chain
+        has a layer from elsewhere whose form in that mode is not known.
     """
     layers = [
         _converted(layer, fraction_bits)
@@ -39,11 +39,12 @@ def in_mode(chain: Chain, fraction_bits: int | None) -> keras.Model | None:
 
 
 def both_modes(chain: Chain, fraction_bits: int | None) -> dict:
-    """Return {"ordinary": model, "lossless": model}, without what cannot be.
+    """Return {"ordinary": model, "lossless": model}, as far as possible.
 
     Args:
-        chain: of a model's invertible layers.
-        fraction_bits: the model's own grid, None if it is not lossless.
+        chain: `Chain`. A model's invertible layers.
+        fraction_bits: None or int. The model's own grid, None if it is not
+            lossless.
     """
     bits = fraction_bits
     if bits is None:
@@ -78,7 +79,7 @@ def _converted(layer, fraction_bits):
 
 
 def _on_grid(layer, fraction_bits):
-    """Return a layer without blocks on a grid, itself if it is on it."""
+    """Return a layer on a grid, itself if it is there, None if unknown."""
     if type(layer) is AdditiveCoupling:
         return layer.with_fraction_bits(fraction_bits)
     own_bits = getattr(layer, "fraction_bits", None)

@@ -1,4 +1,4 @@
-"""A model as the studies see it: images, representations, and the way back."""
+"""Network, a model as the studies use it: encode, decode, classify."""
 
 import functools
 from collections.abc import Iterator
@@ -23,16 +23,16 @@ from irevnet_tf.models.model import find_preprocessing
 
 
 class Network:
-    """An i-RevNet, or what extends or holds one, in inference.
+    """An i-RevNet, or a model that extends or holds one, in inference.
 
     Everything runs eagerly: encoder and decoder then have the same kernels,
-    as lossless networks need, and nothing is traced for single use.
+    which lossless networks need, and nothing is traced for a single use.
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes.
-        preprocessing: how its images were scaled, a mode of
-            `irevnet_tf.preprocess_input` or a `Normalization`. Defaults to
-            what the model says itself, and to "unit" if it says nothing.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes.
+        preprocessing: None, str or `Normalization`. How its images were scaled;
+            a str is a mode of `irevnet_tf.preprocess_input`. Defaults to what
+            the model says itself, and to "unit" if it says nothing.
 
     Raises:
         ValueError: if `model` is no such model or does not take images, or
@@ -68,7 +68,7 @@ class Network:
 
     @functools.cached_property
     def head(self) -> Head:
-        """What classifies.
+        """The classifier of the model.
 
         Raises:
             ValueError: if the model does not end in a classifier.
@@ -82,7 +82,7 @@ class Network:
         return Head(self.model)
 
     def optional_head(self) -> Head | None:
-        """Return what classifies, or None if the model has no such thing."""
+        """Return the classifier, or None if the model has none."""
         try:
             return self.head
         except ValueError:
@@ -90,7 +90,7 @@ class Network:
 
     @property
     def fraction_bits(self) -> int | None:
-        """How fine the grid of a lossless network is; None for others."""
+        """The grid of a lossless network; None for others."""
         grids = [x for x in self.chain.layers if isinstance(x, FixedPoint)]
         return grids[0].fraction_bits if grids else None
 
@@ -99,9 +99,9 @@ class Network:
         return find_points(self.chain, points, default)
 
     def entered(self, images: np.ndarray) -> np.ndarray:
-        """Return what layers in front of the first invertible one make.
+        """Return the outputs of the layers in front of the invertible part.
 
-        All else here takes that: it is what can be reconstructed.
+        All other methods take these: they are what can be reconstructed.
         """
         if self._entrance is None:
             return images
@@ -117,13 +117,13 @@ class Network:
         return np.asarray(images)
 
     def walk(self, images, names) -> Iterator[tuple[str, tf.Tensor]]:
-        """Run the images through, and yield representations on the way.
+        """Run the images through the network, and yield representations.
 
-        None but the last is kept: of a hundred blocks, all would not fit.
+        Only the last one is kept: those of a hundred blocks would not fit.
 
         Args:
-            images: float array (N, height, width, channels), one batch.
-            names: the points, in order of depth.
+            images: float array (N, height, width, channels). One batch.
+            names: iterable of strs. The points, in order of depth.
 
         Yields:
             Each point with its representations (N, ...).
@@ -141,11 +141,11 @@ class Network:
         """Return {point: means over the positions, (N, channels)}.
 
         Args:
-            images: float array (N, height, width, channels).
-            names: the points, in order of depth.
-            batch_size: int. Images at a time.
-            progress: optional function of the number of images of a batch,
-                called behind each.
+            images: float array (N, height, width, channels). All images.
+            names: iterable of strs. The points, in order of depth.
+            batch_size: positive int. Images at a time.
+            progress: None or function. Called after each batch with its number
+                of images.
         """
         found = {name: [] for name in names}
         for batch in batches(images, batch_size):
@@ -162,7 +162,7 @@ class Network:
         return representations.numpy()
 
     def decode(self, representations, name) -> np.ndarray:
-        """Return the images (N, height, width, channels) behind them."""
+        """Return the images (N, height, width, channels) of representations."""
         if name not in self._decoders:
             self._decoders[name] = invert(self.chain.model, name)
         decoder = self._decoders[name]
@@ -177,9 +177,9 @@ class Network:
         return features(self.chain.model, list(names))
 
     def _parts(self, names):
-        """Return layers up to the last point, sequences cut at points.
+        """Return the layers up to the last point, with sequences cut at points.
 
-        Each with the names of the points behind it.
+        Each layer comes with the names of the points behind it.
         """
         if names in self._cuts:
             return self._cuts[names]

@@ -1,4 +1,4 @@
-"""Where along a network the studies look."""
+"""The points of a network that the studies examine."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from irevnet_tf.layers import Shared
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.features import point_names
 
-# They learn nothing: what is seen in front of them is seen behind them, too.
+# Layers that learn nothing: the points around them are equivalent.
 _WEIGHTLESS = (
     ChannelMerge,
     ChannelSplit,
@@ -30,8 +30,8 @@ class Point:
     """A place in a network, as `irevnet_tf.encoder` takes it.
 
     Attributes:
-        name: such as `"stage1_block2"`, or `"stage1"` for its last block.
-        depth: how many blocks, or other layers with weights, lead to it.
+        name: str. Such as `"stage1_block2"`, or `"stage1"` for its last block.
+        depth: int. How many blocks, or other layers with weights, lead to it.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Point:
 def all_points(chain: Chain) -> tuple[Point, ...]:
     """Return the points behind every block and every other learned layer.
 
-    Where a network learns nothing at all, that is its end.
+    In a network without any, that is its end.
     """
     depths = _depths(chain)
     found = {}  # One name for each depth: a stage's rather than a block's.
     layers = list(_layer_points(chain))
-    # Behind a layer that learns come others that do not, such as padding.
+    # After a layer that learns come others that do not, such as padding.
     for name in [*reversed(layers), *layers[-1:]]:
         found[depths[name]] = name
     for name in chain.block_points():
@@ -71,9 +71,9 @@ def find_points(chain: Chain, points, default=all_points) -> tuple[Point, ...]:
     """Return the points that a user names.
 
     Args:
-        chain: the network's invertible layers.
-        points: list of names or of stages' numbers, or None.
-        default: what to do with the chain if it is None.
+        chain: `Chain`. The network's invertible layers.
+        points: None or list. Names, or numbers of stages.
+        default: function. Returns the points of the chain if `points` is None.
 
     Raises:
         ValueError: if there is no such point, or one is named twice.
@@ -94,12 +94,12 @@ def _layer_points(chain):
     """Return the names of points behind layers, stages by their own names."""
     names = {}
     for name, index in chain.points().items():
-        names[index] = name  # A stage's name comes behind its merge's.
+        names[index] = name  # A stage's name comes after its merge's.
     return names.values()
 
 
 def _depths(chain):
-    """Return {name: how many layers that learn lead to it}."""
+    """Return {name: number of layers with weights up to it}."""
     steps = [_blocks_in(layer) for layer in chain.layers]
     until = np.cumsum([0, *steps])
     depths = {

@@ -1,4 +1,4 @@
-"""The least change of a representation that shows a head something else."""
+"""least_change of a representation that gives a pooled head wanted means."""
 
 import numpy as np
 
@@ -11,10 +11,10 @@ def least_change(representation, factor, shift, wanted) -> np.ndarray:
     least `||z' - z||`.
 
     Args:
-        representation: float array (height, width, channels).
-        factor: float array (channels,); where it is 0, nothing can change.
-        shift: float array (channels,).
-        wanted: float array (channels,) of means, 0 or more.
+        representation: float array (height, width, channels). The z to move.
+        factor: float array (channels,). Where it is 0, nothing can change.
+        shift: float array (channels,). It is added to `factor * z`.
+        wanted: float array (channels,). The wanted means, 0 or more.
 
     Returns:
         float64 array (height, width, channels).
@@ -35,8 +35,8 @@ def least_change(representation, factor, shift, wanted) -> np.ndarray:
 def _lowered(u, total):
     """Return the nearest u' whose positive parts add up to less.
 
-    What is positive falls by the same amount, or to zero: a projection onto
-    a simplex in every channel.
+    Positive values fall by the same amount, or to zero: a projection onto a
+    simplex in every channel.
     """
     order = -np.sort(-np.maximum(u, 0.0), axis=0)
     count = np.arange(1, len(u) + 1)[:, None]
@@ -49,14 +49,14 @@ def _lowered(u, total):
 def _raised(u, total):
     """Return the nearest u' whose positive parts add up to more.
 
-    What is positive rises by the same amount, and so do the k largest of the
-    others, if that is shorter: what they cost to become positive, they save
-    the rest.
+    Positive values rise by the same amount, and so do the k largest of the
+    others, if the total change is then smaller: their cost of becoming
+    positive is less than the change that they save the rest.
     """
     order = -np.sort(-u, axis=0)
     count = np.arange(1, len(u) + 1)[:, None]
     amounts = (total - np.cumsum(order, axis=0)) / count
-    # The k largest hold all that is positive: fewer would cost more.
+    # The k largest include all positive values: fewer would cost more.
     allowed = order + amounts >= 0.0
     costs = np.where(allowed, count * amounts**2, np.inf)
     best = np.argmin(costs, axis=0)[None]

@@ -1,10 +1,10 @@
-"""What every study returns."""
+"""Result, the base class of the results of all studies."""
 
 import abc
 
 
 class Result(abc.ABC):
-    """The arrays of a study, and what can be told of them in words.
+    """The arrays of a study, with tables and a conclusion.
 
     Subclasses are frozen dataclasses.
     """
@@ -23,4 +23,4 @@ class Result(abc.ABC):
 
     @abc.abstractmethod
     def conclusion(self) -> str:
-        """Return in a sentence or two what the numbers say."""
+        """Return the conclusion from the numbers, in a sentence or two."""

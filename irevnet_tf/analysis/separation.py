@@ -1,4 +1,4 @@
-"""How depth separates classes, and draws each of them together."""
+"""separation: how well simple classifiers separate classes at every depth."""
 
 import dataclasses
 
@@ -30,22 +30,23 @@ class Separation(Result):
     """Accuracies of simple classifiers, and distances, at every depth.
 
     Attributes:
-        points: names of the P points.
-        depths: int array (P,).
-        classifiers: "svm", a linear support vector machine, and "1nn", the
-            nearest neighbour.
-        accuracy: float array (P, classifiers, draws), on the test images.
-        untrained: the same of a network of the same shape with random
-            weights, or None.
-        pixels: float array (classifiers, draws), of the pixels themselves.
-        head_accuracy: the network's own on the test images, or None if it
-            does not classify.
-        within: float array (P,), mean distance of two test images of a
-            class: the root mean square over the channels that vary, of what
-            the classifiers see, which is standardised.
-        between: float array (P,), the same of different classes.
-        train_size: training images in each draw.
-        test_size: how many test images there are.
+        points: tuple of strs. Names of the P points.
+        depths: int array (P,). How many blocks, or other layers with weights,
+            lead to each.
+        classifiers: tuple of strs. "svm", a linear support vector machine, and
+            "1nn", the nearest neighbour.
+        accuracy: float array (P, classifiers, draws). On the test images.
+        untrained: None or float array (P, classifiers, draws). The same of a
+            network of the same shape with random weights.
+        pixels: float array (classifiers, draws). The same of the pixels.
+        head_accuracy: None or float. The network's own on the test images; None
+            if it does not classify.
+        within: float array (P,). Mean distance of two test images of a class:
+            the root mean square over the channels that vary, of what the
+            classifiers see, which is standardised.
+        between: float array (P,). The same of different classes.
+        train_size: int. Training images in each draw.
+        test_size: int. Number of test images.
     """
 
     points: tuple[str, ...]
@@ -173,26 +174,27 @@ def separation(
     >>> found.accuracy.mean(axis=-1)  # (points, classifiers)
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes.
-        images: float array (N, height, width, channels), as it takes them.
-        labels: int array (N,), their classes.
-        test_images: float array, other images.
-        test_labels: int array.
-        points: optional list of points, as of `irevnet_tf.features`. Defaults
-            to all blocks.
-        train_size: integer, how many of `images` the classifiers are trained
-            with: two of each class, and the rest at random. Defaults to
-            1,000, or to all if these are fewer.
-        draws: integer, how many times.
-        untrained: whether to compare with random weights.
-        own_head: whether to compare with the model's own head, if it has
-            one. Labels are then the numbers of its classes; where one is not,
-            it is left out.
-        batch_size: integer, images at a time.
-        preprocessing: how the images were scaled, see
-            `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        seed: of the draws and of the random weights.
-        progress: optional function of how much is done, from 0 to 1.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes.
+        images: float array (N, height, width, channels). Images as the model
+            takes them.
+        labels: int array (N,). Their classes.
+        test_images: float array (M, height, width, channels). Other images.
+        test_labels: int array (M,). Their classes.
+        points: None or list of points. As in `irevnet_tf.features`. Defaults to
+            all blocks.
+        train_size: None or int. How many of `images` to train the classifiers
+            with: two of each class, and the rest at random. Defaults to 1,000,
+            or to all if these are fewer.
+        draws: positive int. How many times.
+        untrained: bool. Whether to compare with random weights.
+        own_head: bool. Whether to compare with the model's own head, if it has
+            one. It is left out unless all labels are numbers of its classes.
+        batch_size: positive int. Images at a time.
+        preprocessing: None, str or `Normalization`. How the images were scaled,
+            see `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: int. The seed of the draws and of the random weights.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
 
     Returns:
         A `Separation`.
@@ -286,7 +288,7 @@ def _distances(train, test, labels):
     scaler = StandardScaler().fit(train)
     test = scaler.transform(test)[:_MOST_PAIRED]
     labels = labels[:_MOST_PAIRED]
-    # Channels of zeros, as of injective networks, have no distances.
+    # Channels of zeros, as in injective networks, have no distances.
     channels = max(1, np.count_nonzero(scaler.var_))
     distances = pairwise_distances(test) / np.sqrt(channels)
     same = labels[:, None] == labels[None]

@@ -6,25 +6,26 @@ from scipy.linalg import solve_triangular
 from scipy.linalg import svdvals
 from scipy.sparse.linalg import svds
 
-# Random directions of which the energy of a Jacobian is estimated.
+# Random directions to estimate the energy of a Jacobian from.
 DIRECTIONS = 64
 
 
 class SpectraAlong:
     """Singular values of the Jacobians along a network, in float64.
 
-    From the R of each one's QR decomposition, which has the same ones. A Gram
-    matrix would keep the large ones only.
+    They are computed from the R of each Jacobian's QR decomposition, which has
+    the same singular values. A Gram matrix would lose the small ones.
 
     Args:
-        pixels: how many pixels vary.
+        pixels: int. How many pixels vary.
 
     Attributes:
-        values: float64 arrays (pixels,), falling, one for each point.
-        gains: the least and largest stretch from one point to the next. J_k is
-            B J_{k-1} for the layers' own B, and R_k R_{k-1}^-1 has the
-            singular values of B on the range of J_{k-1}, on what images can
-            do there.
+        values: list of float64 arrays (pixels,). Falling singular values, for
+            each point.
+        gains: list of pairs of floats. The least and largest stretch from one
+            point to the next. J_k is B J_{k-1} for the layers' own B, and R_k
+            R_{k-1}^-1 has the singular values of B on the range of J_{k-1},
+            that is, on the changes that images can cause there.
     """
 
     def __init__(self, pixels: int):
@@ -48,15 +49,16 @@ def largest(operator, count: int, generator: np.random.Generator):
     """Return the largest singular values, and an estimate of the energy.
 
     Args:
-        operator: SciPy `LinearOperator`.
-        count: how many values.
-        generator: of the start of the iteration and of the estimate.
+        operator: SciPy `LinearOperator`. The Jacobian.
+        count: positive int. How many values.
+        generator: NumPy random generator. Draws the start of the iteration and
+            the directions of the estimate.
 
     Returns:
-        float array (count,), falling, of one less than there are at most; and
-        the sum of the squares of all: of these, and what Hutchinson estimates
-        of the rest, the mean of `||J v||**2` over random signs v without
-        their part along these (Hutch++, arXiv 2010.09649).
+        float array (count,), falling, of at most one less than all values; and
+        the sum of the squares of all: the sum for these, plus Hutchinson's
+        estimate for the rest, the mean of `||J v||**2` over random signs v
+        without their part along these (Hutch++, arXiv 2010.09649).
     """
     rank = min(operator.shape)
     _, values, rows = svds(

@@ -1,4 +1,4 @@
-"""The singular values that the study of the spectrum finds."""
+"""Spectrum, the result of the study of singular values."""
 
 import dataclasses
 
@@ -18,21 +18,22 @@ class Spectrum(Result):
     """Singular values of a network's Jacobian at images.
 
     Attributes:
-        points: names of the P points.
-        depths: int array (P,).
-        singular_values: float64 array (images, P, k), falling.
-        energy: float64 array (images, P), the sum of the squares of all
+        points: tuple of strs. Names of the P points.
+        depths: int array (P,). How many blocks, or other layers with weights,
+            lead to each.
+        singular_values: float64 array (images, P, k). Falling values.
+        energy: float64 array (images, P). The sum of the squares of all
             singular values, estimated if `method` is not "exact".
-        pixels: how many values of the image vary: there are as many singular
-            values.
-        whole_image: whether that are all values.
-        method: "exact", or "svds" where only the k largest are known.
-        block_gains: float64 array (images, P, 2), the least and the largest
-            factor by which the layers since the point before stretch what a
-            change of the image has become; NaN unless exact.
-        local: the comparison with the inverse at the last point, None unless
-            exact.
-        normalization: of the images.
+        pixels: int. How many values of the image vary: there are as many
+            singular values.
+        whole_image: bool. Whether all values of the image vary.
+        method: str. "exact", or "svds" if only the k largest are known.
+        block_gains: float64 array (images, P, 2). The least and the largest
+            factor by which the layers since the previous point stretch the
+            effect of a change of the image; NaN unless exact.
+        local: None or `LocalInversion`. The comparison with the inverse at the
+            last point, None unless exact.
+        normalization: `Normalization`. The scale of the images.
     """
 
     points: tuple[str, ...]
@@ -52,9 +53,10 @@ class Spectrum(Result):
         return energy / self.energy[..., None]
 
     def share_of_first(self, fraction: float) -> np.ndarray:
-        """Return (images, P), the share in the first part of all values.
+        """Return (images, P), the energy share of a fraction of all values.
 
-        NaN if more than the known values are asked for.
+        The fraction counts from the largest value. NaN if it needs more than
+        the known values.
         """
         count = max(1, round(fraction * self.pixels))
         if count > self.singular_values.shape[-1]:
@@ -64,17 +66,17 @@ class Spectrum(Result):
     def values_for(self, share: float) -> np.ndarray:
         """Return (images, P), how many values hold a share of the energy.
 
-        NaN where that are more than are known.
+        NaN where it needs more than the known values.
         """
-        enough = self.energy_shares() >= share - 1e-12  # Of their rounding.
+        enough = self.energy_shares() >= share - 1e-12  # For rounding.
         counts = np.argmax(enough, axis=-1) + 1.0
         return np.where(enough[..., -1], counts, np.nan)
 
     def condition_numbers(self) -> np.ndarray:
-        """Return (images, P), largest by least singular value.
+        """Return (images, P), the largest divided by the least singular value.
 
-        The least of those that are known, which is a lower bound unless the
-        method is exact.
+        The least of the known values, so it is a lower bound unless the method
+        is exact.
         """
         return self.singular_values[..., 0] / self.singular_values[..., -1]
 

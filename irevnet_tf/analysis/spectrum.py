@@ -1,4 +1,4 @@
-"""How ill-conditioned inverting a network locally is."""
+"""spectrum: singular values of the encoder's Jacobian, local inversion."""
 
 import numpy as np
 
@@ -19,11 +19,11 @@ from irevnet_tf.analysis.spectra import Spectrum
 from irevnet_tf.analysis.steps import StepCounter
 
 METHODS = ("exact", "svds")
-# Values of an image of which the whole Jacobian is formed without being asked
-# to, and of which it is at every block.
+# Values of an image up to which, by default, the whole Jacobian is formed, and
+# up to which it is formed at every block.
 MOST_COLUMNS = 4096
 MOST_FOR_BLOCKS = 1024
-# Of which whole Jacobians are in memory at a time.
+# Points whose whole Jacobians are in memory at a time.
 _POINTS_AT_ONCE = 8
 DISTANCES = 10.0 ** np.arange(-3, 0.5, 0.5)
 
@@ -49,24 +49,26 @@ def spectrum(
     >>> found.condition_numbers()
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes.
-        images: float array (N, height, width, channels), as it takes them.
-        points: optional list of points, as of `irevnet_tf.features`. Defaults
-            to all blocks, for more than 1,024 values to all stages, and to the
-            end if `method` is not exact.
-        method: `"exact"`: all singular values, in float64, from the whole
-            matrix, whose size is that of the representation times that of the
-            window; `"svds"`: the largest, without the matrix. Defaults to
-            `"exact"` for up to 4,096 values that vary.
-        count: integer. How many singular values `"svds"` looks for.
-        window: the part of the image that varies: a side in pixels, for a
-            square in the centre, or (top, left, height, width). Defaults to
-            all of the image.
-        batch_size: integer. Columns of the matrix at a time.
-        preprocessing: how the images were scaled, see
-            `irevnet_tf.preprocess_input`. Defaults to what the model says.
-        seed: of the random directions.
-        progress: optional function of how much is done, from 0 to 1.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes.
+        images: float array (N, height, width, channels). Images as the model
+            takes them.
+        points: None or list of points. As in `irevnet_tf.features`. Defaults to
+            all blocks, for more than 1,024 values to all stages, and to the end
+            if `method` is not exact.
+        method: None or str. `"exact"`: all singular values, in float64, from
+            the whole matrix, whose size is that of the representation times
+            that of the window; `"svds"`: the largest, without the matrix.
+            Defaults to `"exact"` for up to 4,096 values that vary.
+        count: positive int. How many singular values `"svds"` looks for.
+        window: None, int or tuple of ints. The part of the image that varies: a
+            side in pixels, for a square in the centre, or (top, left, height,
+            width). Defaults to all of the image.
+        batch_size: positive int. Columns of the matrix at a time.
+        preprocessing: None, str or `Normalization`. How the images were scaled,
+            see `irevnet_tf.preprocess_input`. Defaults to what the model says.
+        seed: int. The seed of the random directions.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
 
     Returns:
         A `Spectrum`.

@@ -1,12 +1,13 @@
-"""How far a study has come."""
+"""StepCounter: the progress of a study."""
 
 
 class StepCounter:
-    """Counts steps of equal length, roughly, for whoever waits.
+    """Counts steps of roughly equal length, and reports progress.
 
     Args:
-        progress: function of the part that is done, from 0 to 1, or None.
-        total: the number of steps.
+        progress: None or function. Called with the share that is done, from 0
+            to 1.
+        total: int. The number of steps.
     """
 
     def __init__(self, progress, total: int):
@@ -15,7 +16,7 @@ class StepCounter:
         self._count = 0
 
     def done(self, count: int = 1) -> None:
-        """Note that so many steps are done."""
+        """Count finished steps."""
         self._count += count
         if self._progress is not None:
             self._progress(min(1.0, self._count / self._total))

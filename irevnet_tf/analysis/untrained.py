@@ -1,4 +1,4 @@
-"""A network of the same shape that has learned nothing."""
+"""untrained: a network of the same shape with random weights."""
 
 import contextlib
 import random
@@ -12,11 +12,11 @@ def untrained(model, seed: int) -> keras.Model:
     """Return the encoder of a model with fresh random weights.
 
     Args:
-        model: any model that `irevnet_tf.encoder` takes.
-        seed: of the weights. No other random numbers change.
+        model: Keras model. Any model that `irevnet_tf.encoder` takes.
+        seed: int. The seed of the weights. No other random numbers change.
 
     Raises:
-        ValueError: if a layer cannot be made again from its configuration.
+        ValueError: if a layer cannot be made from its configuration.
     """
     with _python_seed(seed):
         try:
@@ -31,7 +31,7 @@ def untrained(model, seed: int) -> keras.Model:
 
 @contextlib.contextmanager
 def _python_seed(seed):
-    """Seed Python's generator, of which Keras' initializers draw seeds."""
+    """Seed Python's generator, from which Keras' initializers draw seeds."""
     state = random.getstate()
     random.seed(seed)
     try:

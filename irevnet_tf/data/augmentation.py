@@ -1,9 +1,8 @@
-"""Random changes of training images, by the layers of Keras.
+"""Random changes of training images, with the layers of Keras.
 
-The layers keep the state of their random generators, so that what they do to
-an image would depend on which images they have seen before. Here every call
-is given the state (`_pure`), which makes it a function of the image
-and a seed.
+The layers keep the state of their random generators, so their effect on an
+image would depend on the images that they have seen before. Here every call
+gets the state (`_pure`), and is a function of the image and a seed.
 """
 
 import contextlib
@@ -27,8 +26,8 @@ MAX_SHIFT = "Move images by up to this many pixels in each direction."
 class Augmentation:
     """How training images are changed. By default, not at all.
 
-    With both mixup and CutMix, every batch is treated with one of the two,
-    chosen at random.
+    With both mixup and CutMix, every batch gets one of the two, chosen at
+    random.
 
     Raises:
         ValueError: if a value is out of its range.
@@ -71,11 +70,11 @@ class Augmentation:
     ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Return the function that changes one image.
 
-        The random resized crop is not a part of it, because it comes with
-        decoding: see `decoding.random_resized_crop`.
+        It does not include the random resized crop, which is part of decoding:
+        see `decoding.random_resized_crop`.
 
         Args:
-            image_shape: Height, width and channels.
+            image_shape: tuple of ints. Height, width and channels.
             maximum: float. The value of white; that of black is 0.
 
         Returns:
@@ -128,12 +127,12 @@ class Augmentation:
         if self.color_jitter:
             strength = self.color_jitter
             layers += [
-                # `RandomColorJitter` does not hand its dtype on to these.
+                # `RandomColorJitter` does not pass its dtype on to these.
                 keras.layers.RandomBrightness(strength, **ranged),
                 # Two numbers: with one, Keras only increases contrast.
                 keras.layers.RandomContrast((strength, strength), **ranged),
-                # 0.5 leaves an image as it is. What Keras clips to the range
-                # is the saturation itself, never more than 1.
+                # 0.5 leaves an image as it is. Keras clips the saturation
+                # itself to the range; it is never more than 1.
                 keras.layers.RandomSaturation(
                     ((1 - strength) / 2, (1 + strength) / 2),
                     value_range=(0.0, 1.0),
@@ -195,7 +194,7 @@ class Augmentation:
 
 
 def _pure(layers, seed):
-    """Let what the layers draw depend on the seed only."""
+    """Make the random numbers of the layers depend on the seed only."""
     states = [state for layer in layers for state in layer.variables]
     if not states:
         return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""What every data set of this package offers."""
+"""Dataset, the type of every data set of this package."""
 
 import dataclasses
 
@@ -18,15 +18,17 @@ class Dataset:
     """A data set for classification.
 
     Attributes:
-        name: The name that `load_dataset` knows it by.
-        class_names: The name of each class, in the order of the labels.
-        image_shape: Height, width and channels of the images, as a network
-            is given them.
-        normalization: What is done to the values of the images.
-        train: The examples to train with.
-        test: The examples to test with.
-        validation: The examples that were held out of those for training, or
-            None.
+        name: str. The name that `load_dataset` knows it by.
+        class_names: tuple of strs. The name of each class, in the order of the
+            labels.
+        image_shape: tuple of ints. Height, width and channels of the images
+            that a network gets.
+        normalization: `Normalization`. What is done to the values of the
+            images.
+        train: `Examples`. Those to train with.
+        test: `Examples`. Those to test with.
+        validation: None or `Examples`. Those that were held out of the training
+            examples.
     """
 
     name: str
@@ -43,8 +45,8 @@ class Dataset:
         """Return examples as arrays, in the order in which they are stored.
 
         Args:
-            part: string. "train", "test" or "validation".
-            count: int. The number of examples, None for all.
+            part: str. "train", "test" or "validation".
+            count: None or int. The number of examples, None for all.
 
         Returns:
             float32 array (N, height, width, channels), normalised, cropped

@@ -1,9 +1,9 @@
-"""Image files: decoded and resized, and named if they cannot be.
+"""Decoding and resizing of image files, and naming of unreadable ones.
 
-TensorFlow reads and decodes files in threads of its own, and does not say of
-which one it could not be done. To carry the name along until an image is
-decoded costs every image as much as a small PNG. Instead, files are looked at
-again once it went wrong, beginning where it did.
+TensorFlow reads and decodes files in separate threads, and does not say which
+file failed. Passing the name along until an image is decoded costs every image
+as much as a small PNG. Instead, after an error the files are read again,
+beginning where it occurred.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import tensorflow as tf
 from irevnet_tf.data.examples import Examples
 from irevnet_tf.data.examples import FileExamples
 
-# Testing shows the centre: of an image with a short side of 256 pixels, 224.
+# Testing uses the centre: 224 pixels of a short side of 256.
 TEST_CROP = 224 / 256
 # The usual crops of ImageNet training, those of torchvision as well.
 CROP_AREA = (0.08, 1.0)
@@ -29,21 +29,21 @@ def random_resized_crop(
 ) -> tf.Tensor:
     """Cut out a random part and resize it.
 
-    The part has 8 to 100 % of the area and an aspect ratio of 3/4 to 4/3.
-    Where ten attempts do not find one that fits, it is the whole image.
+    The part has 8 to 100 % of the area and an aspect ratio of 3/4 to 4/3. If
+    ten attempts find none that fits, it is the whole image.
 
     Args:
-        raw: uint8 tensor (height, width, channels), or a string tensor with
-            the bytes of an image file.
-        image_shape: Height, width and channels of the result.
-        seed: int64 tensor (2,), which determines the part.
+        raw: uint8 tensor (height, width, channels), or string tensor. An image,
+            or the bytes of an image file.
+        image_shape: tuple of ints. Height, width and channels of the result.
+        seed: int64 tensor (2,). Determines the part.
 
     Returns:
         float32 tensor of the shape `image_shape`, values 0 to 255.
     """
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         _raw_shape(raw),
-        # Without a bounding box, the whole image is one.
+        # Without any bounding box, the whole image counts as one.
         tf.zeros((1, 0, 4)),
         seed,
         min_object_covered=0.0,
@@ -59,16 +59,16 @@ def random_resized_crop(
 def central_crop(
     raw: tf.Tensor, image_shape: tuple[int, int, int]
 ) -> tf.Tensor:
-    """Cut out the centre, as it is usual for testing, and resize it.
+    """Cut out the centre, as usual for testing, and resize it.
 
-    What is left out is an eighth of the short side. An image that is no larger
-    than the result is not cut, but for its aspect ratio; one in memory has the
+    This leaves out an eighth of the short side. An image that is no larger
+    than the result is cut only to its aspect ratio; an image in memory has the
     right size already and is only cast.
 
     Args:
-        raw: uint8 tensor `image_shape`, or a string tensor with the bytes of
-            an image file.
-        image_shape: Height, width and channels of the result.
+        raw: uint8 tensor `image_shape`, or string tensor. An image, or the
+            bytes of an image file.
+        image_shape: tuple of ints. Height, width and channels of the result.
 
     Returns:
         float32 tensor of the shape `image_shape`, values 0 to 255.
@@ -89,13 +89,14 @@ def central_crop(
 def decode_whole(
     raw: tf.Tensor, image_shape: tuple[int, int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decode a file in all ways that the others do, to see whether it can be.
+    """Decode a whole file, to see whether that is possible.
 
-    Cropping decodes a JPEG file as far as it needs to.
+    Cropping decodes a JPEG file only as far as it needs to.
 
     Args:
-        raw: string tensor with the bytes of an image file.
-        image_shape: Height, width and channels of the images to make of it.
+        raw: string tensor. The bytes of an image file.
+        image_shape: tuple of ints. Height, width and channels of the images to
+            make of it.
 
     Returns:
         Two scalars that depend on every pixel.
@@ -110,7 +111,7 @@ def _raw_shape(raw):
     return tf.cond(
         tf.io.is_jpeg(raw),
         lambda: tf.image.extract_jpeg_shape(raw),
-        # Three channels whatever it has, as not all formats can have one.
+        # Always three channels, since not all formats can be decoded to one.
         lambda: tf.shape(_decode(raw, 3)),
     )
 
@@ -137,7 +138,7 @@ def _decode(raw, channels):
 
     if channels != 1:
         return decode(channels)
-    # TensorFlow makes gray images of these two only.
+    # TensorFlow decodes only these two formats to gray images.
     is_png = tf.equal(tf.strings.substr(raw, 0, 4), b"\x89PNG")
     return tf.cond(
         tf.io.is_jpeg(raw) | is_png,
@@ -156,8 +157,8 @@ def _resize(image, image_shape):
     return tf.ensure_shape(image, image_shape)
 
 
-# What file systems and decoders raise. Others tell of workers that are lost,
-# who should not be waited for.
+# The errors of file systems and decoders. Other errors mean that a worker is
+# lost, which should not be waited for.
 _OF_FILES = (
     tf.errors.DataLossError,
     tf.errors.FailedPreconditionError,
@@ -168,7 +169,7 @@ _OF_FILES = (
     tf.errors.PermissionDeniedError,
     tf.errors.UnknownError,
 )
-# What TensorFlow adds to a message: where in a graph, and in which operation.
+# What TensorFlow adds to a message: the place in a graph, and the operation.
 _PLACES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*|\s+")
 
 
@@ -182,15 +183,16 @@ def naming_unreadable_files(
     image_shape: tuple[int, int, int],
     order: Callable[[], np.ndarray] | None = None,
 ) -> Iterator[None]:
-    """Say which file it was if a pipeline fails in the block.
+    """Name the unreadable file if a pipeline fails in the block.
 
     Args:
-        examples: What the pipeline reads. If these are no files, errors stay
-            as they are.
-        image_shape: Height, width and channels of the images it makes.
-        order: Called without arguments after an error, for the indices of
-            examples in the order to look at them, integer array (n,). All, as
-            they are stored, if None.
+        examples: `Examples`. What the pipeline reads. If these are no files,
+            errors stay as they are.
+        image_shape: tuple of ints. Height, width and channels of the images it
+            makes.
+        order: None or function without arguments. Called after an error;
+            returns the indices of examples in the order to check them, int
+            array (n,). None checks all of them, as they are stored.
 
     Raises:
         UnreadableImageError: if a pipeline failed in the block, and a file
@@ -199,7 +201,7 @@ def naming_unreadable_files(
     try:
         yield
     except _OF_FILES as error:
-        # Not an error of what is done with the images.
+        # Otherwise, the error is in what is done with the images.
         failed = "IteratorGetNext" in str(error)
         if not failed or not isinstance(examples, FileExamples):
             raise

@@ -17,9 +17,9 @@ def load() -> Dataset:
 
     The images have 8x8 pixels and one channel, with values 0 to 16 that are
     divided by 16. They are a part of the UCI set "Optical Recognition of
-    Handwritten Digits", which scikit-learn ships without a split of its own.
-    This one is stratified (every digit is as frequent in both parts) and
-    fixed: `train_test_split` with `test_size=360` and `random_state=0`.
+    Handwritten Digits", which scikit-learn ships without a split. This split
+    is stratified (every digit is as frequent in both parts) and fixed:
+    `train_test_split` with `test_size=360` and `random_state=0`.
 
     Returns:
         A `Dataset` with values from 0.0 (background) to 1.0 (ink).

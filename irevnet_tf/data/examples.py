@@ -2,9 +2,8 @@
 
 An epoch is a sequence of positions 0, 1, 2, ... Step t of training takes
 those from t * batch_size up to (t + 1) * batch_size, and the input pipelines
-(one per worker) share them in contiguous parts of equal length. What happens
-in a step therefore does not depend on how many pipelines and replicas there
-are.
+(one per worker) share them in contiguous parts of equal length. So a step does
+not depend on the number of pipelines and replicas.
 """
 
 import abc
@@ -21,14 +20,14 @@ def replica_batch_size(
     """Return the number of examples that one replica gets in one step.
 
     Args:
-        context: The replicas and input pipelines.
+        context: `InputContext`. The replicas and input pipelines.
         batch_size: int. Examples per step, over all replicas.
 
     Returns:
         `batch_size` divided by the number of replicas.
 
     Raises:
-        ValueError: if `batch_size` is no positive multiple of it.
+        ValueError: if `batch_size` is no positive multiple of that number.
     """
     replicas = context.num_replicas_in_sync
     if batch_size < 1 or batch_size % replicas:
@@ -48,7 +47,7 @@ def local_positions(
     """Return the positions in the epoch that one input pipeline handles.
 
     Args:
-        context: Which pipeline it is.
+        context: `InputContext`. Which pipeline it is.
         batch_size: int. Examples per step, over all pipelines.
         first_step: int. The first step to handle.
         steps: int. The step to stop before.
@@ -92,10 +91,11 @@ class Examples(abc.ABC):
         """Return the examples of some steps of an epoch, in random order.
 
         Args:
-            context: Which input pipeline this is, and of how many.
+            context: `InputContext`. Which input pipeline this is, and of how
+                many.
             batch_size: int. Examples per step, over all pipelines.
             seed: int. The seed of the run.
-            epoch: int. The epoch.
+            epoch: int. The number of the epoch.
             first_step: int. The step to begin with.
             steps: int. The step to stop before.
 
@@ -114,7 +114,8 @@ class Examples(abc.ABC):
         steps: at the end, examples of weight 0 are added.
 
         Args:
-            context: Which input pipeline this is, and of how many.
+            context: `InputContext`. Which input pipeline this is, and of how
+                many.
             batch_size: int. Examples per step, over all pipelines.
 
         Returns:
@@ -138,12 +139,12 @@ class Examples(abc.ABC):
 
 
 class _IndexedExamples(Examples):
-    """What is the same for all examples that can be read in any order.
+    """Base class of examples that can be read in any order.
 
     The random order of an epoch is a permutation of all examples that `seed`
     and `epoch` determine. It is computed index by index, so that any step can
-    be the first, and there is no buffer to fill. What is held out is chosen at
-    random.
+    be the first, and there is no buffer to fill. Examples to hold out are
+    chosen at random.
     """
 
     def __init__(self, labels: np.ndarray):
@@ -169,7 +170,7 @@ class _IndexedExamples(Examples):
 
         return (
             local_positions(context, batch_size, first_step, steps)
-            # For a whole step at a time, which is faster.
+            # A whole step at a time, which is faster.
             .map(indices)
             .unbatch()
             .map(example, num_parallel_calls=tf.data.AUTOTUNE)
@@ -187,9 +188,9 @@ class _IndexedExamples(Examples):
 
         Args:
             seed: int. The seed of the run.
-            epoch: int. The epoch.
-            position: int. The position in the epoch to begin with, behind
-                whose last position the first one follows.
+            epoch: int. The number of the epoch.
+            position: int. The position in the epoch to begin with. The first
+                position follows the last one.
 
         Returns:
             int64 array (count,).
@@ -228,8 +229,8 @@ class ArrayExamples(_IndexedExamples):
     """Images of one size, in memory.
 
     Args:
-        images: uint8 array (N, height, width, channels).
-        labels: integer array (N,).
+        images: uint8 array (N, height, width, channels). The images.
+        labels: int array (N,). Their classes.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray):
@@ -248,8 +249,8 @@ class FileExamples(_IndexedExamples):
     """Files of images, of any size, read when they are needed.
 
     Args:
-        paths: N names of JPEG, PNG, GIF or BMP files.
-        labels: integer array (N,).
+        paths: list of N strs. Names of JPEG, PNG, GIF or BMP files.
+        labels: int array (N,). Their classes.
     """
 
     def __init__(self, paths: list[str], labels: np.ndarray):
@@ -266,6 +267,6 @@ class FileExamples(_IndexedExamples):
 
 
 def _on_cpu(array):
-    """Keep what the input pipeline reads out of the memory of a GPU."""
+    """Keep the data of the input pipeline out of the memory of a GPU."""
     with tf.device("CPU"):
         return tf.constant(array)

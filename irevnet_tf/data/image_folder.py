@@ -1,4 +1,4 @@
-"""Folders of images: `root/split/class/image.jpg`."""
+"""Data sets from folders of images, `root/split/class/image.jpg`."""
 
 import pathlib
 
@@ -24,13 +24,13 @@ def load(
     """List the images of a folder. They are read when they are needed.
 
     Args:
-        root: A folder with a folder for each split, and in these one for each
-            class, with JPEG, PNG, GIF or BMP files.
+        root: str. A folder with a folder for each split, and in these one for
+            each class, with JPEG, PNG, GIF or BMP files.
         image_size: int. Height and width that images are resized to.
-        image_channels: int. 1 for grayscale, 3 for RGB, to which all images
-            are converted. 3 if None.
-        train_split: string. The folder to train with, "train" if None.
-        test_split: string. The folder to test with. If None, the first of
+        image_channels: None or int. 1 for grayscale, 3 for RGB, to which all
+            images are converted. 3 if None.
+        train_split: None or str. The folder to train with, "train" if None.
+        test_split: None or str. The folder to test with. If None, the first of
             "test", "validation" and "val" that there is.
 
     Returns:
@@ -72,10 +72,10 @@ def load_tests(
     """List the images of a folder that are only for testing.
 
     Args:
-        root: As for `load`, where there may be no training images; or a
+        root: str. As for `load`, but without need of training images; or a
             folder for each class, with the image files.
-        image_size: As for `load`.
-        image_channels: As for `load`.
+        image_size: int. As for `load`.
+        image_channels: None or int. As for `load`.
 
     Returns:
         A `Dataset` whose training images are its test images.
@@ -121,7 +121,7 @@ def _dataset(root, classes, shape, train, test):
 
 
 def _examples(folder):
-    # Keras' list. Its way to read the images is not used.
+    # Only the list of files comes from Keras; images are read elsewhere.
     listing = keras.utils.image_dataset_from_directory(
         folder,
         batch_size=None,

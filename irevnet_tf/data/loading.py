@@ -1,4 +1,4 @@
-"""Loading data sets by name."""
+"""load_dataset: data sets by name or folder."""
 
 import dataclasses
 import os
@@ -30,35 +30,35 @@ def load_dataset(
     """Load a data set for the classification of images.
 
     Args:
-        name: string. One of these, the first that fits:
+        name: str. One of these, the first that fits:
 
             - "digits": scikit-learn's handwritten digits;
             - a folder with a prepared set of TensorFlow Datasets (TFDS), the
               one with the file dataset_info.json;
             - a folder of images, folder/split/class/image.jpg;
             - the name of a TFDS set, such as "cifar10" or
-              "imagenet_resized/32x32". It is downloaded and prepared if that
-              was not done.
-        data_dir: The folder in which TFDS keeps prepared sets. If None, it is
-            the environment variable TFDS_DATA_DIR, or else
+              "imagenet_resized/32x32". It is downloaded and prepared if
+              needed.
+        data_dir: None, str or path. The folder in which TFDS keeps prepared
+            sets. If None, it is the environment variable TFDS_DATA_DIR, or else
             ~/tensorflow_datasets.
-        image_size: int. Height and width of the images. Images of varying
-            size, and those that do not fit into memory, are resized to it.
-            For others it must be None, or the size that they have.
-        image_channels: int. 1 for grayscale, 3 for RGB. Folders of images are
-            converted to it, RGB if None. For others it must be None, or the
-            number that they have.
-        normalization: string. A key of `NORMALIZATIONS`. If None, "cifar10"
-            and "cifar100" for the TFDS sets of these names, "imagenet" for
-            those whose names begin with it, and otherwise "unit", values
-            from 0.0 to 1.0.
-        train_split: string. The split to train with, "train" if None. TFDS
+        image_size: None or int. Height and width of the images. Images of
+            varying size, and those that do not fit into memory, are resized to
+            it. For others it must be None, or the size that they have.
+        image_channels: None or int. 1 for grayscale, 3 for RGB. Folders of
+            images are converted to it, RGB if None. For others it must be None,
+            or the number that they have.
+        normalization: None or str. A key of `NORMALIZATIONS`. If None,
+            "cifar10" and "cifar100" for the TFDS sets of these names,
+            "imagenet" for those whose names begin with it, and otherwise
+            "unit", values from 0.0 to 1.0.
+        train_split: None or str. The split to train with, "train" if None. TFDS
             sets can have "train[:10%]" and the like.
-        test_split: string. The split to test with. If None, "test", or if
+        test_split: None or str. The split to test with. If None, "test", or if
             there is none, "validation". (The classes of the test images of
             ImageNet are not public: it is "validation" there.)
-        validation_fraction: float, at least 0 and less than 1. The part of
-            the training split to hold out, always the same part.
+        validation_fraction: float in [0, 1). The part of the training split to
+            hold out, always the same part.
         download: bool. Whether TFDS may download what is not prepared.
 
     Returns:
@@ -113,7 +113,7 @@ def load_dataset(
 
 
 def _is_path(name):
-    """Return whether a name can be that of a folder only."""
+    """Return whether a name can only be that of a folder."""
     path = pathlib.Path(name)
     return path.is_absolute() or name.endswith("/") or name.startswith(".")
 

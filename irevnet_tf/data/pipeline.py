@@ -1,12 +1,12 @@
 """The batches of training and of evaluation.
 
 The batches of an epoch are a function of the seed, the epoch and the position
-of each example in the epoch. A run can be continued in the middle of an epoch
-without a saved state, and mirrored on several devices or workers it sees the
-same examples in each step, changed in the same way. Two things depend on how
-many there are: mixed images (`mixup_alpha`, `cutmix_alpha`) have their
-partners in the batch of the same replica, and examples that are streamed
-(`StreamExamples`) come in an order that depends on the number of workers.
+of each example in the epoch. A run can continue in the middle of an epoch
+without a saved state, and on any number of devices or workers it sees the same
+examples in each step, changed in the same way. There are two exceptions: mixed
+images (`mixup_alpha`, `cutmix_alpha`) have their partners in the batch of the
+same replica, and the order of streamed examples (`StreamExamples`) depends on
+the number of workers.
 """
 
 import tensorflow as tf
@@ -24,7 +24,7 @@ def steps_per_epoch(dataset: Dataset, batch_size: int) -> int:
     """Return the number of full batches in the examples for training.
 
     Args:
-        dataset: The data set.
+        dataset: `Dataset`. The data set.
         batch_size: int. Examples per step, over all replicas.
 
     Returns:
@@ -57,20 +57,21 @@ def training_batches(
     """Make the batches of an epoch, or of what is left of it.
 
     Args:
-        dataset: The data set.
-        augmentation: How images are changed.
+        dataset: `Dataset`. The data set.
+        augmentation: `Augmentation`. How images are changed.
         batch_size: int. Examples per step, over all replicas.
-        epoch: int. The epoch, which has an order and random changes of its
-            own.
+        epoch: int. The number of the epoch, which determines its order and its
+            random changes.
         first_step: int. The step to begin with.
         steps: int. The step to stop before, at most `steps_per_epoch`.
         seed: int. The seed of the run, at least 0.
         deterministic: bool. Whether examples come in exactly the same order
             every time, for which fast examples sometimes wait for slow ones.
-            Those in memory do in any case: all of them are fast.
-        context: Which input pipeline this is, and of how many, as
-            `tf.distribute.Strategy.distribute_datasets_from_function` says.
-            One for a single device if None.
+            Examples in memory always do, since all of them are fast.
+        context: None or `InputContext`. Which input pipeline this is, and of
+            how many, as
+            `tf.distribute.Strategy.distribute_datasets_from_function` says. One
+            for a single device if None.
 
     Returns:
         A `tf.data.Dataset` of `steps - first_step` batches for each replica
@@ -136,7 +137,7 @@ def training_batches(
         .map(example, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(replica_batch, drop_remainder=True)
         .map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-        # Keeps all batches, and makes their number unknown.
+        # Keeps all batches, but makes their number unknown to Keras.
         .filter(lambda images, labels: True)
         .prefetch(tf.data.AUTOTUNE)
         .with_options(
@@ -154,15 +155,15 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Make batches in which every example has weight 1 exactly once.
 
-    All batches are full, and every replica gets the same number: what is
-    missing at the end is filled up with examples of weight 0.
+    All batches are full, and every replica gets the same number of them:
+    examples of weight 0 fill them up at the end.
 
     Args:
-        dataset: The data set.
-        examples: The part of it, such as `dataset.test`.
+        dataset: `Dataset`. The data set.
+        examples: `Examples`. The part of it, such as `dataset.test`.
         batch_size: int. Examples per step, over all replicas.
-        context: Which input pipeline this is, and of how many. One for a
-            single device if None.
+        context: None or `InputContext`. Which input pipeline this is, and of
+            how many. One for a single device if None.
 
     Returns:
         A `tf.data.Dataset` of float32 images (b, height, width, channels),

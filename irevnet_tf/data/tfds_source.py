@@ -19,13 +19,13 @@ MEMORY_LIMIT = 4 * 1024**3  # bytes
 def prepared_builder(
     name: str, data_dir: str | os.PathLike | None, download: bool
 ) -> tfds.core.DatasetBuilder:
-    """Find a TFDS set, and download and prepare it if that was not done.
+    """Find a TFDS set, and download and prepare it if needed.
 
     Args:
-        name: string. What `tfds.load` knows it by, such as "cifar10" or
+        name: str. What `tfds.load` knows it by, such as "cifar10" or
             "imagenet_resized/32x32:0.1.0".
-        data_dir: The folder of prepared sets. If None, TFDS decides: it is
-            the environment variable TFDS_DATA_DIR, or else
+        data_dir: None, str or path. The folder of prepared sets. If None, TFDS
+            decides: it is the environment variable TFDS_DATA_DIR, or else
             ~/tensorflow_datasets.
         download: bool. Whether to download and prepare it if needed.
 
@@ -56,7 +56,7 @@ def prepared_builder(
     try:
         builder.download_and_prepare()
     except AssertionError as error:
-        # Sets that a person has to download. TFDS explains how.
+        # A set that a person has to download. TFDS explains how.
         raise ValueError(
             f"{name} could not be prepared. TFDS says: {error}"
         ) from error
@@ -96,19 +96,20 @@ def load(
     Otherwise they are read and decoded when they are needed.
 
     Args:
-        builder: The prepared set.
-        name: string. What the data set is called.
-        image_size: int. Height and width that images are resized to, None for
-            images in memory, which are used as they are.
-        train_split: string. The split to train with, "train" if None.
-        test_split: string. The split to test with. If None, "test" or, if
+        builder: prepared TFDS builder. The set to load.
+        name: str. What the data set is called.
+        image_size: None or int. Height and width that images are resized to,
+            None for images in memory, which are used as they are.
+        train_split: None or str. The split to train with, "train" if None.
+        test_split: None or str. The split to test with. If None, "test" or, if
             there is none, "validation".
 
     Returns:
         A `Dataset`.
 
     Raises:
-        ValueError: if it is no such set, or if the arguments do not fit it.
+        ValueError: if the set is not for classification, or if the arguments
+            do not fit it.
     """
     keys = _supervised_keys(builder.info)
     image, label = (builder.info.features[key] for key in keys)

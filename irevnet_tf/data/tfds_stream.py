@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from irevnet_tf.data.examples import Examples
 from irevnet_tf.data.examples import local_positions
 
-# Encoded images. The order of the files is shuffled as well, and TFDS has
+# In encoded images. The order of the files is shuffled as well, and TFDS
 # shuffled the examples over the files when it wrote them.
 SHUFFLE_BUFFER = 4096
 
@@ -18,21 +18,21 @@ class StreamExamples(Examples):
     """The examples of a split, read in the order of the files.
 
     It is for sets that are too large for memory, or with images of varying
-    size. Every input pipeline reads a part of its own (`tfds.even_splits`),
-    so that the order depends on the number of pipelines, but not on the
-    number of replicas that each one feeds.
+    size. Every input pipeline reads another part (`tfds.even_splits`), so the
+    order depends on the number of pipelines, but not on the number of replicas
+    that each one feeds.
 
-    The random order is that of the files, shuffled, and then of examples
-    within a buffer. Those of the steps before the first are read, but not
-    decoded. As everywhere in tf.data, `tf.random.set_seed` changes the order
-    too. The last examples are held out, for TFDS has shuffled them; a part of
-    a split, or a set whose order means something, cannot be split.
+    For a random order, the files are shuffled, and then the examples within a
+    buffer. Examples of the steps before the first are read, but not decoded.
+    As everywhere in tf.data, `tf.random.set_seed` changes the order too. The
+    last examples are held out, since TFDS has shuffled them; a part of a
+    split, or a set whose order means something, cannot be split.
 
     Args:
-        builder: A prepared `tfds.core.DatasetBuilder`.
-        split: string. Its split, such as "train" or "train[:10%]".
-        image_key: string. The name of the feature with the image.
-        label_key: string. The name of the feature with the label.
+        builder: prepared TFDS builder. The set to read.
+        split: str. Its split, such as "train" or "train[:10%]".
+        image_key: str. The name of the feature with the image.
+        label_key: str. The name of the feature with the label.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class StreamExamples(Examples):
                 shuffle_seed=shuffle_seed,
                 try_autocache=False,
                 skip_prefetch=True,
-                # Some sets are stored in a meaningful order. It is lost here
-                # on purpose.
+                # Some sets are stored in a meaningful order, which is lost
+                # here on purpose.
                 enable_ordering_guard=False,
             ),
             decoders=tfds.decode.PartialDecoding(

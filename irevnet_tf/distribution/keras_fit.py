@@ -1,10 +1,10 @@
-"""Lets Keras' `fit`, `evaluate` and `predict` run on several workers.
+"""A fix of Keras' `fit`, `evaluate` and `predict` for several workers.
 
-Keras 3 averages the metrics of a step over the first axis of scalars when
-there are several workers, which is an error, and makes collective operations
-of the first batch's values outside a step
-(https://github.com/keras-team/keras/issues/20585). These are the two functions
-behind that, with several workers treated as several replicas are.
+With several workers, Keras 3 averages the metrics of a step over the first
+axis of scalars, which is an error, and runs collective operations on the
+first batch's values outside a step
+(https://github.com/keras-team/keras/issues/20585). The two functions here
+replace those that do so, and treat several workers like several replicas.
 """
 
 import keras
@@ -21,8 +21,8 @@ _keras_reduce = keras_trainer.reduce_per_replica
 def enable_multi_worker_fit() -> None:
     """Make Keras models train on `tf.distribute.MultiWorkerMirroredStrategy`.
 
-    Replaces two private functions of Keras in this process; they do what they
-    did unless there are several workers. To be called before the first `fit`;
+    Replaces two private functions of Keras in this process, which behave as
+    before unless there are several workers. Call it before the first `fit`;
     calling it again changes nothing.
 
     Raises:
@@ -47,8 +47,8 @@ def _has_several_workers(strategy):
 def _maybe_symbolic_build(self, iterator=None, data_batch=None):
     """Build the model from the shapes of a batch.
 
-    Keras averages the first batch over the replicas only to know its shapes;
-    those of the first local replica tell the same.
+    Keras averages the first batch over the replicas only to know its shapes,
+    which are also those of the first local replica.
     """
     strategy = self.distribute_strategy
     if iterator is not None and _has_several_workers(strategy):

@@ -1,4 +1,4 @@
-"""BatchNorm's moving statistics where several replicas keep their own."""
+"""BatchNorm on several replicas: averaged or synchronized statistics."""
 
 import weakref
 
@@ -9,19 +9,19 @@ import tensorflow as tf
 _averages = weakref.WeakKeyDictionary()
 
 
-def average_statistics(model) -> None:
+def average_statistics(model: keras.Model) -> None:
     """Give all replicas the mean of their moving statistics, in place.
 
-    Keras 3 lets every replica move the statistics of its BatchNorm layers by
-    its own batches. Saving and evaluation then depend on the replica they use.
-    After this call they do not.
+    In Keras 3, every replica updates the statistics of its BatchNorm layers
+    from its own batches. Saving and evaluation then depend on the replica that
+    they use. After this call they do not.
 
-    To be called outside of a step (in a cross-replica context, such as a
-    callback), and with several workers by all of them at the same point of
-    their program, as it waits for them. Does nothing if there is one replica.
+    Call it outside a step (in a cross-replica context, such as a callback).
+    All workers must call it at the same point of their program, as it waits
+    for them. Does nothing if there is one replica.
 
     Args:
-        model: model that was built in its strategy's scope. Layers at any
+        model: Keras model. It was built in its strategy's scope. Layers at any
             depth count.
     """
     if model.distribute_strategy.num_replicas_in_sync == 1:
@@ -34,7 +34,7 @@ def average_statistics(model) -> None:
 def _average(model):
     """Return the function that averages, traced at its first call.
 
-    As a graph, the sums go over the network together.
+    In a graph, the sums are sent over the network together.
     """
     strategy = model.distribute_strategy
     variables = [
@@ -46,8 +46,8 @@ def _average(model):
 
     def average():
         replica = tf.distribute.get_replica_context()
-        # `identity` puts what is read on a device, which sums over workers
-        # want to know.
+        # `identity` puts each value on a device, which sums over workers
+        # need to know.
         means = replica.all_reduce(
             "MEAN", [tf.identity(variable.value) for variable in variables]
         )
@@ -59,23 +59,23 @@ def _average(model):
     return tf.function(lambda: strategy.run(average), autograph=False)
 
 
-def synchronize_batch_norm(model) -> None:
-    """Let BatchNorm normalize by all replicas' batches together, in place.
+def synchronize_batch_norm(model: keras.Model) -> None:
+    """Make BatchNorm normalize by all replicas' batches together, in place.
 
-    To be called before the model's training step is traced. Every replica then
-    trains as one with the whole batch would, at the price of two exchanges per
-    layer, and as many in the backward pass. Replicas need batches of equal
-    size. Moving statistics are the same everywhere.
+    Call it before the model's training step is traced. Every replica then
+    trains as one replica with the whole batch would, at the price of two
+    exchanges per layer, and as many in the backward pass. Replicas need
+    batches of equal size. Moving statistics are the same everywhere.
 
     Args:
-        model: model whose `keras.layers.BatchNormalization` layers, at any
-            depth, are to be changed.
+        model: Keras model. Its `keras.layers.BatchNormalization` layers, at any
+            depth, are changed.
     """
     for layer in batch_norm_layers(model):
         layer.synchronized = True
 
 
-def batch_norm_layers(model) -> list:
+def batch_norm_layers(model: keras.Model) -> list:
     """Return the BatchNorm layers of a model, at any depth."""
     return [
         layer

@@ -1,4 +1,4 @@
-"""The strategies by which training is distributed, by name."""
+"""make_strategy: TensorFlow's distribution strategies by name."""
 
 import json
 import os
@@ -16,30 +16,29 @@ _TF_CONFIG_EXAMPLE = (
 )
 
 
-def make_strategy(name) -> tf.distribute.Strategy:
-    """Return the strategy of a name, for this process.
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """Return the strategy with a name, for this process.
 
-    To be called before anything else uses TensorFlow. Models are built and
-    compiled in the strategy's scope.
+    Call it before anything else uses TensorFlow. Build and compile models in
+    the strategy's scope.
 
     Args:
-        name: one of `STRATEGIES`. `"none"`: one device. `"mirrored"`: all GPUs
-            of this machine, or where there are none, all logical CPUs.
+        name: str, one of `STRATEGIES`. `"none"`: one device. `"mirrored"`: all
+            GPUs of this machine, or where there are none, all logical CPUs.
             `"multi_worker"`: all GPUs of all machines (or their CPUs), one
-            process on each, with the other processes named by the environment
-            variable `TF_CONFIG` or else by Slurm; waits for them, and makes
-            Keras' `fit` work there (see `enable_multi_worker_fit`). `"tpu"`:
-            all TPU cores.
+            process on each; the environment variable `TF_CONFIG` or else Slurm
+            names the other processes. Waits for them, and makes Keras' `fit`
+            work there (see `enable_multi_worker_fit`). `"tpu"`: all TPU cores.
 
     Returns:
         A `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: if the name is unknown; if there are no workers or no TPU
-            to be found; if `TF_CONFIG` is not what it should be.
+        ValueError: if the name is unknown; if no workers or no TPU can be
+            found; if `TF_CONFIG` is invalid.
 
-    Under Slurm, run one task a node, or let Slurm give each task GPUs of its
-    own (`--gpus-per-task`).
+    Under Slurm, run one task a node, or let Slurm give each task separate GPUs
+    (`--gpus-per-task`).
     """
     if name not in STRATEGIES:
         raise ValueError(
@@ -109,15 +108,15 @@ def _check_tf_config(text):
 
 
 def _slurm_resolver():
-    """Return who the workers of a Slurm job step are.
+    """Return a resolver of the workers of a Slurm job step.
 
-    TensorFlow's own resolver deals out the GPUs of a node, which fails where
-    there are none and repeats what Slurm has done. So it only names the hosts
-    here, and each worker takes the GPUs it sees.
+    TensorFlow's resolver assigns the GPUs of a node, which fails where there
+    are none and repeats what Slurm has done. Here it only names the hosts, and
+    each worker takes the GPUs that it sees.
     """
     try:
-        # Apart from other jobs' ports on the same node, and below those that
-        # systems give away.
+        # Differs from other jobs' ports on the same node, and is below the
+        # ports that systems give away.
         port = 16384 + int(os.environ["SLURM_JOB_ID"]) % 1000 * 16
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=port,
@@ -145,7 +144,7 @@ def _slurm_resolver():
 
 def _tpu():
     try:
-        # On a TPU machine itself; elsewhere TPU_NAME says where.
+        # "local" on a TPU machine; elsewhere TPU_NAME names the TPU.
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
             os.environ.get("TPU_NAME", "local")
         )

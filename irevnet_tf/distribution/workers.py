@@ -1,37 +1,38 @@
-"""The processes of a training: chief, agreement, and what if one is lost."""
+"""Chief, agreement between workers, and the end of training if one is lost."""
 
 import os
 import re
 import sys
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 
-def is_chief(strategy) -> bool:
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Return whether this process is the one that writes files for all.
 
     Args:
-        strategy: a `tf.distribute.Strategy`. With one process, it is the
-            chief.
+        strategy: distribution strategy. With one process, that is the chief.
     """
     return strategy.extended.should_checkpoint
 
 
-def worker_count(strategy) -> int:
+def worker_count(strategy: tf.distribute.Strategy) -> int:
     """Return how many processes train together.
 
     Args:
-        strategy: a `tf.distribute.Strategy`.
+        strategy: distribution strategy. The one to train with.
     """
     return max(1, len(worker_addresses(strategy)))
 
 
-def worker_addresses(strategy) -> dict[str, str]:
+def worker_addresses(strategy: tf.distribute.Strategy) -> dict[str, str]:
     """Return the workers' names, as TensorFlow writes them, and addresses.
 
     Args:
-        strategy: a `tf.distribute.Strategy`.
+        strategy: distribution strategy. The one to train with.
 
     Returns:
         Like `{"/job:worker/task:0": "host0:2222", ...}`; empty if there is no
@@ -52,15 +53,17 @@ class ChiefError(OSError):
     """What the chief did for all workers failed."""
 
 
-def on_chief(strategy, function) -> None:
+def on_chief(
+    strategy: tf.distribute.Strategy, function: Callable[[], object]
+) -> None:
     """Let the chief do something for all workers, and wait for it.
 
     All workers must call this at the same point of their program. If it fails,
-    it fails on all, so that none is left waiting, and all end alike.
+    it fails on all of them, so that none is left waiting.
 
     Args:
-        strategy: a `tf.distribute.Strategy`.
-        function: what to do, without arguments.
+        strategy: distribution strategy. The one to train with.
+        function: function without arguments. What the chief does.
 
     Raises:
         ChiefError: if `function` raised an error on another worker, the chief.
@@ -70,7 +73,7 @@ def on_chief(strategy, function) -> None:
     if is_chief(strategy):
         try:
             function()
-        except Exception as caught:  # Whatever it is: the others wait.
+        except Exception as caught:  # Any error: the others are waiting.
             error = caught
     if any_worker(strategy, error is not None):
         raise error or ChiefError(
@@ -78,43 +81,47 @@ def on_chief(strategy, function) -> None:
         )
 
 
-def any_worker(strategy, flag) -> bool:
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     """Return whether a flag is set on any worker.
 
     All workers must call this at the same point of their program, as it waits
     for them.
 
     Args:
-        strategy: a `tf.distribute.Strategy`.
-        flag: bool, of this worker.
+        strategy: distribution strategy. The one to train with.
+        flag: bool. The flag of this worker.
     """
     return bool(np.any(gather_from_workers(strategy, [flag], tf.int64)))
 
 
-def same_on_all_workers(strategy, value) -> bool:
+def same_on_all_workers(strategy: tf.distribute.Strategy, value: int) -> bool:
     """Return whether an integer is the same on all workers.
 
     All workers must call this at the same point of their program, as it waits
     for them.
 
     Args:
-        strategy: a `tf.distribute.Strategy`.
-        value: integer of 64 bits, of this worker.
+        strategy: distribution strategy. The one to train with.
+        value: int of 64 bits. The value of this worker.
     """
     values = gather_from_workers(strategy, [value], tf.int64)
     return len(np.unique(values)) == 1
 
 
-def gather_from_workers(strategy, values, dtype=tf.float64) -> np.ndarray:
-    """Return what every worker has, one row for each.
+def gather_from_workers(
+    strategy: tf.distribute.Strategy,
+    values: Sequence[float] | np.ndarray,
+    dtype: tf.DType = tf.float64,
+) -> np.ndarray:
+    """Return the values of all workers, one row for each.
 
     All workers must call this at the same point of their program, as it waits
     for them.
 
     Args:
-        strategy: a `tf.distribute.Strategy`.
-        values: numbers (N,), of this worker.
-        dtype: in which they are sent.
+        strategy: distribution strategy. The one to train with.
+        values: sequence of N numbers. The values of this worker.
+        dtype: TensorFlow dtype. The dtype in which they are sent.
 
     Returns:
         Array (workers, N).
@@ -151,22 +158,24 @@ _LOSSES = (
 class PeerWatch:
     """Ends the process, with a clear message, if another worker is lost.
 
-    A context manager to be put around training. TensorFlow notices in a
-    collective operation that another worker has died (at once) or does not
-    answer (after 10 seconds), and raises an error that says little, after which
-    leaving Python can take as long again. This writes to standard error which
-    worker it was, and ends the process with status `WORKER_LOST`, at once and
-    without cleaning up, so that whatever started the workers can start them
-    again. Other errors pass. Does nothing if there is one worker.
+    A context manager around training. In a collective operation, TensorFlow
+    notices that another worker has died (at once) or does not answer (after 10
+    seconds), and raises an error that says little, after which leaving Python
+    can take as long again. This writes to standard error which worker it was,
+    and ends the process with status `WORKER_LOST`, at once and without
+    cleaning up, so that whatever started the workers can start them again.
+    Other errors pass. Does nothing if there is one worker.
+
+    Example:
 
     >>> with PeerWatch(strategy):
     ...     model.fit(data)
 
     Args:
-        strategy: the `tf.distribute.Strategy` of the training.
+        strategy: distribution strategy. The one to train with.
     """
 
-    def __init__(self, strategy):
+    def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
         self._addresses = worker_addresses(strategy)
 

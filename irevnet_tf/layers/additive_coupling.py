@@ -15,7 +15,7 @@ from irevnet_tf.layers.fixed_point import round_to_grid
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class AdditiveCoupling(Coupling):
-    """Adds a residual of one stream to the other, and can take it off again.
+    """Adds a residual of one stream to the other; the inverse subtracts it.
 
     With psi the invertible downsampling by `stride`:
 
@@ -31,30 +31,36 @@ class AdditiveCoupling(Coupling):
     >>> x1, x2 = coupling.inverse(coupling(x))
 
     Args:
-        residual: Keras layer, F. Maps x2 to the shape of psi(x1). It may have
-            its own dtype policy; its output is cast to the streams' dtype.
-        stride: 1 or more. Block size of psi, and by how much F reduces height
-            and width.
-        zero_channels: how many channels at the end of x2 are known to be zero
-            because `InjectivePadding` put them there. The inverse sets them
-            back to exact zeros before it calls F. It has to: F's BatchNorms
-            have seen constant channels there, with a variance of 0, and
-            amplify the rounding noise that the inverse finds in them 300-fold
-            each.
-        fraction_bits: None for plain floats, or an integer b: F(x2) is rounded
-            to multiples of 2**-b, with a gradient as if it was not. If x1 and
-            x2 are such multiples too, as `FixedPoint` makes them, the inverse
-            is exact to the last bit while all values stay below 2**(24 - b)
-            (2**(53 - b) in float64), and F runs by the same kernels in both
-            directions. A `ReversibleSequence` checks the range.
+        residual: Keras layer. F, which maps x2 to the shape of psi(x1). It may
+            have its own dtype policy; its output is cast to the streams' dtype.
+        stride: positive int. Block size of psi, and the factor by which F
+            reduces height and width.
+        zero_channels: int, 0 or more. How many channels at the end of x2 are
+            known to be zero because `InjectivePadding` put them there. The
+            inverse sets them back to exact zeros before it calls F. It has to:
+            F's BatchNorms have seen constant channels there, with a variance of
+            0, and amplify the rounding noise that the inverse finds in them
+            300-fold each.
+        fraction_bits: None or int. None for plain floats. With an int b, F(x2)
+            is rounded to multiples of 2**-b, with the gradient of the identity.
+            If x1 and x2 are such multiples too, as `FixedPoint` makes them, the
+            inverse is exact to the last bit while all values stay below
+            2**(24 - b) (2**(53 - b) in float64), and F runs by the same kernels
+            in both directions. A `ReversibleSequence` checks the range.
+
+    Call arguments:
+        inputs: pair (x1, x2) of float tensors. The two streams.
+        training: bool. The mode of F: whether its BatchNorms use the batch's
+            statistics and its dropout is active.
 
     Input shape:
         A pair (x1, x2), each `(batch, height, width, channels)`, or of any
-        shape at all if `stride` is 1.
+        shape if `stride` is 1. Streams are cast to the layer's dtype, float32
+        (float64 under a float64 policy).
 
     Output shape:
         A pair (y1, y2) of `(batch, height / stride, width / stride,
-        channels * stride**2)`.
+        channels * stride**2)`, in the layer's dtype.
 
     Raises:
         ValueError: at build, if F's output does not have the shape of psi(x1),
@@ -140,8 +146,8 @@ class AdditiveCoupling(Coupling):
         """Return an `AdditiveCoupling` like this one, around another F.
 
         Args:
-            residual: Keras layer. With this one's own, the two couplings
-                share their weights.
+            residual: Keras layer. The new F. With this coupling's own F, the
+                two couplings share their weights.
         """
         return self._like(residual, self.fraction_bits)
 
@@ -149,7 +155,7 @@ class AdditiveCoupling(Coupling):
         """Return an `AdditiveCoupling` with these weights, on another grid.
 
         Args:
-            fraction_bits: int, or None for plain floats.
+            fraction_bits: None or int. The new grid; None for plain floats.
         """
         return self._like(self.residual, fraction_bits)
 

@@ -1,4 +1,4 @@
-"""InvertibleLayer, the contract of every layer that has an inverse."""
+"""InvertibleLayer, the base class of layers that have an inverse."""
 
 import functools
 import inspect
@@ -16,8 +16,8 @@ def stream_dtype() -> str:
 
     Under a mixed or half-precision policy the residual functions compute in
     half precision, but the streams that are added up and subtracted again stay
-    float32: at bfloat16's 8 bits the sum itself would lose what the inverse
-    has to give back.
+    float32: with bfloat16's 8 bits the sum itself would lose what the inverse
+    has to return.
     """
     wide = keras.config.dtype_policy().variable_dtype == "float64"
     return "float64" if wide else "float32"
@@ -26,31 +26,31 @@ def stream_dtype() -> str:
 class InvertibleLayer(TrackedParts, keras.layers.Layer):
     """A layer with an inverse: for every input x, `inverse(call(x))` is x.
 
-    Layers of your own become parts of invertible networks by this class:
+    Subclass it to use your own layers in invertible networks:
     `irevnet_tf.invert`, `encoder`, `features`, `export_saved_model` and
-    `layers.Inverse` follow them as they follow those of this package.
+    `layers.Inverse` treat them like the layers of this package.
 
     Note to implementers. Write `call` and `inverse` side by side; the rest has
     defaults.
 
     - `call(inputs)`, or `call(inputs, training=None)`: as in any Keras layer.
-    - `inverse(outputs)`, or `inverse(outputs, training=None)`: the inputs of
+    - `inverse(outputs)`, or `inverse(outputs, training=None)`: the inputs from
       which `call` makes `outputs`, in the mode that `training` names. It must
       not assign to variables. A layer without it fails when it is built. The
-      layer is built when `inverse` runs, and gets its arrays as tensors in
-      the compute dtype, as `call` does.
+      layer is built before `inverse` runs, and float arrays reach it as
+      tensors in the compute dtype, as in `call`.
     - `compute_inverse_shape(output_shape)`: the opposite of
       `compute_output_shape`. By default Keras finds it by running `inverse`
       symbolically, which needs a layer that is built.
-    - `downsampling`: by how much the layer divides height and width.
+    - `downsampling`: the factor by which the layer divides height and width.
     - `keeps_grid`: set it to True if the layer moves values and does not
       change them, as permutations do. Lossless networks hold no other layers
       beside their couplings.
     - `share()`: a layer that computes the same with the same weights and
       belongs to no graph. By default a `layers.Shared` around this one.
 
-    Each of them has to be a function of its arguments, of the layer's weights
-    and of nothing that changes in between.
+    Each of them must depend only on its arguments and the layer's weights,
+    and on nothing that changes in between.
 
     Example:
 
@@ -67,9 +67,21 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
     ...         return outputs / self.scale
 
     Args:
-        dtype: dtype policy. Defaults to float32 (float64 under a float64
-            policy) whatever the global policy is, see `stream_dtype`.
-        **kwargs: `name` and `trainable`, as for every Keras layer.
+        dtype: dtype policy or its name. Defaults to float32 (float64 under a
+            float64 policy) whatever the global policy is, see `stream_dtype`.
+        **kwargs: keyword arguments. `name` and `trainable`, as for every Keras
+            layer.
+
+    Call arguments:
+        inputs: tensor or structure of tensors. What the subclass's `call`
+            takes.
+        training: bool. The mode, if `call` has this argument.
+
+    Input shape:
+        As the subclass takes it. Float tensors are cast to the layer's dtype.
+
+    Output shape:
+        As the subclass returns it.
 
     Raises:
         NotImplementedError: when it is built, if it has no `inverse`.
@@ -90,7 +102,7 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
 
     @property
     def downsampling(self) -> float:
-        """By how much height and width are divided; 1 if they stay."""
+        """The factor that divides height and width; 1 if they stay."""
         return 1
 
     def inverse(self, outputs, training=None):
@@ -111,14 +123,14 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
 
     def share(self) -> "InvertibleLayer":
         """Return a layer with the same weights that belongs to no graph."""
-        # Here, since that is an InvertibleLayer, too.
+        # Imported here, since that module needs this one.
         from irevnet_tf.layers.inverse import Shared
 
         return Shared(self)
 
 
 def is_invertible(layer) -> bool:
-    """Return whether a Keras layer has an inverse of its own.
+    """Return whether a Keras layer has an inverse.
 
     That is every `InvertibleLayer`, and any other layer with a method
     `inverse`.
@@ -129,7 +141,7 @@ def is_invertible(layer) -> bool:
 
 
 def run_inverse(layer, outputs, training=None):
-    """Return `layer.inverse(outputs)`, in a mode if it knows modes."""
+    """Return `layer.inverse(outputs)`; pass `training` if it takes that."""
     if "training" in inspect.signature(layer.inverse).parameters:
         return layer.inverse(outputs, training=training)
     return layer.inverse(outputs)
@@ -151,17 +163,17 @@ def inverse_shape(layer, output_shape):
 
 
 def build_by_call(layer, shape):
-    """Build any layer, whether it has a `build` or not; return its outputs.
+    """Build a layer, whether it has a `build` or not; return its outputs.
 
     Args:
-        layer: Keras layer.
-        shape: shape of its input, or a sequence of shapes.
+        layer: Keras layer. The layer to build.
+        shape: shape, or sequence of shapes. The shape of its input.
 
     Returns:
         What a symbolic call returns, Keras tensors.
     """
     inputs = _symbolic(shape, layer.compute_dtype)
-    # A call would leave a trace in a layer that another one shares.
+    # A call would add a node to a layer that another one shares.
     return layer.compute_output_spec(inputs) if layer.built else layer(inputs)
 
 
@@ -250,7 +262,7 @@ def check_pair(shapes, layer: keras.layers.Layer) -> None:
 
 
 def check_dtype(layer: keras.layers.Layer, parts) -> None:
-    """Raise ValueError unless parts compute in the dtype of their whole."""
+    """Raise ValueError unless parts compute in the dtype of their layer."""
     for part in parts:
         if part.compute_dtype != layer.compute_dtype:
             raise ValueError(
@@ -261,10 +273,10 @@ def check_dtype(layer: keras.layers.Layer, parts) -> None:
 
 
 class WeightlessLayer(InvertibleLayer):
-    """A layer of this package all of which is in its configuration."""
+    """A layer of this package that its configuration describes fully."""
 
     def share(self):
-        # A subclass from elsewhere may have more to it.
+        # A subclass from elsewhere may have more than its configuration.
         if not type(self).__module__.startswith("irevnet_tf."):
             return super().share()
         return type(self).from_config(self.get_config())

@@ -1,10 +1,10 @@
 """One reversible block as pure functions of its weights, traced once.
 
-A block's weights and state are arguments here, not attributes. That is what
-lets blocks of the same shape share one traced function (a network of 100
-blocks needs eight), and what keeps the second run of F in the backward pass
-free of side effects: it gets the state from before the forward pass, and the
-state it returns is dropped.
+A block's weights and state are arguments here, not attributes. So blocks of
+the same shape share one traced function (a network of 100 blocks needs
+eight), and the second run of F in the backward pass has no side effects: it
+gets the state from before the forward pass, and the state it returns is
+dropped.
 """
 
 import functools
@@ -20,17 +20,18 @@ from irevnet_tf.layers.gradients import replaced_value
 
 
 class ValuesScope(keras.StatelessScope):
-    """Lets a layer read given values, and keeps what it assigns.
+    """Lets a layer read given values, and records what it assigns.
 
     Reads and writes have the gradients that TensorFlow's own variables have:
-    what is assigned has none, and what is read of a trainable variable counts
-    as that variable's, before and after something was assigned to it.
+    assigned values have none, and what is read from a trainable variable
+    counts as that variable's, before and after an assignment.
 
     Args:
-        layer: built Keras layer.
-        weights: tensors in place of the values of its trainable variables.
-        state: tensors in place of the values of its other variables.
-        **kwargs: of `keras.StatelessScope`.
+        layer: built Keras layer. The layer that reads the values.
+        weights: list of tensors. They replace the values of its trainable
+            variables.
+        state: list of tensors. They replace the values of its other variables.
+        **kwargs: keyword arguments. As for `keras.StatelessScope`.
     """
 
     def __init__(self, layer, weights, state, **kwargs):
@@ -52,7 +53,7 @@ class ValuesScope(keras.StatelessScope):
         """Return the new value of each variable that was assigned to.
 
         Args:
-            variables: Keras variables.
+            variables: list of Keras variables. Those to look up.
 
         Returns:
             A list as long as `variables`, with None for the others.
@@ -74,12 +75,12 @@ class ResidualScope(ValuesScope):
     """A `ValuesScope` for a block that is run twice in a step.
 
     Args:
-        block: `Coupling`.
-        weights: as in `ValuesScope`.
-        state: as in `ValuesScope`.
+        block: built `Coupling`. The block that is run.
+        weights: list of tensors. As in `ValuesScope`.
+        state: list of tensors. As in `ValuesScope`.
 
     Raises:
-        ValueError: inside the scope, if a variable is used that is none of
+        ValueError: inside the scope, if the layer uses a variable that is not
             the block's: it would be read or written twice, and would get no
             gradient.
     """
@@ -136,14 +137,14 @@ def run_with_separate_gradients(layer, run, inputs):
     """Return `run(inputs)`, with the gradients of weights computed apart.
 
     In a graph, Grappler multiplies an optimizer's learning rate into the last
-    factors of a gradient, which rounds otherwise. Those of a memory-saving
-    pass are the results of functions and stay as they are. What is to train to
-    the same bits in both ways says where its gradients end.
+    factors of a gradient, which changes the rounding. Gradients of a
+    memory-saving pass are results of functions, which it does not change. To
+    train to the same bits in both ways, plain gradients must end here, too.
 
     Args:
-        layer: built layer whose variables `run` uses.
-        run: function of `inputs`, such as the layer itself.
-        inputs: its argument.
+        layer: built Keras layer. Its variables are those that `run` uses.
+        run: function of `inputs`. Such as the layer itself.
+        inputs: tensor or tuple of tensors. The argument of `run`.
     """
     weights = list(map(add_up_gradient, values_of(layer.trainable_variables)))
     state = values_of(layer.non_trainable_variables)
@@ -157,15 +158,15 @@ class BlockFunctions:
     """`forward` and `backward` of all blocks of one kind.
 
     Args:
-        block: built `Coupling` that stands for its kind.
-        traced: whether the methods are traced functions. Residuals that talk
-            to other replicas (synchronized BatchNorm) cannot be traced;
+        block: built `Coupling`. It stands for its kind.
+        traced: bool. Whether the methods are traced functions. Residuals that
+            talk to other replicas (synchronized BatchNorm) cannot be traced;
             eager steps, and the bodies of loops, need not be.
     """
 
     def __init__(self, block, traced=True):
-        # Graphs hold on to these functions, and outlive their network: Keras'
-        # optimizers leave each training step in TensorFlow's registry.
+        # Graphs hold on to these functions and outlive their network, since
+        # Keras' optimizers leave each training step in TensorFlow's registry.
         self._weak_block = weakref.ref(block)
         if traced:
             self.forward = _traced(self.forward)
@@ -188,14 +189,15 @@ class BlockFunctions:
         """Return the block's outputs and what it assigned to its variables.
 
         Args:
-            inputs: pair (x1, x2) of tensors.
-            weights: values of the block's trainable variables.
-            state: values of its other variables: statistics, seeds.
-            training: bool.
+            inputs: pair (x1, x2) of tensors. The block's inputs.
+            weights: list of tensors. Values of the block's trainable variables.
+            state: list of tensors. Values of its other variables: statistics,
+                seeds.
+            training: bool. The mode of the residual.
 
         Returns:
             Outputs (y1, y2), and a list as long as the block's `variables`
-            with the new value of what was assigned to, and None for the rest.
+            with the new value of each that was assigned to, else None.
         """
         block = self._living_block()
         with ResidualScope(block, weights, state) as scope:
@@ -208,12 +210,12 @@ class BlockFunctions:
         """Rebuild the inputs and pull the gradients back, running F once.
 
         Args:
-            outputs: pair (y1, y2) that `forward` returned.
-            output_gradients: pair of the same shapes.
-            weights: as in `forward`.
-            state: as in `forward`: from before it, so that F draws the same
-                dropout mask.
-            training: as in `forward`.
+            outputs: pair (y1, y2) of tensors. What `forward` returned.
+            output_gradients: pair of tensors. Gradients of the outputs' shapes.
+            weights: list of tensors. As in `forward`.
+            state: list of tensors. The values from before `forward`, so that F
+                draws the same dropout mask.
+            training: bool. As in `forward`.
 
         Returns:
             Inputs (x1, x2), their gradients, and the list of the weights'
@@ -250,8 +252,8 @@ def _sum(a, b):
 def _traced(method):
     """Return `method` as a traced function that stays a call in the graph.
 
-    Inlined, the whole chain of inverses could run ahead of the gradients, on
-    which it does not depend, and would hold every block's input at once.
+    If it were inlined, the whole chain of inverses could run ahead of the
+    gradients, on which it does not depend, and hold every block's input.
     """
     # TensorFlow counts traces per code object to warn of too many; behind a
     # partial, each kind of block is counted for itself.

@@ -1,4 +1,4 @@
-"""Which blocks compute alike, and which must not run twice in a step."""
+"""Kinds of blocks that share a trace; refusal of blocks with side effects."""
 
 import json
 import weakref
@@ -19,11 +19,11 @@ _GRAPH_KEYS = ("inbound_nodes", "input_layers", "output_layers")
 def kind_of(block):
     """Return a key that blocks share if one trace can serve them all.
 
-    That is: the same class and the same configuration of all layers, but for
-    names and seeds (which are state), and the same ones frozen, for a frozen
-    BatchNorm computes otherwise. A block with parts from elsewhere than Keras
-    and this package has a kind of its own: its configuration need not tell
-    all.
+    Such blocks have the same class, the same configuration of all layers
+    except for names and seeds (which are state), and the same frozen layers,
+    for a frozen BatchNorm computes differently. A block with parts that are
+    neither from Keras nor from this package is a separate kind: its
+    configuration may be incomplete.
     """
     layers = list(block._flatten_layers())
     variables = tuple(
@@ -35,7 +35,7 @@ def kind_of(block):
 
 
 def is_foreign(kind) -> bool:
-    """Return whether this is the kind of one block, with foreign parts."""
+    """Return whether a kind is that of a single block with foreign parts."""
     return isinstance(kind[0], int)
 
 
@@ -48,7 +48,7 @@ def is_synchronized(block) -> bool:
 
 
 def _configuration(block, layers):
-    """Return the layers' configuration, or what stands for this block only."""
+    """Return the layers' configuration, or an id for this block only."""
     if not all(_is_known(layer) for layer in layers):
         return id(block)
     # Serialized layer by layer: a composite's configuration does not show
@@ -109,9 +109,9 @@ def _without_names(config, names, in_graph=False):
     return config
 
 
-# Operations with a state or an effect that does no harm: calls, of which the
-# functions are looked at themselves, branches and loops, and messages. What
-# Python functions do cannot be seen.
+# Operations whose state or effect does no harm: calls (the called functions
+# are checked themselves), branches and loops, and messages. What Python
+# functions do cannot be seen.
 _HARMLESS = {
     "Assert",
     "Case",
@@ -123,10 +123,10 @@ _HARMLESS = {
     "While",
 }
 
-# Draw random numbers, and TensorFlow does not say so.
+# These draw random numbers, although TensorFlow calls them stateless.
 _RANDOM = {"FractionalAvgPool", "FractionalMaxPool"}
 
-# {block: the modes in which it has been looked at}
+# {block: the modes in which it has been checked}
 _pure = weakref.WeakKeyDictionary()
 
 
@@ -134,20 +134,20 @@ def refuse_impure(block, inputs, weights, state, training):
     """Raise ValueError if running F twice does more than running it once.
 
     A backward pass that draws other random numbers than the forward pass, or
-    counts a step twice, would be wrong without a word. Each block is looked
-    at once in each mode, by its graph; those with parts of Keras and this
-    package alone are known to be pure.
+    counts a step twice, would be wrong without a message. The graph of each
+    block is checked once in each mode; blocks with parts of Keras and this
+    package only are known to be pure.
 
     Args:
-        block: `Coupling`.
-        inputs: pair of tensors, its inputs.
-        weights: as in `BlockFunctions.forward`.
-        state: as in `BlockFunctions.forward`.
-        training: as in `BlockFunctions.forward`.
+        block: built `Coupling`. The block to check.
+        inputs: pair (x1, x2) of tensors. Its inputs.
+        weights: list of tensors. As in `BlockFunctions.forward`.
+        state: list of tensors. As in `BlockFunctions.forward`.
+        training: bool. As in `BlockFunctions.forward`.
     """
     if training in _pure.setdefault(block, set()):
         return
-    # Those that talk to other replicas cannot be traced by themselves.
+    # Blocks that talk to other replicas cannot be traced by themselves.
     if is_foreign(kind_of(block)) and not is_synchronized(block):
         forward = BlockFunctions(block).forward
         traced = forward.get_concrete_function(inputs, weights, state, training)

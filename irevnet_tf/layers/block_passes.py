@@ -1,8 +1,8 @@
-"""Passes through blocks of one kind, forward and back.
+"""Forward and backward passes through blocks of one kind.
 
-Blocks that compute alike, one after the other, are one loop: what JAX calls a
-scan over layers. The graph then holds one body for them all, however many
-there are, while their weights stay variables of each block.
+Consecutive blocks that compute alike become one loop, which JAX calls a scan
+over layers. The graph then holds one body for all of them, however many there
+are, while their weights stay variables of each block.
 """
 
 import tensorflow as tf
@@ -16,10 +16,10 @@ class SinglePass:
     """A pass through one block.
 
     Args:
-        functions: its `BlockFunctions`.
-        weights: list of the values of its trainable variables.
-        state: list of the values of its other variables.
-        training: bool, the mode of the residual.
+        functions: `BlockFunctions`. Those of the block.
+        weights: list of tensors. Values of its trainable variables.
+        state: list of tensors. Values of its other variables.
+        training: bool. The mode of the residual.
     """
 
     def __init__(self, functions, weights, state, training):
@@ -45,16 +45,17 @@ class ScannedPass:
     """A pass through several blocks of one kind, in a graph.
 
     Args:
-        block: built `Coupling`, one of them, whose outputs have the shapes of
-            its inputs.
-        weights: for each block the list of the values of its trainable
+        block: built `Coupling`. One of the blocks, whose outputs have the
+            shapes of its inputs.
+        weights: list of lists of tensors. For each block the values of its
+            trainable variables.
+        states: list of lists of tensors. For each block the values of its other
             variables.
-        states: for each block the list of the values of its other variables.
-        training: bool, the mode of the residuals.
+        training: bool. The mode of the residuals.
     """
 
     def __init__(self, block, weights, states, training):
-        # This does not hold on to the block, as graphs do to a pass.
+        # Not the block itself: graphs hold on to a pass, and it to the block.
         self._functions = BlockFunctions(block, traced=False)
         self._training = training
         self._indices = list(map(tf.constant, range(len(weights))))
@@ -65,8 +66,8 @@ class ScannedPass:
         """Return the last block's outputs and what was assigned.
 
         Args:
-            inputs: pair (x1, x2) of tensors, those of the first block.
-            range_check: `RangeCheck`, to see what the blocks add up to.
+            inputs: pair (x1, x2) of tensors. The first block's inputs.
+            range_check: `RangeCheck`. It sees the sums that the blocks compute.
 
         Returns:
             Outputs (y1, y2), and for each block the list of new values that
@@ -96,8 +97,8 @@ class ScannedPass:
         """Rebuild the first block's inputs and pull the gradients back.
 
         Args:
-            outputs: pair (y1, y2) of tensors, those of the last block.
-            output_gradients: pair of the same shapes.
+            outputs: pair (y1, y2) of tensors. The last block's outputs.
+            output_gradients: pair of tensors. Gradients of the outputs' shapes.
 
         Returns:
             Inputs (x1, x2), their gradients, and for each block the list of
@@ -142,8 +143,8 @@ class ScannedPass:
             lambda index, *_: condition(index),
             body,
             (first, *variables),
-            # Rounds do not wait for the gradients of each other's weights,
-            # and would keep what these are computed from.
+            # Parallel rounds would not wait for the gradients of each
+            # other's weights, and would keep the inputs of these.
             parallel_iterations=1,
         )
         return variables
@@ -157,11 +158,11 @@ def _like(tensors, others):
 
 
 class _Columns:
-    """What blocks compute for each of their variables, or do not.
+    """One list per variable of what the blocks compute for it, if anything.
 
     Args:
-        variables: those of one of the blocks.
-        indices: the blocks' positions, as tensors.
+        variables: list of Keras variables. Those of one of the blocks.
+        indices: list of int tensors. The blocks' positions.
     """
 
     def __init__(self, variables, indices):
@@ -170,7 +171,7 @@ class _Columns:
         self._are_computed = [False] * len(variables)
 
     def handles(self):
-        """Return what to begin a loop with."""
+        """Return the handles that a loop starts with."""
         return tuple(column.handle for column in self._lists)
 
     def written(self, handles, index, values):

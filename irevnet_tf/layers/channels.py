@@ -12,14 +12,24 @@ from irevnet_tf.layers.base import check_positive_int
 class ChannelSplit(WeightlessLayer):
     """Splits a tensor into the two streams `(x1, x2)`.
 
-    The first half of the channels is x1, which the first block carries, and
-    the second half x2, which it feeds to its residual.
+    The first half of the channels is x1, which the first block carries; the
+    second half is x2, which it feeds to its residual.
+
+    Example:
+
+    >>> x1, x2 = ChannelSplit()(tf.zeros((2, 8, 8, 6)))
+    >>> x1.shape
+    TensorShape([2, 8, 8, 3])
+
+    Call arguments:
+        inputs: float tensor. The representation to split.
 
     Input shape:
-        `(..., channels)` with an even number of channels.
+        `(..., channels)` with an even number of channels, cast to the layer's
+        dtype: float32 (float64 under a float64 policy).
 
     Output shape:
-        A pair of `(..., channels / 2)`.
+        A pair of `(..., channels / 2)`, in the layer's dtype.
 
     Raises:
         ValueError: if the number of channels is odd.
@@ -47,14 +57,24 @@ class ChannelSplit(WeightlessLayer):
 class ChannelMerge(WeightlessLayer):
     """Concatenates the two streams on the channel axis: undoes `ChannelSplit`.
 
-    The inverse splits where the streams met, in the middle if the layer has
-    merged none yet.
+    The inverse splits where the streams met, or in the middle if the layer
+    has not merged any yet.
+
+    Example:
+
+    >>> merge = ChannelMerge()
+    >>> y = merge((tf.zeros((2, 4)), tf.ones((2, 4))))
+    >>> x1, x2 = merge.inverse(y)
+
+    Call arguments:
+        inputs: pair (x1, x2) of float tensors. The two streams.
 
     Input shape:
-        A pair of `(..., channels 1)` and `(..., channels 2)`.
+        A pair of `(..., channels 1)` and `(..., channels 2)`, cast to the
+        layer's dtype: float32 (float64 under a float64 policy).
 
     Output shape:
-        `(..., channels 1 + channels 2)`.
+        `(..., channels 1 + channels 2)`, in the layer's dtype.
     """
 
     keeps_grid = True
@@ -94,18 +114,27 @@ class ChannelMerge(WeightlessLayer):
 class InjectivePadding(WeightlessLayer):
     """Appends channels of zeros; its inverse cuts them off.
 
-    This is what makes a network injective where a stage is wider than what
-    comes in: all information passes, but not every output has an input.
+    It makes a network injective where a stage is wider than its input: all
+    information passes, but not every output has an input.
+
+    Example:
+
+    >>> InjectivePadding(13)(tf.zeros((2, 8, 8, 3))).shape
+    TensorShape([2, 8, 8, 16])
 
     Args:
-        channels: positive integer. How many channels of zeros to append at
-            the end of the channel axis.
+        channels: positive int. How many channels of zeros to append at the end
+            of the channel axis.
+
+    Call arguments:
+        inputs: float tensor. The representation to widen.
 
     Input shape:
-        `(batch, height, width, c)`.
+        `(batch, height, width, c)`, cast to the layer's dtype: float32
+        (float64 under a float64 policy).
 
     Output shape:
-        `(batch, height, width, c + channels)`.
+        `(batch, height, width, c + channels)`, in the layer's dtype.
     """
 
     keeps_grid = True
@@ -138,7 +167,7 @@ class InjectivePadding(WeightlessLayer):
 
 
 def append_zeros(x, channels: int):
-    """Return `x` with that many channels of zeros behind its own."""
+    """Return `x` with `channels` channels of zeros appended."""
     unpadded = [[0, 0]] * (x.shape.rank - 1)
     return tf.pad(x, [*unpadded, [0, channels]])
 

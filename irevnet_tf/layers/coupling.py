@@ -1,4 +1,4 @@
-"""Coupling, what a reversible network needs of its blocks."""
+"""Coupling, the base class of the blocks of a reversible network."""
 
 import keras
 import tensorflow as tf
@@ -14,15 +14,15 @@ from irevnet_tf.layers.parts import trainable_flags
 
 
 class Coupling(InvertibleLayer):
-    """A block of two streams around a residual function F, never inverted.
+    """A block of two streams around a residual F, which is never inverted.
 
         forward:  (y1, y2) = couple((x1, x2), F(x2))
         inverse:  x2 = residual_input((y1, y2))
                   (x1, x2) = uncouple((y1, y2), x2, F(x2))
 
-    What `ReversibleSequence` needs of a block. A coupling of your own, affine
-    for example, is a subclass with these methods, which are functions of
-    their arguments and, if it has any, of weights of its own:
+    `ReversibleSequence` needs these methods of a block. To write another
+    coupling, an affine one for example, define them in a subclass, as
+    functions of their arguments and of the subclass's weights, if any:
 
     - `couple(inputs, fx2)` returns (y1, y2), given (x1, x2) and F(x2);
     - `residual_input(outputs)` returns x2, which (y1, y2) must hold as it is;
@@ -32,10 +32,10 @@ class Coupling(InvertibleLayer):
     - `compute_output_shape` and `compute_inverse_shape`, unless the streams
       change places and no more: (shape 1, shape 2) to (shape 2, shape 1).
 
-    F(x2) comes in the streams' dtype. Gradients need no more of you. Forward
-    and inverse have to run F in the same mode: the inverse of a pass with
+    F(x2) comes in the streams' dtype. Gradients need no further method.
+    Forward and inverse must run F in the same mode: the inverse of a pass with
     `training=True` needs `training=True`, and the same batch, if F contains
-    BatchNorm; dropout has no inverse there, for its mask is drawn anew.
+    BatchNorm; with dropout there is no inverse, for its mask is drawn anew.
 
     Example:
 
@@ -57,16 +57,22 @@ class Coupling(InvertibleLayer):
     ...         return (*rest, 2 * channels)
 
     Args:
-        residual: Keras layer, F. It may have a dtype policy of its own.
-        fraction_bits: None, or for a coupling that can be lossless, as
-            `AdditiveCoupling` can, an integer. See there.
-        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+        residual: Keras layer. F; it may have its own dtype policy.
+        fraction_bits: None or int. An int only for a coupling that can be
+            lossless, as `AdditiveCoupling` can; see there.
+        **kwargs: keyword arguments. `name`, `dtype` and `trainable`, as for
+            every Keras layer.
+
+    Call arguments:
+        inputs: pair (x1, x2) of float tensors. The two streams.
+        training: bool. The mode of F.
 
     Input shape:
-        A pair (x1, x2) of `(batch, ..., channels)`.
+        A pair (x1, x2) of `(batch, ..., channels)`, cast to the layer's dtype:
+        float32 (float64 under a float64 policy).
 
     Output shape:
-        A pair (y1, y2).
+        A pair (y1, y2), see `compute_output_shape`; in the layer's dtype.
 
     Raises:
         ValueError: if `residual` is no Keras layer, or the coupling cannot be
@@ -150,8 +156,7 @@ class Coupling(InvertibleLayer):
         dtype = tf.as_dtype(dtype)
         if dtype == self.compute_dtype:
             return
-        # Containers have a dtype of their own, which their layers need not
-        # share.
+        # The dtype of a container may differ from that of its layers.
         computes = {x.compute_dtype for x in self.residual._flatten_layers()}
         width = tf.as_dtype(self.compute_dtype).size
         if dtype.is_floating and dtype.name in computes and dtype.size <= width:
@@ -176,7 +181,7 @@ class Coupling(InvertibleLayer):
 
     def call(self, inputs, training=None):
         x1, x2 = inputs
-        # Only where a gradient may follow: inference keeps plain operations.
+        # Only if a gradient may follow: inference keeps plain operations.
         read = add_up_gradient(x2) if training or is_recording() else x2
         return self.couple((x1, x2), self.run_residual(read, training))
 
@@ -184,13 +189,13 @@ class Coupling(InvertibleLayer):
         """Return the pair (x1, x2) from which `call` makes `outputs`.
 
         Args:
-            outputs: pair (y1, y2) of float tensors.
-            training: bool, the mode of F. BatchNorm's moving statistics and
-                the state of random generators are left as they are.
+            outputs: pair (y1, y2) of float tensors. What `call` returned.
+            training: bool. The mode of F. BatchNorm's moving statistics and the
+                state of random generators are left as they are.
         """
         outputs = tuple(outputs)
         x2 = self.residual_input(outputs)
-        # What F would write (statistics, seeds) ends with the scope.
+        # The scope discards what F writes (statistics, seeds).
         with keras.StatelessScope():
             fx2 = self.run_residual(x2, training)
         return self.uncouple(outputs, x2, fx2)
@@ -198,7 +203,7 @@ class Coupling(InvertibleLayer):
     def run_residual(self, x2, training):
         """Return F(x2) in the streams' dtype."""
         fx2 = self.residual(x2, training=training)
-        # Again, since Keras tells of a Lambda what it should return.
+        # Again, since Keras only assumes what a Lambda returns.
         self._check_dtype(fx2.dtype)
         return tf.cast(fx2, self.compute_dtype)
 
@@ -218,10 +223,10 @@ class Coupling(InvertibleLayer):
         """Return the gradients of what `couple` depends on.
 
         Args:
-            inputs: pair (x1, x2).
-            fx2: F(x2), in the streams' dtype.
-            output_gradients: pair of tensors, the gradients of y1 and y2.
-            weights: list of the tensors that stand for the block's trainable
+            inputs: pair (x1, x2) of tensors. The block's inputs.
+            fx2: tensor. F(x2), in the streams' dtype.
+            output_gradients: pair of tensors. The gradients of y1 and y2.
+            weights: list of tensors. They stand for the block's trainable
                 variables.
 
         Returns:
@@ -257,8 +262,8 @@ class Coupling(InvertibleLayer):
             **super().get_config(),
             "residual": keras.saving.serialize_keras_object(self.residual),
             "fraction_bits": self.fraction_bits,
-            # What is frozen inside of a residual, which the configuration of
-            # a layer from elsewhere need not tell.
+            # Frozen parts of the residual: the configuration of a layer from
+            # elsewhere may not contain them.
             "trainable_flags": (
                 trainable_flags(self) if self.built else self._recorded_flags
             ),

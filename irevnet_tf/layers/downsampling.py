@@ -1,4 +1,4 @@
-"""psi, the invertible downsampling."""
+"""psi, the invertible downsampling: functions and layer."""
 
 import keras
 import tensorflow as tf
@@ -10,8 +10,8 @@ from irevnet_tf.layers.base import check_positive_int
 def psi(x, block_size: int):
     """Move each `block_size` x `block_size` patch of pixels into channels.
 
-    `(B, H, W, C)` becomes `(B, H/b, W/b, b*b*C)`; output channel
-    `(row * b + column) * C + c`, which is the order of the authors' psi.
+    `(B, H, W, C)` becomes `(B, H/b, W/b, b*b*C)`, with output channel
+    `(row * b + column) * C + c`, the order of the authors' psi.
     """
     return tf.nn.space_to_depth(x, block_size) if block_size > 1 else x
 
@@ -58,8 +58,9 @@ def check_divisible(size, divisor: int) -> None:
     """Raise ValueError if a known height or width is no multiple of `divisor`.
 
     Args:
-        size: pair of height and width in pixels; None where unknown.
-        divisor: integer that must divide both.
+        size: pair of ints or None. Height and width in pixels; None where
+            unknown.
+        divisor: positive int. It must divide both.
     """
     height, width = size
     if any(side is not None and side % divisor for side in size):
@@ -74,7 +75,7 @@ def _divisible_by(divisor):
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class InvertibleDownsampling(WeightlessLayer):
-    """psi: trades resolution for channels, and loses nothing.
+    """psi: moves resolution into channels, and loses nothing.
 
     `call` is a space-to-depth rearrangement, `inverse` is depth-to-space; both
     are permutations of the values, hence exact.
@@ -86,22 +87,27 @@ class InvertibleDownsampling(WeightlessLayer):
     TensorShape([1, 4, 4, 12])
 
     Args:
-        block_size: positive integer b. Side of the patches that become
-            channels; 1 leaves the input as it is.
-        divisor: positive integer. Height and width must be multiples of it.
+        block_size: positive int. Side b of the patches that become channels; 1
+            leaves the input as it is.
+        divisor: None or positive int. Height and width must be multiples of it.
             A network that downsamples again further on gives its total factor
             to its first layer, so that a size which does not fit is refused at
             the entrance and not halfway. Defaults to `block_size`.
-        preprocessing: optional string, the `mode` of
-            `irevnet_tf.preprocess_input` by which the network's images were
-            scaled. It computes nothing: the first layer of a network keeps it
-            for whoever exports that. Can be changed on the layer.
+        preprocessing: None or str. The `mode` of `irevnet_tf.preprocess_input`
+            by which the network's images were scaled. The layer computes
+            nothing with it: the first layer of a network keeps it for whoever
+            exports that network. Can be changed on the layer.
+
+    Call arguments:
+        inputs: float tensor. The images, or a representation.
 
     Input shape:
-        `(batch, height, width, channels)`.
+        `(batch, height, width, channels)`, cast to the layer's dtype: float32
+        (float64 under a float64 policy).
 
     Output shape:
-        `(batch, height / b, width / b, b * b * channels)`.
+        `(batch, height / b, width / b, b * b * channels)`, in the layer's
+        dtype.
 
     Raises:
         ValueError: if an argument is out of range; when called on a height or
@@ -146,7 +152,7 @@ class InvertibleDownsampling(WeightlessLayer):
         return self.block_size
 
     def build(self, input_shape):
-        # Images with other channels are refused here, not by some residual.
+        # Refuses images with other channels before a residual sees them.
         self.input_spec = keras.layers.InputSpec(
             ndim=4, axes={-1: input_shape[-1]}
         )

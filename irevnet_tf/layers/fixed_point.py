@@ -1,9 +1,9 @@
-"""Fixed-point arithmetic in floats: what makes an inverse exact.
+"""Fixed-point arithmetic in floats, which makes an inverse exact.
 
 Floats with 24 significant bits hold every multiple of 2**-b below a magnitude
 of 2**(24 - b), and add and subtract them without rounding as long as the
-result stays below it. A stream of such values gets everything back that was
-added to it.
+result stays below it. What is added to a stream of such values can therefore
+be subtracted without error.
 """
 
 import functools
@@ -32,7 +32,7 @@ def exact_limit(dtype: str, fraction_bits: int) -> float:
 
 
 def check_fraction_bits(value, dtype: str) -> int:
-    """Return `value` as an int if `dtype` can have so many, else raise."""
+    """Return `value` as an int if `dtype` has that many bits, else raise."""
     if dtype not in SIGNIFICAND_BITS:
         raise ValueError(
             "`dtype` must be float32 or float64 where `fraction_bits` are "
@@ -51,8 +51,8 @@ class RangeCheck:
     """Collects values that must stay in the exact range.
 
     Args:
-        dtype: the values' dtype, a string.
-        fraction_bits: int, or None for values that are not on a grid, of
+        dtype: str. The dtype of the values.
+        fraction_bits: None or int. None for values that are not on a grid, of
             which nothing is collected.
     """
 
@@ -67,20 +67,20 @@ class RangeCheck:
         if self._fraction_bits is not None:
             self._peaks.append(_peak(x))
 
-    # The same inside of a loop, which hands on what it has seen.
+    # The same inside a loop, which passes on the peaks that it has seen.
 
     def no_peaks(self, x):
-        """Return what to begin a loop with, over tensors such as `x`."""
+        """Return the peaks that a loop over tensors like `x` starts with."""
         if self._fraction_bits is None:
             return ()
         return (tf.zeros_like(_peak(x)),)
 
     def larger(self, peaks, x):
-        """Return what to go on with in a loop that has come to `x`."""
+        """Return the peaks of a loop after it has seen `x` as well."""
         return tuple(tf.maximum(peak, _peak(x)) for peak in peaks)
 
     def note(self, peaks):
-        """Take over what a loop has seen."""
+        """Take over the peaks of a finished loop."""
         self._peaks.extend(peaks)
 
     def guard(self, *tensors):
@@ -88,14 +88,14 @@ class RangeCheck:
 
         Raises:
             tf.errors.InvalidArgumentError: with the largest magnitude. XLA
-                knows no errors: there the tensors become NaN in the images
-                concerned.
+                has no errors: there the tensors of the images concerned
+                become NaN.
         """
         if self._fraction_bits is None:
             return tensors
         peaks = functools.reduce(tf.maximum, self._peaks)
-        # A sum that had to be rounded is at the limit or above, never below.
-        # NaN is not below, either.
+        # A sum that was rounded is at the limit or above, never below. NaN is
+        # not below it either.
         within = peaks < self._limit
         message = (
             f"{OUT_OF_RANGE} {self._limit:g} in magnitude: below it, floats "
@@ -107,8 +107,8 @@ class RangeCheck:
         tf.debugging.Assert(
             tf.reduce_all(within), [message, tf.reduce_max(peaks)]
         )
-        # 1 or NaN, without a NaN in the graph of a network that has none, of
-        # which `tf.debugging.enable_check_numerics` would complain.
+        # 1 or NaN. A NaN constant in the graph would make
+        # `tf.debugging.enable_check_numerics` complain.
         one = tf.ones_like(peaks)
         factor = tf.stop_gradient(tf.sqrt(tf.where(within, one, -one)))
         return tuple(
@@ -125,19 +125,28 @@ def _peak(x):
 class FixedPoint(WeightlessLayer):
     """Rounds to multiples of 2**-fraction_bits: the entrance of lossless mode.
 
-    The inverse rounds as well, which changes nothing for a value that came
-    through here. The gradient passes through both.
+    The inverse rounds as well, which does not change values that this layer
+    returned. Both have the gradient of the identity.
+
+    Example:
+
+    >>> FixedPoint(2)(tf.constant([[0.3, 0.9]])).numpy()
+    array([[0.25, 1.  ]], dtype=float32)
 
     Args:
-        fraction_bits: integer from 0 to 23, or to 52 for float64. Values are
-            off by at most 2**-(fraction_bits + 1), and must have a magnitude
-            below 2**(24 - fraction_bits), or 2**(53 - fraction_bits).
+        fraction_bits: int from 0 to 23, or to 52 for float64. Values are off by
+            at most 2**-(fraction_bits + 1), and must have a magnitude below
+            2**(24 - fraction_bits), or 2**(53 - fraction_bits).
+
+    Call arguments:
+        inputs: float tensor. The values to round.
 
     Input shape:
-        `(batch, ...)`.
+        `(batch, ...)`, cast to the layer's dtype: float32 (float64 under a
+        float64 policy).
 
     Output shape:
-        Same as the input.
+        Same as the input, in the layer's dtype.
 
     Raises:
         ValueError: if `fraction_bits` is out of range.

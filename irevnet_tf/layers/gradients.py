@@ -1,9 +1,9 @@
-"""Gradients of one's own that die with their graph.
+"""Custom gradients that are freed with their graph.
 
-`tf.custom_gradient` registers a function for each use in a graph, for ever:
-it holds on to the graph, and that to the weights, so that every network that
-was trained stays in memory. What is registered here holds on to nothing; what
-belongs to one use is kept by the graph itself.
+`tf.custom_gradient` registers a function for each use in a graph, for ever.
+The function holds on to the graph, and the graph to the weights, so that every
+network that was trained stays in memory. Functions that are registered here
+hold on to nothing; the graph itself keeps what belongs to one use.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ def with_gradient(outputs: list, sources: list, gradient: Callable) -> list:
     """Return `outputs` with the gradient that a function computes.
 
     Args:
-        outputs: tensors.
-        sources: the tensors that they depend on.
-        gradient: takes the gradient of each output, and returns a list of
-            those of the sources, None where there is none.
+        outputs: list of tensors. Those to give a gradient to.
+        sources: list of tensors. Those that the outputs depend on.
+        gradient: function. Takes the gradient of each output, and returns a
+            list of those of the sources, None where there is none.
     """
     count = len(outputs)
     if tf.executing_eagerly():
@@ -41,15 +41,15 @@ def with_gradient(outputs: list, sources: list, gradient: Callable) -> list:
     def of_all(*gradients):
         return [None] * count + list(gradient(*gradients[:count]))
 
-    # For gradients by operations, as a function's caller takes them ...
+    # For gradients of operations, as a function's caller takes them ...
     graph = tf.compat.v1.get_default_graph()
     with _overriding("IdentityN", _CUSTOM, [*outputs, *sources]):
         through = tf.identity_n([*outputs, *sources])
     if not hasattr(graph, _GRADIENTS):
         setattr(graph, _GRADIENTS, {})
     getattr(graph, _GRADIENTS)[through[0].op.name] = of_all
-    # ... and by a tape inside the function, which would make zeros for the
-    # gradients of what nobody reads.
+    # ... and for a tape inside the function, which would make zeros for the
+    # gradients of outputs that nobody reads.
     outputs, read = [*outputs, *sources], through[:count]
     record.record_operation(_CUSTOM, read, outputs, of_all)
     return read
@@ -59,8 +59,8 @@ def round_straight_through(x, scale: float):
     """Round to multiples of 1 / `scale`, with the gradient of the identity.
 
     Args:
-        x: tensor.
-        scale: a power of two.
+        x: float tensor. The values to round.
+        scale: float. A power of two.
     """
     with record.stop_recording(), _overriding("Round", _STRAIGHT_THROUGH, [x]):
         y = tf.round(x * scale) * (1.0 / scale)
@@ -69,11 +69,11 @@ def round_straight_through(x, scale: float):
 
 
 def add_up_gradient(x):
-    """Return x, whose gradient is added up before others' are added to it.
+    """Return x, whose gradient is summed before others are added to it.
 
-    Floats depend on the order: with F's share in the gradient of x2 summed by
-    itself, as in `BlockFunctions.backward`, plain and memory-saving gradients
-    can be equal to the last bit.
+    Float sums depend on the order: if F's share of the gradient of x2 is
+    summed separately, as in `BlockFunctions.backward`, plain and
+    memory-saving gradients can be equal to the last bit.
     """
     with record.stop_recording(), _overriding("Identity", _BARRIER, [x]):
         y = tf.identity(x)
@@ -84,17 +84,17 @@ def add_up_gradient(x):
 def barrier(gradient):
     """Return a sum that Grappler does not merge with the next one.
 
-    It merges sums of sums, which changes their order, but not with an
-    operation in between.
+    Grappler merges sums of sums, which changes their order, unless there is
+    an operation in between.
     """
     return tf.ensure_shape(gradient, gradient.shape)
 
 
 def replaced_value(weight, value):
-    """Return `value`, of which the gradient goes to `weight` instead.
+    """Return `value`, whose gradient goes to `weight` instead.
 
-    That is what TensorFlow does to a variable that is assigned to, and read
-    after that: what was assigned has no gradient, the variable has.
+    TensorFlow does so with a variable that is read after an assignment: the
+    assigned value has no gradient, the variable has one.
     """
     with (
         record.stop_recording(),
@@ -111,11 +111,11 @@ def is_recording() -> bool:
 
 
 def is_watched(tensors: list, variables: list) -> bool:
-    """Return whether a gradient tape records what becomes of these.
+    """Return whether a gradient tape records the use of these.
 
     Args:
-        tensors: list of tensors.
-        variables: list of Keras variables.
+        tensors: list of tensors. Those that a tape may watch.
+        variables: list of Keras variables. Those that a tape may watch.
     """
     if not is_recording():
         return False
@@ -126,7 +126,7 @@ def is_watched(tensors: list, variables: list) -> bool:
 def is_compiled() -> bool:
     """Return whether the current graph, or one around it, is for XLA.
 
-    XLA cannot call Python, drops assertions, and has passes of its own.
+    XLA cannot call Python, drops assertions, and has its own passes.
     """
     return control_flow_util.GraphOrParentsInXlaContext(
         tf.compat.v1.get_default_graph()
@@ -134,10 +134,10 @@ def is_compiled() -> bool:
 
 
 def _overriding(op_type, kind, tensors):
-    """Let operations of a type that a graph gets have another gradient.
+    """Give operations of a type another gradient, in the graph of a block.
 
     A SavedModel holds one gradient for each name, for tensors of one shape.
-    So there is a name for every kind of gradient and of tensors.
+    So every kind of gradient and of tensors has a separate name.
     """
     if tf.executing_eagerly():
         return contextlib.nullcontext()
@@ -159,7 +159,7 @@ def _custom_gradient(op, *gradients):
 
 
 def _refused(gradients):
-    """Return gradients that are an error as soon as one of them runs."""
+    """Return gradients that raise an error as soon as one of them runs."""
     message = (
         "A SavedModel holds no gradient of a memory-saving network in training "
         "mode. Save one with `memory_saving=False`, or take the gradient "

@@ -1,4 +1,4 @@
-"""Layers around another layer: its inverse, or the same once more."""
+"""Inverse and Shared: layers that wrap another layer and use its weights."""
 
 import keras
 
@@ -15,8 +15,9 @@ class AroundLayer(InvertibleLayer):
     """An invertible layer whose weights are those of another layer.
 
     Args:
-        layer: Keras layer with an inverse.
-        **kwargs: as of any layer. `dtype` is that of `layer`, by default.
+        layer: Keras layer. A layer with an inverse.
+        **kwargs: keyword arguments. As for every Keras layer; `dtype` defaults
+            to that of `layer`.
     """
 
     def __init__(self, layer, **kwargs):
@@ -38,18 +39,28 @@ class AroundLayer(InvertibleLayer):
 class Shared(AroundLayer):
     """Computes what another layer computes, with that layer's weights.
 
-    A layer that is used twice leaves a trace at both places: it keeps the
-    models alive which it is used in, and Keras reports its first use only. So
-    models that are made of another's layers use them through this one.
+    A layer that is used in two models keeps both of them alive, and Keras
+    reports only its first use. So models that are built from another model's
+    layers use them through this one.
+
+    Example:
+
+    >>> coupling = AdditiveCoupling(keras.layers.Dense(4))
+    >>> y1, y2 = Shared(coupling)((tf.ones((2, 4)), tf.ones((2, 4))))
 
     Args:
-        layer: invertible layer.
+        layer: Keras layer. An `InvertibleLayer`, or another layer that has
+            `inverse` beside `call`.
+
+    Call arguments:
+        inputs: tensor or structure of tensors. What `layer` takes.
+        training: bool. The mode of `layer`.
 
     Input shape:
-        That of `layer`.
+        The input shape of `layer`, cast to that layer's dtype.
 
     Output shape:
-        That of `layer`.
+        The output shape of `layer`, in that layer's dtype.
     """
 
     def __init__(self, layer, **kwargs):
@@ -95,19 +106,30 @@ def share_layer(layer) -> InvertibleLayer:
 class Inverse(AroundLayer):
     """Runs a layer backwards: `Inverse(layer)(y)` is `layer.inverse(y)`.
 
-    The two share their weights. This is what `irevnet_tf.invert` builds its
-    models from.
+    The two share their weights. `irevnet_tf.invert` builds its models from
+    these layers.
+
+    Example:
+
+    >>> layer = InvertibleDownsampling(2)
+    >>> Inverse(layer)(tf.zeros((1, 4, 4, 12))).shape
+    TensorShape([1, 8, 8, 3])
 
     Args:
-        layer: `InvertibleLayer`, or another Keras layer that has `inverse`
-            beside `call`.
-        dtype: that of `layer`, the default.
+        layer: Keras layer. An `InvertibleLayer`, or another layer that has
+            `inverse` beside `call`.
+        dtype: dtype policy. Must be that of `layer`, the default.
+
+    Call arguments:
+        inputs: tensor or structure of tensors. What `layer` returns.
+        training: bool. The mode of `layer`, if its `inverse` has this
+            argument.
 
     Input shape:
-        The output shape of `layer`.
+        The output shape of `layer`, cast to that layer's dtype.
 
     Output shape:
-        The input shape of `layer`.
+        The input shape of `layer`, in that layer's dtype.
 
     Raises:
         ValueError: if `layer` has no inverse, or another dtype.

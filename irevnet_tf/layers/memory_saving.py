@@ -1,4 +1,4 @@
-"""A pass through reversible blocks that keeps the last output alone."""
+"""A training pass through reversible blocks that keeps only the last output."""
 
 import itertools
 import weakref
@@ -17,23 +17,23 @@ from irevnet_tf.layers.gradients import is_compiled
 from irevnet_tf.layers.gradients import with_gradient
 from irevnet_tf.layers.rebuilt_inputs import DriftCheck
 
-# {sequence: {kind of block: its functions}}, of the last graph.
+# {sequence: {kind of block: its functions}} of the latest graph.
 _traced = weakref.WeakKeyDictionary()
 
 
 class MemorySavingPass:
     """One training pass through the blocks of a `ReversibleSequence`.
 
-    The forward direction keeps the outputs of the last block. The backward
-    direction rebuilds the inputs of each block from its outputs on the way
-    down, and runs F once more there for its gradient.
+    The forward direction keeps only the outputs of the last block. The
+    backward direction rebuilds the inputs of each block from its outputs, and
+    runs F once more for its gradient.
 
-    A pass belongs to one graph, or one eager step: a new one sees the blocks
-    as they have become. It does not hold on to them.
+    A pass belongs to one graph or one eager step; the next one reads the
+    blocks anew. It does not hold on to them.
 
     Args:
-        layer: the `ReversibleSequence`, whose blocks are built.
-        training: bool, the mode of the residuals.
+        layer: `ReversibleSequence`. Its blocks are built.
+        training: bool. The mode of the residuals.
     """
 
     def __init__(self, layer, training):
@@ -46,11 +46,11 @@ class MemorySavingPass:
         self._drift_check = None
 
     def run(self, inputs, layer):
-        """Return the outputs of the last block, and move the blocks' state.
+        """Return the outputs of the last block, and update the blocks' state.
 
         Args:
-            inputs: pair of tensors.
-            layer: the `ReversibleSequence` that has the blocks.
+            inputs: pair (x1, x2) of tensors. The first block's inputs.
+            layer: `ReversibleSequence`. The layer that has the blocks.
         """
         sources = [*inputs, *tf.nest.flatten(self._weights)]
         outputs = self._forward(inputs, layer)
@@ -66,8 +66,8 @@ class MemorySavingPass:
         y, weights = inputs, self._weights
         if self._is_eager:
             # A tape around an eager step would keep what the blocks compute,
-            # although their gradient is given. A graph keeps what its
-            # backward pass reads, and no more.
+            # although their gradient is given. A graph keeps only what its
+            # backward pass reads.
             y, weights = tf.nest.map_structure(tf.stop_gradient, (y, weights))
         if layer.fraction_bits is None and layer.on_drift != "ignore":
             self._drift_check = DriftCheck(y, layer)
@@ -76,24 +76,25 @@ class MemorySavingPass:
         for one in self._passes:
             y, values = one.forward(y, range_check)
             assigned += values
-        # After the pass, and once: the backward pass runs F again but works
-        # on the old values.
+        # Once, after the pass: the backward pass runs F again, on the old
+        # values.
         for block, values in zip(layer.blocks, assigned, strict=True):
             assign(block.variables, values)
         self._outputs = range_check.guard(*y)
         return self._outputs
 
     def _start_passes(self, blocks, inputs, weights):
-        """Return passes through the blocks, one for those of a kind in a row.
+        """Return passes through the blocks, one for each run of one kind.
 
         XLA gets one for each block: in loops, its CPU compiler runs gradients
-        of convolutions 30 times slower, and it fuses, and so rounds, otherwise
-        than in plain training.
+        of convolutions 30 times slower, and it fuses, and so rounds,
+        differently from plain training.
 
         Args:
-            blocks: the sequence's.
-            inputs: pair of tensors, those of the first block.
-            weights: for each block, the values of its trainable variables.
+            blocks: list of `Coupling`. Those of the sequence.
+            inputs: pair (x1, x2) of tensors. The first block's inputs.
+            weights: list of lists of tensors. For each block, the values of its
+                trainable variables.
         """
         rows = zip(blocks, self._functions, weights, self._states, strict=True)
         can_scan = not self._is_eager and not is_compiled()
@@ -118,23 +119,23 @@ class MemorySavingPass:
     def _backward(self, output_gradients):
         """Return the gradients of the inputs and, in order, of the weights."""
         x, gradients = self._outputs, []
-        # Of what only `tf.gather` reads, they are IndexedSlices.
+        # Gradients of outputs that only `tf.gather` reads are IndexedSlices.
         dx = tuple(map(tf.convert_to_tensor, output_gradients))
         for one in reversed(self._passes):
             x, dx, of_blocks = one.backward(x, dx)
             gradients = [*of_blocks, *gradients]
         if self._drift_check is not None:
-            # Nothing else sees to it that the comparison runs where a
-            # function's caller takes the gradient.
+            # Nothing else makes the comparison run where a function's caller
+            # takes the gradient.
             with tf.control_dependencies([self._drift_check.compare(x)]):
                 dx = list(map(tf.identity, dx))
         return [*dx, *tf.nest.flatten(gradients)]
 
     def _once_differentiable(self, output_gradients, sources):
-        """Let the gradient of a gradient fail, instead of being wrong.
+        """Make the gradient of a gradient an error, instead of a wrong value.
 
-        It depends on more than the output gradients, but a tape cannot see
-        that, since the eager forward pass hides its steps.
+        It depends on more than the output gradients, which a tape cannot see,
+        since the eager forward pass hides its steps.
         """
         gradients = self._backward(output_gradients)
 
@@ -164,14 +165,14 @@ def _shapes_behind(blocks, shapes):
 def _functions(layer, is_eager):
     """Return the `BlockFunctions` of each block, one for each kind.
 
-    Those of blocks whose configuration tells all serve later graphs, too:
+    Functions of blocks with a complete configuration serve later graphs too:
     Keras' `fit` traces its first step twice.
     """
     blocks = layer.blocks
     if is_eager:
         return [BlockFunctions(block, traced=False) for block in blocks]
     kinds = {block: kind_of(block) for block in blocks}
-    # The block that stood for a kind may have changed, or gone.
+    # The block that stood for a kind may have changed or been deleted.
     of_kind = {
         kind: functions
         for kind, functions in _traced.get(layer, {}).items()

@@ -1,4 +1,4 @@
-"""BatchNorm whose statistics are summed without loss of precision."""
+"""BatchNormalization with statistics summed without loss of precision."""
 
 import functools
 
@@ -13,19 +13,37 @@ from irevnet_tf.layers.gradients import is_compiled
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' BatchNorm with mean and variance taken one axis at a time.
 
-    Keras averages batch, height and width in one go, for which TensorFlow
-    adds up the values of a channel one by one on a CPU: over 100,000 values
-    the relative error of the mean is 1e-5. Where a channel hardly varies, as
-    behind an injective network's padding, that is far more than its standard
-    deviation can bear: first-step gradients were off by 1.5 %. Axis by axis,
+    Keras averages batch, height and width at once, for which TensorFlow adds
+    up the values of a channel one by one on a CPU: over 100,000 values the
+    relative error of the mean is 1e-5. Where a channel hardly varies, as
+    behind an injective network's padding, that is far too much beside its
+    standard deviation: first-step gradients were off by 1.5 %. Axis by axis,
     the sums are short, the error is that of float32, and it is faster.
 
     If `synchronized`, mean and variance are averaged over all replicas, whose
-    batches must be of equal size. The variance is that around the common
+    batches must be of equal size. The variance is taken around the common
     mean; Keras' difference of two squares would cancel.
 
-    Arguments, shapes and weights are those of
-    `keras.layers.BatchNormalization`.
+    Arguments and weights are those of `keras.layers.BatchNormalization`.
+
+    Example:
+
+    >>> norm = BatchNormalization(momentum=0.9)
+    >>> y = norm(tf.random.normal((8, 16, 16, 3)), training=True)
+
+    Call arguments:
+        inputs: float tensor. The values to normalize.
+        training: bool. Whether to normalize by the batch's statistics and
+            update the moving ones, instead of normalizing by these. A layer
+            that is not `trainable` always uses the moving ones.
+        mask: None or bool tensor. True where a value counts in the
+            statistics. With a mask these are summed as Keras does it.
+
+    Input shape:
+        Any, cast to the compute dtype of the layer's dtype policy.
+
+    Output shape:
+        Same as the input, in the compute dtype.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -40,7 +58,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _is_fused(self, inputs):
         return (
-            # A subclass may have moments of its own.
+            # A subclass may compute other moments.
             type(self) is BatchNormalization
             and self.axis in (-1, inputs.shape.rank - 1)
             and inputs.dtype == self.compute_dtype
@@ -57,7 +75,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return scale_and_shift(inputs, factor, offset - mean * factor)
 
     def _scale_and_offset(self, like):
-        """Return gamma and beta, or what stands for them, in float32."""
+        """Return gamma and beta, or 1 and 0 without them, in float32."""
         return (
             default(like) if variable is None else tf.cast(variable, "float32")
             for variable, default in (
@@ -95,15 +113,15 @@ def is_fused(x) -> bool:
 
 
 def scale_and_shift(x, factor, shift):
-    """Return `x * factor + shift`, computed in their dtype, as x has.
+    """Return `x * factor + shift`, computed in their dtype, in the dtype of x.
 
     With activations in bfloat16 this is one operation, instead of two casts,
     a product and a sum.
 
     Args:
-        x: tensor `(..., channels)`.
-        factor: tensor `(channels,)`, float32 or float64.
-        shift: as `factor`.
+        x: float tensor, channels last. The values to scale.
+        factor: tensor (channels,), float32 or float64. What x is multiplied by.
+        shift: tensor, as `factor`. What is added.
     """
     if not is_fused(x):
         return tf.cast(tf.cast(x, factor.dtype) * factor + shift, x.dtype)
@@ -119,8 +137,8 @@ def scale_and_shift(x, factor, shift):
 
 
 def _is_for_cpu():
-    """Return whether what is traced, or run, is for TensorFlow's CPU kernels.
+    """Return whether the code is traced or run for TensorFlow's CPU kernels.
 
-    XLA has its own.
+    XLA has other kernels.
     """
     return not is_compiled() and not tf.config.list_logical_devices("GPU")

@@ -1,4 +1,4 @@
-"""The parts inside of a layer: found by checkpoints, and frozen."""
+"""Sublayers of a layer: tracking by checkpoints, and frozen parts."""
 
 import keras
 import tensorflow as tf
@@ -7,9 +7,9 @@ import tensorflow as tf
 class TrackedParts:
     """A Keras layer whose lists of layers are in TensorFlow's checkpoints.
 
-    `tf.train.Checkpoint` follows attributes, but none of the lists that Keras
-    tracks: the layers in them would be left out without a word, and a restored
-    network would be in part a fresh one.
+    `tf.train.Checkpoint` follows attributes, but not the lists that Keras
+    tracks: it would silently omit the layers in them, and part of a restored
+    network would have fresh weights.
     """
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):
@@ -19,7 +19,7 @@ class TrackedParts:
                 parts = filter(_is_trackable, keras.tree.flatten(value))
                 parts = {f"{name}-{i}": part for i, part in enumerate(parts)}
                 if parts:
-                    # Of a SavedModel, Keras has put the list itself there.
+                    # For a SavedModel, Keras puts the list itself there.
                     children.pop(name, None)
                 children.update(parts)
         return children
@@ -30,7 +30,7 @@ def _is_trackable(value):
 
 
 def trainable_flags(layer) -> dict[str, list[bool]]:
-    """Return which parts and variables of a built layer are to be trained."""
+    """Return which parts and variables of a built layer are trainable."""
     return {
         "layers": [part.trainable for part in layer._flatten_layers()],
         "variables": [variable.trainable for variable in layer.variables],
@@ -38,10 +38,10 @@ def trainable_flags(layer) -> dict[str, list[bool]]:
 
 
 def freeze_by_flags(layer, flags):
-    """Freeze the parts of a layer that `trainable_flags` told are frozen.
+    """Freeze the parts of a layer that `trainable_flags` lists as frozen.
 
-    What is frozen already stays so. Does nothing if the layer has other parts
-    by now.
+    Parts that are frozen already stay frozen. Does nothing if the layer has
+    other parts by now.
     """
     parts, variables = list(layer._flatten_layers()), layer.variables
     if [len(parts), len(variables)] != [len(x) for x in flags.values()]:

@@ -1,8 +1,8 @@
 """The warning about inexact rebuilt inputs in a backward pass.
 
-In floats an inverse returns its input to rounding. A network whose streams
+In floats an inverse returns its input up to rounding. A network whose streams
 explode multiplies that rounding from block to block, until the backward pass
-works on noise; its gradients are then wrong, without any sign in the loss.
+works on noise. Its gradients are then wrong, and the loss does not show it.
 """
 
 import functools
@@ -16,15 +16,15 @@ from irevnet_tf.layers.gradients import is_compiled
 
 ACTIONS = ("warn", "raise", "ignore")
 
-# Relative error of the rebuilt inputs from which on gradients are in doubt.
-# That of the gradient is a tenth to a fifth of it (`benchmarks/drift.py`).
+# Relative error of the rebuilt inputs above which gradients are in doubt.
+# The gradient's error is a tenth to a fifth of it (`benchmarks/drift.py`).
 LIMIT = 1e-3
 
 # Values of an image that are compared, taken from all over it. Keeping the
-# whole input of every sequence would cost memory that a step is to save.
+# whole input of every sequence would cost the memory that is to be saved.
 SAMPLES = 256
 
-# The graphs, or layers in eager steps, of which a warning has been given.
+# The graphs, or layers in eager steps, that have given a warning.
 _warned = weakref.WeakSet()
 
 
@@ -33,7 +33,7 @@ class RebuiltInputsWarning(UserWarning):
 
 
 def check_action(on_drift: str) -> str:
-    """Return what to do about drift, or raise ValueError."""
+    """Return `on_drift` if it is one of `ACTIONS`, else raise ValueError."""
     if on_drift not in ACTIONS:
         raise ValueError(
             "`on_drift` must be 'warn', 'raise' or 'ignore'. "
@@ -46,9 +46,9 @@ class DriftCheck:
     """Compares a sample of rebuilt inputs with the real ones.
 
     Args:
-        inputs: list of the real tensors `(batch, ...)`.
-        layer: the `ReversibleSequence` that they enter. Its `on_drift` is
-            what to do if they are far apart.
+        inputs: list of tensors, batch first. The real inputs.
+        layer: `ReversibleSequence`. The layer that they enter. Its `on_drift`
+            is what to do if they are far apart.
     """
 
     def __init__(self, inputs, layer):
@@ -67,10 +67,10 @@ class DriftCheck:
         )
 
     def compare(self, rebuilt):
-        """Warn or raise if `rebuilt` is not what the inputs were.
+        """Warn or raise if `rebuilt` differs too much from the inputs.
 
         Returns:
-            What has to run for that, for `tf.control_dependencies`.
+            A tensor whose computation does so, for `tf.control_dependencies`.
         """
         differences = [
             _sample(x) - sample
@@ -78,7 +78,7 @@ class DriftCheck:
         ]
         size = _norm(self._samples)
         error = tf.math.divide_no_nan(_norm(differences), size)
-        # A forward pass that is not finite says so by its loss.
+        # The loss shows a forward pass that is not finite.
         drifts = tf.math.is_finite(size) & ~(error <= LIMIT)
         if self._on_drift == "raise":
             with tf.control_dependencies(
@@ -91,8 +91,8 @@ class DriftCheck:
             return error
         if is_compiled():
             return error
-        # TensorFlow keeps the function that a graph calls for ever, so it
-        # must hold on to nothing.
+        # TensorFlow keeps a function that a graph calls for ever, so it must
+        # not hold on to anything.
         graph = weakref.ref(tf.compat.v1.get_default_graph())
         warn = functools.partial(_warn_once, graph, self._message)
         return tf.cond(
@@ -106,9 +106,9 @@ def _warn_once(key, message, error):
     """Warn of the first error in a graph, for all sequences of a model.
 
     Args:
-        key: weak reference to the graph or, of an eager step, to the layer.
-        message: string, without the number.
-        error: array or tensor, the number.
+        key: weak reference. To the graph or, of an eager step, to the layer.
+        message: str. The message without the number.
+        error: array or tensor. The number.
 
     Returns:
         True, since TensorFlow asks for a value.

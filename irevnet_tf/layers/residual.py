@@ -30,21 +30,36 @@ class BottleneckResidual(TrackedParts, keras.layers.Layer):
     In the authors' order: [BN, ReLU,] conv (with the stride), BN, ReLU, conv,
     dropout, BN, ReLU, conv. The convolutions have no bias.
 
+    Example:
+
+    >>> residual = BottleneckResidual(filters=16, stride=2)
+    >>> residual(tf.zeros((2, 32, 32, 4))).shape
+    TensorShape([2, 16, 16, 16])
+
     Args:
-        filters: positive integer. Output channels.
-        stride: 1 or more. Stride of the first convolution.
-        kernel_sizes: three odd integers, the sides of the three kernels.
-        bottleneck_ratio: positive integer. The first two convolutions have
-            `filters // bottleneck_ratio` output channels.
-        dropout_rate: float in [0, 1).
-        preactivation: whether F starts with BatchNorm and ReLU. False only
-            for the first block of a network, which sees the image.
+        filters: positive int. Output channels.
+        stride: positive int. Stride of the first convolution.
+        kernel_sizes: sequence of three odd ints. The sides of the three
+            kernels.
+        bottleneck_ratio: positive int. The first two convolutions have
+            `filters//bottleneck_ratio` output channels.
+        dropout_rate: float in [0, 1). The rate of the dropout behind the second
+            convolution; 0 leaves it out.
+        preactivation: bool. Whether F starts with BatchNorm and ReLU. False
+            only for the first block of a network, which sees the image.
+
+    Call arguments:
+        inputs: float tensor. x2, the stream that F reads.
+        training: bool. Whether BatchNorm uses the batch's statistics and
+            updates the moving ones, and dropout is active.
 
     Input shape:
-        `(batch, height, width, channels)`.
+        `(batch, height, width, channels)`, cast to the compute dtype of the
+        layer's dtype policy.
 
     Output shape:
-        `(batch, height / stride, width / stride, filters)`.
+        `(batch, height / stride, width / stride, filters)`, in the compute
+        dtype. Sides that `stride` does not divide are rounded up.
 
     Reference:
         Section 2.1 and figure 1 of https://arxiv.org/abs/1802.07088;
@@ -153,8 +168,8 @@ class BottleneckResidual(TrackedParts, keras.layers.Layer):
             "bottleneck_ratio": self.bottleneck_ratio,
             "dropout_rate": self.dropout_rate,
             "preactivation": self.preactivation,
-            # For what may have been changed on them: `trainable`, a
-            # BatchNorm's `momentum`, LoRA.
+            # These may have been changed: `trainable`, a BatchNorm's
+            # `momentum`, LoRA.
             "layers": [
                 keras.saving.serialize_keras_object(layer)
                 for layer in self.layers
@@ -172,8 +187,8 @@ class BottleneckResidual(TrackedParts, keras.layers.Layer):
                 keras.saving.deserialize_keras_object(layers)
             )
         elif not residual.trainable:
-            # Of a version that did not record the layers, when this was how
-            # what was frozen with its network looked.
+            # From a version that did not record the layers: this is how a
+            # residual looked that was frozen with its network.
             for layer in residual.layers:
                 layer.trainable = False
         return residual
@@ -182,8 +197,8 @@ class BottleneckResidual(TrackedParts, keras.layers.Layer):
 def check_kernel_sizes(kernel_sizes):
     """Return three kernel sizes as a tuple, or raise ValueError.
 
-    They must be odd: with an even one there is no padding that keeps the size
-    the same on both sides.
+    They must be odd: for an even one, no equal padding on both sides keeps
+    the size.
     """
     sizes = tuple(kernel_sizes) if np.iterable(kernel_sizes) else ()
     sizes = tuple(check_positive_int("kernel_sizes", k) for k in sizes)

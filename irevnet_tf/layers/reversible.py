@@ -1,4 +1,4 @@
-"""A chain of reversible blocks that trains in constant memory."""
+"""ReversibleSequence, a chain of blocks that trains in constant memory."""
 
 import functools
 import math
@@ -19,41 +19,53 @@ from irevnet_tf.layers.rebuilt_inputs import check_action
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class ReversibleSequence(InvertibleLayer):
-    """Runs reversible blocks one after the other, and backwards.
+    """Runs reversible blocks one after the other; the inverse runs them back.
 
-    With `memory_saving`, training keeps the last block's output and nothing
-    else: the backward pass rebuilds each block's input from its output on its
-    way down, and runs F once more there for the gradient. Memory then does not
-    grow with the number of blocks; the price in theory is one forward pass in
-    a step, a third. Gradients are those of plain training, to the rounding of
-    the rebuilt inputs; BatchNorm's statistics move once per step and dropout
-    draws the same mask twice. Where no gradient is taken, as in `predict`, the
-    blocks are run as Keras runs any layers. In the graph of a training step,
-    alike blocks in a row are one loop, if all their layers are of Keras and
-    this package.
+    With `memory_saving` (reversible backpropagation, as in RevNet), training
+    keeps only the last block's output: the backward pass rebuilds each block's
+    input from its output, and runs F once more for the gradient. Memory then
+    does not grow with the number of blocks; in theory a step costs one more
+    forward pass, a third. Gradients are those of plain training, to the
+    rounding of the rebuilt inputs; BatchNorm's statistics move once per step
+    and dropout draws the same mask twice. Where no gradient is taken, as in
+    `predict`, the blocks run like any Keras layers. In the graph of a training
+    step, consecutive blocks that compute alike are one loop, if all their
+    layers are from Keras and this package.
 
     If the blocks have `fraction_bits`, rebuilt inputs are equal to the last
     bit, and so are gradients, in graphs. Keras then does not compile the layer
-    by XLA of its own accord.
+    with XLA by itself.
+
+    Example:
+
+    >>> blocks = [AdditiveCoupling(keras.layers.Dense(4)) for _ in range(8)]
+    >>> sequence = ReversibleSequence(blocks)
+    >>> y = sequence((tf.ones((2, 4)), tf.ones((2, 4))), training=True)
+    >>> x1, x2 = sequence.inverse(y, training=True)
 
     Args:
-        blocks: non-empty list of `Coupling` layers, such as
-            `AdditiveCoupling`, all with the same dtype and `fraction_bits`.
-        memory_saving: whether to rebuild the blocks' inputs (True) or to keep
-            them (False). Can be changed on the layer between compilations.
-        on_drift: what to do if a step rebuilds inputs that are more than 1e-3
-            (relative) from the real ones, since its streams explode, and so
-            gets wrong gradients: "warn" (`RebuiltInputsWarning`, once for a
+        blocks: non-empty list of `Coupling` layers. Such as `AdditiveCoupling`,
+            all with the same dtype and `fraction_bits`.
+        memory_saving: bool. Whether to rebuild the blocks' inputs (True) or to
+            keep them (False). Can be changed on the layer between compilations.
+        on_drift: str. What to do if a step rebuilds inputs that are more than
+            1e-3 (relative) from the real ones, since its streams explode, and
+            so gets wrong gradients: "warn" (`RebuiltInputsWarning`, once for a
             compiled model, and not under XLA), "raise"
             (`tf.errors.InvalidArgumentError`, not under XLA) or "ignore". A
             sample of the input is compared.
-        dtype: that of the blocks, the default.
+        dtype: dtype policy. Must be that of the blocks, the default.
+
+    Call arguments:
+        inputs: pair (x1, x2) of float tensors. The two streams.
+        training: bool. The mode of the residuals.
 
     Input shape:
-        A pair of tensors as the first block takes it.
+        The pair of shapes that the first block takes, cast to the blocks'
+        dtype: float32 (float64 under a float64 policy).
 
     Output shape:
-        A pair of tensors as the last block returns it.
+        The pair of shapes that the last block returns, in the blocks' dtype.
 
     Raises:
         ValueError: if `blocks` is empty, holds other layers, shares a layer
@@ -87,7 +99,7 @@ class ReversibleSequence(InvertibleLayer):
         _refuse_shared_layers(blocks)
         self.blocks = blocks
         self.fraction_bits = _common_fraction_bits(blocks)
-        # Keras, left to itself, compiles `predict` by XLA on a GPU, but not a
+        # By default, Keras compiles `predict` with XLA on a GPU, but not a
         # call; exact inverses need the same kernels in both.
         self.supports_jit = self.fraction_bits is None
         self.memory_saving = memory_saving
@@ -121,22 +133,22 @@ class ReversibleSequence(InvertibleLayer):
         """Return the pair of tensors from which `call` makes `outputs`.
 
         Args:
-            outputs: pair of float tensors.
-            training: bool, the mode of the residuals, whose state is left as
-                it is. With dropout, `training=True` draws new masks and
-                does not give the input back.
+            outputs: pair (y1, y2) of float tensors. What `call` returned.
+            training: bool. The mode of the residuals, whose state is left as it
+                is. With dropout, `training=True` draws new masks and does not
+                give the input back.
         """
         return self._in_any_batch(
             self._run_inverse, tuple(outputs), bool(training)
         )
 
     def _in_any_batch(self, run, streams, training):
-        """Return `run(streams, training)`, alike for a batch of any size.
+        """Return `run(streams, training)`, the same for a batch of any size.
 
-        Convolutions have kernels of their own for single images, whose last
-        bits differ: with 1x1 kernels, an image was off by 2e-4 when it had
-        come in a batch and went back alone. In lossless mode a single image
-        therefore passes as two.
+        Convolutions have separate kernels for single images, whose last bits
+        differ: with 1x1 kernels, an image was off by 2e-4 when it had come in
+        a batch and went back alone. So in lossless mode a single image is
+        doubled.
         """
         is_single = streams[0].shape[0] in (None, 1)
         if self.fraction_bits is None or training or not is_single:
@@ -147,7 +159,7 @@ class ReversibleSequence(InvertibleLayer):
         return tuple(y[:batch] for y in run(padded, training))
 
     def range_check(self) -> RangeCheck:
-        """Return what watches that streams keep the exact range."""
+        """Return a check that the streams stay in the exact range."""
         return RangeCheck(self.compute_dtype, self.fraction_bits)
 
     def _run(self, inputs, training):
@@ -174,11 +186,11 @@ class ReversibleSequence(InvertibleLayer):
         return check.guard(x1, x2)
 
     def _needs_gradient(self, inputs, training):
-        """Return whether a gradient may be asked of this pass.
+        """Return whether a gradient of this pass may be taken.
 
-        Of a graph in training mode by its caller, too. Where none is, the
-        blocks' plain operations serve, which other runtimes and optimizers
-        see through.
+        In training mode, a graph's caller may take one, too. Otherwise the
+        blocks run as plain operations, which other runtimes and optimizers
+        understand.
         """
         if training and not tf.executing_eagerly():
             return True
@@ -188,9 +200,9 @@ class ReversibleSequence(InvertibleLayer):
         """Return a sequence of some of the blocks, which shares their weights.
 
         Args:
-            start: int or None. The first block's position, as in a slice.
-            stop: int or None. The position behind the last block.
-            name: optional name of the new layer.
+            start: None or int. The first block's position, as in a slice.
+            stop: None or int. The position behind the last block.
+            name: None or str. Name of the new layer.
 
         Raises:
             ValueError: if there are no blocks between the two, or this is a

@@ -4,9 +4,9 @@ import math
 
 import tensorflow as tf
 
-# Bytes up to which tensors are copied into one, and out of one, instead of
-# being handed over one by one. That is two operations instead of two for each
-# tensor; larger ones would take time and memory.
+# Bytes up to which tensors are stacked into one tensor, and unstacked, instead
+# of being passed one by one. That is two operations instead of two for each
+# tensor; for larger ones the copies would take time and memory.
 SMALL = 65536
 
 
@@ -14,10 +14,10 @@ class TensorList:
     """A list of tensors of one shape and dtype.
 
     Args:
-        handle: what TensorFlow's operations on lists take.
-        shape: tuple of ints, of each tensor.
-        dtype: `tf.DType`.
-        length: int.
+        handle: variant tensor. What TensorFlow's operations on lists take.
+        shape: tuple of ints. The shape of each tensor.
+        dtype: TensorFlow dtype. The dtype of each tensor.
+        length: int. The number of tensors.
     """
 
     def __init__(self, handle, shape, dtype, length):
@@ -29,12 +29,12 @@ class TensorList:
 
     @classmethod
     def empty(cls, like, length) -> "TensorList":
-        """Return a list of which nothing has been written.
+        """Return a list without any tensors yet.
 
         Args:
-            like: tensor or Keras variable, of the shape and dtype that the
-                list is to hold.
-            length: int.
+            like: tensor or Keras variable. Has the shape and dtype of the
+                tensors that the list is to hold.
+            length: int. The number of tensors.
         """
         shape, dtype = tuple(like.shape), tf.as_dtype(like.dtype)
         handle = tf.raw_ops.TensorListReserve(
@@ -49,8 +49,8 @@ class TensorList:
         """Return a list of tensors.
 
         Args:
-            tensors: non-empty list of tensors of one shape and dtype.
-            indices: their positions, as tensors.
+            tensors: non-empty list of tensors. All of one shape and dtype.
+            indices: list of int tensors. Their positions.
         """
         new = cls.empty(tensors[0], len(tensors))
         if new._is_small:
@@ -64,11 +64,11 @@ class TensorList:
 
     @property
     def handle(self):
-        """What stands for the list between the rounds of a loop."""
+        """The tensor that represents the list between the rounds of a loop."""
         return self._handle
 
     def with_handle(self, handle) -> "TensorList":
-        """Return the list as a loop has handed it on."""
+        """Return the list behind a handle, which a loop has passed on."""
         copy = object.__new__(TensorList)
         copy.__dict__ = {**self.__dict__, "_handle": handle}
         return copy
@@ -93,7 +93,7 @@ class TensorList:
         """Return all tensors.
 
         Args:
-            indices: the positions, as tensors.
+            indices: list of int tensors. The positions.
         """
         if not self._is_small:
             return [self.read(index) for index in indices]

@@ -1,11 +1,12 @@
 """The chain of invertible layers in a model, and the points along it.
 
-A model is a plain Functional one that survives files and nesting, so that the
-order in which its builder put the layers has to be found again in its graph.
+A model is a plain Functional one that survives files and nesting, so the order
+of its layers has to be found again in its graph.
 """
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import keras
 
@@ -23,11 +24,11 @@ from irevnet_tf.models.graph import find_steps
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """Invertible layers of a model, each of which takes what the last returns.
+    """Invertible layers of a model; each takes what the previous one returns.
 
     Attributes:
-        model: the Functional model whose graph has them.
-        steps: their calls in it, in order.
+        model: Functional model. The layers are in its graph.
+        steps: tuple of `Call`. The layers' calls in it, in order.
     """
 
     model: keras.Model
@@ -44,14 +45,14 @@ class Chain:
 
     @property
     def downsampling(self) -> int:
-        """By how much height and width of images are divided on the way."""
+        """The factor by which the chain divides height and width."""
         return math.prod(getattr(x, "downsampling", 1) for x in self.layers)
 
     def points(self) -> dict[str, int]:
         """Return {name: index of the layer} of the layers with one output.
 
-        The merge behind a sequence of blocks, `"stage1_merge"`, is found under
-        the sequence's own name too.
+        The merge behind a sequence of blocks, `"stage1_merge"`, is also listed
+        under the name of the sequence.
         """
         points = {}
         for index, step in enumerate(self.steps):
@@ -72,7 +73,7 @@ class Chain:
             for count in range(1, len(layer.blocks) + 1)
         }
 
-    def point_name(self, point) -> str:
+    def point_name(self, point: int | str) -> str:
         """Return the name of a point that the user gave as number or name.
 
         Raises:
@@ -93,11 +94,12 @@ class Chain:
             f"The point in the model must be {expected}. Received: {point!r}"
         )
 
-    def up_to(self, point) -> "Chain":
+    def up_to(self, point: int | str | None) -> "Chain":
         """Return the part of the chain that ends in a point.
 
         Args:
-            point: the number of a stage, from 1, or a name; None for all.
+            point: None, int or str. The number of a stage, from 1, or a name;
+                None for the whole chain.
 
         Raises:
             ValueError: if there is no such point.
@@ -116,11 +118,12 @@ class Chain:
         )
 
 
-def find_chain(model) -> Chain:
+def find_chain(model: keras.Model) -> Chain:
     """Return the chain of invertible layers in a model.
 
     Args:
-        model: any Keras model.
+        model: Keras model. Any model; an i-RevNet, or one that holds or extends
+            one.
 
     Raises:
         ValueError: if `model` holds no i-RevNet; if another layer stands
@@ -144,12 +147,12 @@ def find_chain(model) -> Chain:
     return Chain(steps[0].model, tuple(steps))
 
 
-def entrance(model, steps):
-    """Return new inputs of a model, and what its first step makes of them.
+def entrance(model: keras.Model, steps: Sequence[Call]) -> tuple:
+    """Return new inputs of a model, and what they become for its first step.
 
     Args:
-        model: the Functional model that has the first step.
-        steps: the chain's calls.
+        model: Functional model. It has the first step.
+        steps: sequence of `Call`. The chain's calls.
 
     Returns:
         Inputs in the structure of `model.input`, and the Keras tensor, or
@@ -176,16 +179,16 @@ def _is(a, b):
     return a is b
 
 
-def rebuilt(model, steps, layers) -> Chain:
-    """Return a chain of layers in a model of its own.
+def rebuilt(model: keras.Model, steps: Sequence[Call], layers: list) -> Chain:
+    """Return a chain of layers in a new model.
 
-    The layers of the old model are not used there, which would leave a trace
-    in them, but shared.
+    It shares the layers of the old model instead of calling them, which would
+    add nodes to them.
 
     Args:
-        model: the Functional model that has the first step.
-        steps: the calls of the old chain.
-        layers: those of the new one.
+        model: Functional model. It has the first step.
+        steps: sequence of `Call`. The calls of the old chain.
+        layers: list of layers. Those of the new chain.
     """
     inputs, x = entrance(model, steps)
     for layer in layers:
@@ -198,7 +201,7 @@ def rebuilt(model, steps, layers) -> Chain:
 def _check_grid(layers):
     """Raise ValueError if layers on a grid are not all on the same one.
 
-    Their streams would be rounded as they are added up, without a word.
+    Otherwise sums of the streams would be rounded, without a message.
     """
     layers = [x.layer if isinstance(x, Shared) else x for x in layers]
     bits = {

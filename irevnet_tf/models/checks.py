@@ -1,4 +1,4 @@
-"""Checks of the builder's arguments."""
+"""Checks of the arguments of `IRevNet`."""
 
 import keras
 import numpy as np
@@ -84,8 +84,8 @@ def check_input_tensor(input_tensor):
         )
 
 
-def check_lossless(lossless, fraction_bits):
-    """Raise ValueError for `fraction_bits` that would count for nothing."""
+def check_lossless(lossless: bool, fraction_bits: int) -> None:
+    """Raise ValueError for `fraction_bits` that would have no effect."""
     if fraction_bits != DEFAULT_FRACTION_BITS and not lossless:
         raise ValueError(
             "`fraction_bits` counts only with `lossless=True`. "

@@ -1,19 +1,22 @@
-"""A model's representations on the way, by name."""
+"""features: a model that returns representations at several points."""
 
 import keras
 
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.inverse import share_layer
+from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import entrance
 from irevnet_tf.models.chain import find_chain
 
 
-def features(model, points=None) -> keras.Model:
+def features(
+    model: keras.Model, points: list[int | str] | None = None
+) -> keras.Model:
     """Return a model that computes representations at several points.
 
-    Each of them holds the whole image: `irevnet_tf.invert(model, name)` is
-    the way back. One call of the result runs the network once.
+    Each of them holds the whole image: `irevnet_tf.invert(model, name)`
+    rebuilds it. One call of the result runs the network once.
 
     Example:
 
@@ -22,11 +25,12 @@ def features(model, points=None) -> keras.Model:
     >>> x_again = irevnet_tf.invert(model, "stage1")(found["stage1"])
 
     Args:
-        model: i-RevNet, or any model that `irevnet_tf.encoder` takes.
-        points: optional list of points: the number of a stage, from 1; the
-            name of a stage, `"stage2"`, of a block, `"stage2_block1"`, or of
-            another layer of the invertible part, such as `"stem"`. Defaults
-            to all stages.
+        model: Keras model. An i-RevNet, or any model that `irevnet_tf.encoder`
+            takes.
+        points: None or list of points. A point is the number of a stage, from
+            1, or a name: of a stage, `"stage2"`, of a block, `"stage2_block1"`,
+            or of another layer of the invertible part, such as `"stem"`.
+            Defaults to all stages.
 
     Returns:
         A Functional model that shares the weights. For images
@@ -34,7 +38,7 @@ def features(model, points=None) -> keras.Model:
         in the order of `points`, to representations
         `(batch, height / d, width / d, channels')`: what
         `irevnet_tf.encoder(model, name)` returns, the two streams behind the
-        block or the stage one after the other.
+        block or the stage, concatenated.
 
     Raises:
         ValueError: if `model` is no i-RevNet or has no such point, or if
@@ -77,12 +81,12 @@ def _names(chain, points):
     return point_names(chain, points)
 
 
-def point_names(chain, points) -> list[str]:
+def point_names(chain: Chain, points: list[int | str]) -> list[str]:
     """Return the names of the points that a user lists.
 
     Args:
-        chain: the model's `Chain`.
-        points: list of numbers of stages, and of names.
+        chain: `Chain`. That of the model.
+        points: list of ints and strs. Numbers of stages, and names.
 
     Raises:
         ValueError: if there is no such point, or one is named twice.
@@ -103,13 +107,13 @@ def point_names(chain, points) -> list[str]:
 
 
 def _run_in_parts(sequence, streams, cuts, found):
-    """Run a sequence, and put what is wanted on the way into `found`.
+    """Run a sequence, and put the wanted representations into `found`.
 
     Args:
-        sequence: `ReversibleSequence`.
-        streams: pair of Keras tensors.
-        cuts: {number of blocks: name} of the wanted representations.
-        found: dict to which {name: representation} is added.
+        sequence: `ReversibleSequence`. The blocks to run.
+        streams: pair of Keras tensors. What the first block takes.
+        cuts: dict {number of blocks: name}. The wanted representations.
+        found: dict. Receives {name: representation}.
     """
     start = 0
     for stop, name in sorted(cuts.items()):

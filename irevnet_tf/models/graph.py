@@ -1,6 +1,6 @@
 """A model's calls of its layers, and the chain of the invertible ones.
 
-Those inside of nested models are among them.
+The calls include those inside nested models.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ class Call:
     """One use of a layer or operation in a Functional model.
 
     Attributes:
-        layer: the layer, or another Keras operation.
-        model: the Functional model in whose graph this is.
-        inputs: Keras tensors of that graph.
-        outputs: Keras tensors of that graph.
-        reads: keys of the values that come in, the same over all the graphs.
-        writes: keys of the values that come out.
+        layer: Keras operation. The layer, or another operation.
+        model: Functional model. The call is in its graph.
+        inputs: tuple of Keras tensors. The inputs in that graph.
+        outputs: tuple of Keras tensors. The outputs in that graph.
+        reads: tuple. Keys of the values that come in, the same over all graphs.
+        writes: tuple. Keys of the values that come out.
     """
 
     layer: keras.Operation
@@ -32,24 +32,24 @@ class Call:
     writes: tuple
 
 
-def calls(model) -> list[Call]:
+def calls(model: keras.Model) -> list[Call]:
     """Return the calls in a model, in an order in which they can be run.
 
-    Nested Functional and Sequential models stand for the calls inside of
-    them. Other models have no graph and are layers. Keys of values are those
-    of one list; another has others.
+    Nested Functional and Sequential models are replaced by the calls inside
+    them. Other models have no graph and count as layers. Keys of values are
+    valid within one returned list.
 
     Args:
-        model: Functional or Sequential model that is built.
+        model: Functional or Sequential model. It must be built.
     """
     return _calls(model, {})
 
 
-def last_call(model) -> Call:
+def last_call(model: keras.Model) -> Call:
     """Return the call that computes a model's output, the first of several.
 
     Args:
-        model: Functional or Sequential model that is built.
+        model: Functional or Sequential model. It is built.
     """
     keys = {}
     found = _calls(model, keys)
@@ -57,8 +57,8 @@ def last_call(model) -> Call:
     return next(c for c in found if any(x is output for x in c.writes))
 
 
-def has_graph(layer) -> bool:
-    """Return whether a layer is a model whose calls can be told."""
+def has_graph(layer: keras.Operation) -> bool:
+    """Return whether a layer is a model whose calls can be listed."""
     if isinstance(layer, keras.Sequential):
         return layer.built and bool(layer.layers)
     return isinstance(layer, keras.Function) and isinstance(layer, keras.Model)
@@ -68,9 +68,10 @@ def _calls(model, keys):
     """Return the calls in a model.
 
     Args:
-        model: has a graph.
-        keys: {id of a tensor of the model's graph: key}, of its inputs if
-            they have keys already. What the model computes is added.
+        model: Functional or Sequential model. It has a graph.
+        keys: dict {id of a tensor: key}. Keys of the tensors of the model's
+            graph: of its inputs, if they have keys already. The keys of what
+            the model computes are added.
     """
     found = []
     graph = model
@@ -90,7 +91,7 @@ def _calls(model, keys):
                 for x, y in zip(outputs, node.operation.outputs, strict=True):
                     keys[id(x)] = inner.get(id(y), id(y))
                 continue
-            # A model that is used twice computes other values each time.
+            # A model that is used twice computes different values each time.
             writes = tuple(object() for _ in outputs)
             keys.update(zip(map(id, outputs), writes, strict=True))
             found.append(
@@ -99,11 +100,12 @@ def _calls(model, keys):
     return found
 
 
-def find_steps(model) -> list[Call]:
+def find_steps(model: keras.Model) -> list[Call]:
     """Return the calls of the chain of invertible layers in a model.
 
-    They may be in the graphs of several models, nested in it. If the model has
-    no graph, they are those of the first of its layers that has some.
+    They may be in the graphs of several models, nested in it. If there is none
+    in the model's graph, or no graph, they are those of the first model among
+    its layers that has some.
 
     Raises:
         ValueError: if another layer stands between them.
@@ -120,10 +122,11 @@ def find_steps(model) -> list[Call]:
     return []
 
 
-def chain_of(found):
+def chain_of(found: list[Call]) -> list[Call]:
     """Return the longest chain of invertible calls.
 
-    Where its streams go on, a merge is a side output, as of `features`.
+    A merge whose input also feeds another layer is a side output, as in
+    `features`.
 
     Raises:
         ValueError: if there are two, if it does not end in one tensor, or if
@@ -153,15 +156,15 @@ def _refuse_another(chain, longest):
     """Raise ValueError if a chain, or one of its ends, could be another.
 
     Args:
-        chain: the longest one.
-        longest: the longest chain from each call on.
+        chain: list of `Call`. The longest chain.
+        longest: list of lists of `Call`. The longest chain from each call on.
     """
     for index, call in enumerate(chain):
         rest = chain[index:]
         layers = [x.layer for x in rest]
         for other in longest:
             starts = index == 0 or other[0].reads == call.reads
-            # One that is used twice, as in siamese networks, is the same one.
+            # A chain that is used twice, as in siamese networks, is the same.
             is_same = [x.layer for x in other] == layers
             if starts and len(other) == len(rest) and not is_same:
                 raise ValueError(
@@ -179,8 +182,8 @@ def _can_be_followed(layer):
 def _refuse_obstacles(found, invertible):
     """Raise ValueError if a layer without inverse stands between others.
 
-    The inverse of what is in front of it would be that of the whole to the
-    user's eyes.
+    Otherwise the user would take the inverse of the layers in front of it for
+    that of the whole.
     """
     behind = {key: None for call in invertible for key in call.writes}
     for call in found:

@@ -1,4 +1,4 @@
-"""From a model to its encoder, and from that to its inverse."""
+"""encoder and invert: a model's invertible part, and its inverse."""
 
 import keras
 
@@ -7,26 +7,26 @@ from irevnet_tf.layers import Inverse
 from irevnet_tf.models.chain import find_chain
 
 
-def encoder(model, end=None) -> keras.Model:
+def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:
     """Return the invertible part of an i-RevNet: images to representation.
 
     Args:
-        model: i-RevNet, with or without its classifier, any model of such
-            layers from `irevnet_tf.layers` or of your own with an `inverse`
-            (`layers.InvertibleLayer`), or a model that extends one
-            (`keras.Model(base.input, head(base.output))`) or holds one
-            (`keras.Sequential([base, head])`).
-        end: optional point to stop at: the number of a stage, from 1; the
-            name of a stage, `"stage2"`, of a block, `"stage2_block1"`, or of
-            another layer of the invertible part, such as `"stem"`. Defaults
-            to the last stage.
+        model: Keras model. An i-RevNet, with or without its classifier; any
+            model of such layers from `irevnet_tf.layers`, or of other layers
+            with an `inverse` (`layers.InvertibleLayer`); or a model that
+            extends one (`keras.Model(base.input, head(base.output))`) or holds
+            one (`keras.Sequential([base, head])`).
+        end: None, int or str. The point to stop at: the number of a stage, from
+            1; the name of a stage, `"stage2"`, of a block, `"stage2_block1"`,
+            or of another layer of the invertible part, such as `"stem"`.
+            Defaults to the last stage.
 
     Returns:
         A Functional model that shares the weights. For images
         `(batch, height, width, channels)` it returns the representation
         `(batch, height / d, width / d, channels')`, float32 or wider. It takes
-        what the i-RevNet takes as input: an `input_tensor` that other layers
-        computed is computed here, too.
+        the input of the i-RevNet: if other layers computed its `input_tensor`,
+        they are part of the encoder.
 
     Raises:
         ValueError: if `model` is no i-RevNet, or has no such `end`; if a layer
@@ -38,27 +38,28 @@ def encoder(model, end=None) -> keras.Model:
     return keras.Model(model.input, chain.output, name=f"{model.name}_encoder")
 
 
-def invert(model, start=None) -> keras.Model:
+def invert(model: keras.Model, start: int | str | None = None) -> keras.Model:
     """Return the inverse of an i-RevNet: representation to images.
 
-    `invert(encoder(model))(encoder(model)(x))` is x, to rounding; to the last
-    bit if the network is lossless and x on its grid. Each layer of the result
-    is the `layers.Inverse` of one of the model's and shares its weights, so it
-    follows the model's training.
+    `invert(encoder(model))(encoder(model)(x))` is x, up to rounding; to the
+    last bit if the network is lossless and x is on its grid. Each layer of the
+    result is the `layers.Inverse` of a layer of the model and shares its
+    weights, so it follows the model's training.
 
-    In an injective network some representations belong to no image. What its
-    padding knows to be zero is set to zero on the way.
+    In an injective network some representations belong to no image. Channels
+    that padding set to zero are reset to zero on the way.
 
     Args:
-        model: i-RevNet, its `encoder`, or any model that `encoder` takes.
-        start: optional point to start from, as `end` in `encoder`.
+        model: Keras model. An i-RevNet, its `encoder`, or any model that
+            `encoder` takes.
+        start: None, int or str. The point to start from, as `end` in `encoder`.
 
     Returns:
         A Functional model from representations
         `(batch, height / d, width / d, channels')` to images
-        `(batch, height, width, channels)`: what its first layer received,
-        which is not the model's input if it was built on an `input_tensor`
-        that other layers computed.
+        `(batch, height, width, channels)`: what the first invertible layer
+        received. This differs from the model's input if the model was built on
+        an `input_tensor` that other layers computed.
 
     Raises:
         ValueError: as `encoder`.
@@ -70,7 +71,7 @@ def invert(model, start=None) -> keras.Model:
     x = representation
     for layer in chain.layers:
         if isinstance(layer, FixedPoint):
-            # A representation may come from anywhere. On the grid, it stays.
+            # A representation may come from anywhere. One on the grid stays.
             x = Inverse(layer, name="representation_rounded")(x)
     for layer in reversed(chain.layers):
         x = Inverse(layer, name=f"{layer.name}_inverse")(x)

@@ -1,4 +1,4 @@
-"""The one builder of i-RevNets, as Keras Functional models."""
+"""IRevNet, the function that builds every i-RevNet."""
 
 import math
 
@@ -56,10 +56,10 @@ def IRevNet(
 ) -> keras.Model:
     """Build an i-RevNet: a deep network with an exact inverse.
 
-    The image passes psi and is split into two streams; stages of additive
-    couplings follow, each opened by a block with the stage's stride. A stage
-    with stride 1 that is wider than its input gets channels of zeros first:
-    such a network is injective, all others are bijective.
+    psi downsamples the image, which is then split into two streams; stages of
+    additive couplings follow, whose first blocks have the stage's stride. A
+    stage with stride 1 that is wider than its input gets channels of zeros
+    first: such a network is injective, all others are bijective.
 
     Example:
 
@@ -70,43 +70,45 @@ def IRevNet(
     >>> reconstruction = irevnet_tf.invert(model)(encoder(x))
 
     Args:
-        blocks: sequence of positive integers, the number of blocks per stage.
-        strides: sequence of 1 or 2, the stride of each stage's first block.
-        channels: sequence of positive integers, the channels per stream of
-            each stage.
-        kernel_sizes: three odd integers, the convolutions of each residual.
-        bottleneck_ratio: positive integer. Residuals are `channels //
-            bottleneck_ratio` wide inside.
-        initial_downsampling: 1, 2 or 4. Block size of psi at the entrance.
-        dropout_rate: float in [0, 1), behind each residual's second
+        blocks: sequence of positive ints. The number of blocks per stage.
+        strides: sequence of ints, 1 or 2. The stride of each stage's first
+            block.
+        channels: sequence of positive ints. The channels per stream of each
+            stage.
+        kernel_sizes: sequence of three odd ints. The kernels of each residual.
+        bottleneck_ratio: positive int. The width of residuals inside is
+            `channels//bottleneck_ratio`.
+        initial_downsampling: int, 1, 2 or 4. Block size of psi at the entrance.
+        dropout_rate: float in [0, 1). Behind each residual's second
             convolution.
-        memory_saving: whether training rebuilds activations from outputs, so
-            that its memory does not grow with `blocks`. See
+        memory_saving: bool. Whether training rebuilds activations from outputs,
+            so that its memory does not grow with `blocks`. See
             `layers.ReversibleSequence`.
-        lossless: whether the inverse is exact to the last bit, instead of to
-            rounding: images and residuals are rounded to multiples of
-            2**-fraction_bits, of which floats hold sums and differences
-            exactly. The two directions must run by the same kernels: on one
-            kind of device, both or neither under XLA, and under XLA in
-            batches of the same size. The weights are the same in both modes.
-            See `layers.FixedPoint`.
-        fraction_bits: integer from 0 to 23 (52 in float64). Values must stay
-            below 2**(24 - fraction_bits) in magnitude; larger ones are an
-            error. Can be given if `lossless` only.
-        include_top: whether to end in the classifier.
-        weights: None for random initialization, or the path of a
+        lossless: bool. Whether the inverse is exact to the last bit, instead of
+            to rounding: images and residuals are rounded to multiples of
+            2**-fraction_bits, whose sums and differences floats hold exactly.
+            The two directions must run by the same kernels: on one kind of
+            device, both or neither under XLA, and under XLA in batches of the
+            same size. The weights are the same in both modes. See
+            `layers.FixedPoint`.
+        fraction_bits: int from 0 to 23 (52 in float64). Values must stay below
+            2**(24 - fraction_bits) in magnitude; larger ones are an error. Can
+            be given only if `lossless`.
+        include_top: bool. Whether to end in the classifier.
+        weights: None or path. None for random initialization, or the path of a
             `.weights.h5` file.
-        input_tensor: optional Keras tensor to take as the image.
-        input_shape: optional shape `(height, width, channels)`; height and
-            width may be None. Defaults to `(None, None, 3)`. The weights do
-            not depend on it.
-        pooling: what to return when `include_top` is False. None: the
-            invertible representation, 4D. `"avg"` or `"max"`: features behind
-            the last BatchNorm and ReLU, pooled over the image, 2D.
-        classes: positive integer, the number of classes.
-        classifier_activation: activation of the top layer, a name or callable;
-            None returns logits. With `weights` it must be `"softmax"` or None.
-        name: name of the model.
+        input_tensor: None or Keras tensor. The tensor to take as the image.
+        input_shape: None or tuple (height, width, channels). Height and width
+            may be None. Defaults to `(None, None, 3)`. The weights do not
+            depend on it.
+        pooling: None or str. What to return when `include_top` is False. None:
+            the invertible representation, 4D. `"avg"` or `"max"`: features
+            behind the last BatchNorm and ReLU, pooled over the image, 2D.
+        classes: positive int. The number of classes.
+        classifier_activation: None, str or callable. Activation of the top
+            layer; None returns logits. With `weights` it must be `"softmax"` or
+            None.
+        name: str. Name of the model.
 
     Returns:
         A Keras Functional model with named layers: `fixed_point` (if
@@ -114,9 +116,9 @@ def IRevNet(
         (the invertible representation behind the stage) and so on. It takes
         float images `(batch, height, width, channels)`. Streams and head are
         float32, or float64 under that policy; only residuals compute in half
-        precision. Its attribute `preprocessing`, a string or None, says how
-        the images were scaled, to whoever exports it. It can be set, and stays
-        in files and copies.
+        precision. Its attribute `preprocessing`, a string or None, tells
+        exports how the images were scaled. It can be set, and stays in files
+        and copies.
 
     Raises:
         ValueError: if an argument is out of range; if there are
@@ -199,13 +201,13 @@ def IRevNet(
 
 
 def _padding_of_stage(index, incoming, stride, width):
-    """Return how many channels of zeros stage `index` needs in front.
+    """Return how many channels of zeros are appended to a stage's input.
 
     Args:
-        index: number of the stage, from 1, for messages.
-        incoming: channels of the merged representation before the stage.
-        stride: of the stage's first block.
-        width: the stage's channels per stream.
+        index: int. Number of the stage, from 1, for messages.
+        incoming: int. Channels of the merged representation before the stage.
+        stride: int. Stride of the stage's first block.
+        width: int. The stage's channels per stream.
     """
     received = (
         f"Received: stage {index} with channels={width}, stride={stride}, "

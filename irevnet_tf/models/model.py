@@ -1,4 +1,4 @@
-"""The class of i-RevNets: a Functional model that keeps its images' scale."""
+"""The model class of i-RevNets, which records how images were scaled."""
 
 import keras
 from tensorflow.python.eager import context
@@ -11,18 +11,18 @@ from irevnet_tf.models.chain import Chain
 class Functional(keras.Model):
     """A Keras Functional model that knows how its images were scaled.
 
-    Its entrance, the first `InvertibleDownsampling`, keeps that for it: files,
+    Its entrance, the first `InvertibleDownsampling`, stores that, so files,
     clones and pickles of the model have it, and so has every other model with
     this layer.
 
-    The class is called as Keras' own is, since Keras goes by the name: in the
+    The class has the name of Keras' class, since Keras uses the name: in the
     paths inside weights files of models that hold this one, in `.h5` files,
     and in what `keras.callbacks.TensorBoard` draws.
 
     Args:
-        inputs: Keras tensor or a structure of them.
-        outputs: as `inputs`.
-        name: optional name of the model.
+        inputs: Keras tensor, or structure of them. The model's inputs.
+        outputs: Keras tensor, or structure of them. The model's outputs.
+        name: None or str. Name of the model.
     """
 
     @property
@@ -46,19 +46,19 @@ class Functional(keras.Model):
         entrance.preprocessing = mode
 
     def make_train_function(self, force=False):
-        """Build the optimizer, and what Keras calls by this name.
+        """Build the optimizer, then the training function, as Keras does.
 
         Keras leaves the optimizer's variables to the first step, which
         TensorFlow then traces twice: with hundreds of weights, half of the
         time until training begins.
         """
-        # A training step of one's own may give it other variables.
+        # A custom training step may give it other variables.
         is_keras = type(self).train_step is keras.Model.train_step
         if is_keras and self.optimizer is not None and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
-            # The operation that made a variable is kept for a next one of the
-            # same name, 37 kB each, which never comes.
+            # TensorFlow keeps the operation that made a variable, 37 kB each,
+            # for a next one of the same name, which never comes.
             context.context().clear_kernel_cache()
         return super().make_train_function(force)
 
@@ -69,11 +69,11 @@ class Functional(keras.Model):
 def find_preprocessing(chain: Chain) -> str | None:
     """Return how the images of a chain of layers were scaled, if known.
 
-    An i-RevNet of an older file is a plain Functional model. What a user set
-    on that counts, though it is an attribute like any other.
+    An i-RevNet from an older file is a plain Functional model. A value that a
+    user set on it counts too, though it is an ordinary attribute.
 
     Args:
-        chain: of a model's invertible layers, see `chain.find_chain`.
+        chain: `Chain`. A model's invertible layers, see `chain.find_chain`.
     """
     modes = [getattr(chain.model, "preprocessing", None)]
     modes += [layer.preprocessing for layer in _entrances(chain.layers)]
@@ -81,7 +81,7 @@ def find_preprocessing(chain: Chain) -> str | None:
 
 
 def _entrances(layers):
-    """Yield the layers that keep a scale, those inside of others too."""
+    """Yield the layers that store a scale, also inside other layers."""
     for layer in layers:
         for part in layer._flatten_layers():
             if isinstance(part, InvertibleDownsampling):

@@ -1,7 +1,8 @@
-"""From a classifier's output to the names of classes."""
+"""decode_predictions, and the names of the classes."""
 
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,20 +11,21 @@ from irevnet_tf.layers.base import check_positive_int
 _NAMES = pathlib.Path(__file__).with_name("class_names.json")
 
 
-def decode_predictions(preds, top=5, mode="imagenet"):
+def decode_predictions(
+    preds, top: int = 5, mode: str = "imagenet"
+) -> list[list[tuple[str, str, float]]]:
     """Name the classes that a network finds most probable.
 
     Args:
-        preds: array or tensor (batch, classes): probabilities, or logits.
-        top: positive integer, how many classes to name for each image. At
-            most all are.
-        mode: string. The data set whose classes they are: "imagenet",
-            "cifar10", "fashion_mnist" or "digits".
+        preds: array or tensor (batch, classes). Probabilities, or logits.
+        top: positive int. How many classes to name for each image, at most all.
+        mode: str. The data set whose classes they are: "imagenet", "cifar10",
+            "fashion_mnist" or "digits".
 
     Returns:
-        A list for each image, in the order of falling `preds`, of tuples
-        (id, name, value). The id is the WordNet id for ImageNet and the
-        number of the class, as a string, for the others.
+        For each image a list of tuples (id, name, value), the highest value
+        first. The id is the WordNet id for ImageNet and the number of the
+        class, as a string, for the others.
 
     Raises:
         ValueError: if there is no such mode, or if `preds` has another shape
@@ -67,12 +69,12 @@ def class_names(mode: str) -> list[str] | None:
     return classes and [name for _, name in classes]
 
 
-def class_aliases(names) -> list[tuple[str, ...]]:
-    """Return all that each class is called: its name first, and its id.
+def class_aliases(names: Sequence[str] | str) -> list[tuple[str, ...]]:
+    """Return all names of each class: its name first, then its id.
 
     Args:
-        names: names of classes, which have no ids, or a mode of
-            `decode_predictions`.
+        names: sequence of strs, or str. Names of classes, which have no ids, or
+            a mode of `decode_predictions`.
 
     Raises:
         ValueError: if there is no such mode.

@@ -1,4 +1,4 @@
-"""The named networks: one table, one constructor each."""
+"""The named networks: a table of variants, and a constructor for each."""
 
 import math
 
@@ -13,9 +13,9 @@ from irevnet_tf.zoo.registry import expected_weights
 from irevnet_tf.zoo.registry import find_record
 from irevnet_tf.zoo.registry import verified_file
 
-# The two ImageNet networks of the paper are 56 and 300; the authors' published
+# The two ImageNet networks of the paper are 56 and 300. The authors' published
 # code has 3x3 kernels only: 163 for CIFAR and 301 for ImageNet. `input_size`
-# and `classes` are those of the data each was made for.
+# and `classes` are those of the data that each was made for.
 VARIANTS = {
     "IRevNet28": {
         "description": "a small injective network for small images",
@@ -80,31 +80,33 @@ DOCSTRING = """Build the {name} architecture, {description}.
     stream, initial downsampling {initial_downsampling}, kernels {kernel_sizes}.
 
     Args:
-        include_top: whether to end in the classifier. Defaults to `True`.
-        weights: `None` for random initialization (default), a name that
-            `irevnet_tf.list_weights()` has for this network, or the path of a
-            `.weights.h5` file.
-        input_tensor: optional Keras tensor to take as the image.
-        input_shape: optional `(height, width, channels)`. Height and width
+        include_top: bool. Whether to end in the classifier. Defaults to
+            `True`.
+        weights: None, str or path. `None` for random initialization (default),
+            a name that `irevnet_tf.list_weights()` has for this network, or
+            the path of a `.weights.h5` file.
+        input_tensor: None or Keras tensor. The tensor to take as the image.
+        input_shape: None or tuple (height, width, channels). Height and width
             must be divisible by {divisor}, or None. Defaults to
             `({input_size}, {input_size}, 3)` with the classifier and to
-            `(None, None, 3)` without; to the training images' size and
-            channels with the weights of a name. Those demand these channels,
-            and with the classifier an `input_shape` must be of this size too.
-        pooling: without the classifier: `None` returns the invertible
-            representation (4D), `"avg"` and `"max"` pooled features (2D).
-        classes: number of classes. Defaults to `{classes}`.
-        classifier_activation: activation of the top layer; `None` returns
-            logits. Defaults to `"softmax"`. With `weights` it must be one of
-            these two.
-        name: name of the model.
+            `(None, None, 3)` without it. With named weights it defaults to the
+            training images' size and channels; the channels must then be
+            these, and with the classifier the size too.
+        pooling: None or str. Without the classifier: `None` returns the
+            invertible representation (4D), `"avg"` and `"max"` pooled features
+            (2D).
+        classes: positive int. The number of classes. Defaults to `{classes}`.
+        classifier_activation: None, str or callable. Activation of the top
+            layer; `None` returns logits. Defaults to `"softmax"`. With
+            `weights` it must be one of these two.
+        name: str. Name of the model.
         dropout_rate: float in [0, 1). Defaults to `{dropout_rate}`.
-        memory_saving: whether training rebuilds activations instead of
+        memory_saving: bool. Whether training rebuilds activations instead of
             keeping them. Defaults to `True`.
-        lossless: whether the inverse is exact to the last bit. Defaults to
-            `False`.
-        fraction_bits: how fine the grid of a lossless network's values is;
-            for those only. Defaults to `{fraction_bits}`.
+        lossless: bool. Whether the inverse is exact to the last bit. Defaults
+            to `False`.
+        fraction_bits: int. How fine the grid of a lossless network's values
+            is; for those only. Defaults to `{fraction_bits}`.
 
     Returns:
         A Keras Functional model, see `irevnet_tf.IRevNet`.
@@ -114,10 +116,10 @@ DOCSTRING = """Build the {name} architecture, {description}.
             for other classes or images, are not on this machine, or do not
             have the SHA-256 on record.
 
-    Note: images go through `irevnet_tf.preprocess_input(x, mode)` first, with
-    the name of the weights as the mode. With the weights of a name, the model
-    has this mode as the attribute `preprocessing`, and keeps it when it is
-    saved, cloned or made a part of another model.
+    Note: scale images with `irevnet_tf.preprocess_input(x, mode)` first, with
+    the name of the weights as the mode. A model with named weights has this
+    mode as the attribute `preprocessing`, and keeps it when it is saved,
+    cloned or made a part of another model.
 
     Reference:
         https://arxiv.org/abs/1802.07088
@@ -236,7 +238,7 @@ IRevNet163 = _constructor("IRevNet163")
 IRevNet300 = _constructor("IRevNet300")
 IRevNet301 = _constructor("IRevNet301")
 
-# {name: constructor}, for those who have the name.
+# {name: constructor}, to look up a constructor by name.
 CONSTRUCTORS = {
     variant.__name__: variant
     for variant in (

@@ -1,4 +1,4 @@
-"""Trying layers of one's own against what this package promises."""
+"""check_invertible: tests your layers against this package's promises."""
 
 from irevnet_tf.testing.checking import CHECKS
 from irevnet_tf.testing.checking import check_invertible

@@ -1,4 +1,4 @@
-"""What `check_invertible` is called with: a layer and what it takes."""
+"""Checks of the arguments of `check_invertible`."""
 
 import keras
 import numpy as np
@@ -15,8 +15,8 @@ def check_names(argument, names, known):
 
     Args:
         argument: str. The argument that has the names.
-        names: iterable of str.
-        known: tuple of str.
+        names: iterable of strs. The names to check.
+        known: tuple of strs. The names that there are.
     """
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -30,8 +30,8 @@ def check_inputs(layer, inputs):
     """Return the inputs as tensors of the dtype that the layer takes.
 
     Args:
-        layer: Keras layer.
-        inputs: array, or tuple or list of arrays.
+        layer: Keras layer. The layer that takes the inputs.
+        inputs: array, or tuple or list of arrays. What the layer is to take.
 
     Returns:
         A tensor, or a tuple of tensors.

@@ -1,4 +1,4 @@
-"""check_invertible: tries on a layer what this package promises of its own."""
+"""check_invertible: tests a layer for what this package's layers promise."""
 
 import functools
 import textwrap
@@ -35,7 +35,7 @@ from irevnet_tf.testing.snapshot import Snapshot
 from irevnet_tf.testing.snapshot import surroundings_kept
 from irevnet_tf.testing.subject import Subject
 
-# name: (check, the largest error that holds or None if it has none)
+# name: (check, the largest error that holds, None for checks without one)
 _CHECKS = {
     "inverse": (inverse, 1e-5),
     "inverse in training": (inverse_in_training, 1e-5),
@@ -60,18 +60,18 @@ _CHECKS = {
 }
 CHECKS = tuple(_CHECKS)
 
-# Of the message of an exception, in the detail of a check.
+# Characters of an exception's message in the detail of a check.
 _LENGTH = 500
 
 
 def check_invertible(
     layer, inputs, *, checks=None, limits=None, seed=0
 ) -> Report:
-    """Try on a layer what this package promises of its own layers.
+    """Test a layer for what this package promises of its layers.
 
     It takes any `InvertibleLayer`, and any Keras layer with `inverse` beside
     `call`; a `Coupling` or a `ReversibleSequence`; and any Keras layer without
-    an inverse, which is tried as the residual of `AdditiveCoupling`s.
+    an inverse, which is tested as the residual of `AdditiveCoupling`s.
 
     Example:
 
@@ -80,62 +80,64 @@ def check_invertible(
     ... )
     >>> assert report, report
 
-    The layer is left as it was, but for being built by a call if it is not
-    built. Weights that are trained are moved a bit for the time of the checks,
-    since layers which begin as the identity hide what is wrong.
+    The layer is left as it was, except that a call builds it if needed. During
+    the checks noise is added to trainable weights, since layers that begin as
+    the identity hide errors.
 
     The checks, in the order of `irevnet_tf.testing.CHECKS`:
 
-    - `"inverse"`, `"inverse in training"`: the inverse gives the input back.
-      Does not apply in training where each call has another output, as with
+    - `"inverse"`, `"inverse in training"`: the inverse returns the input. In
+      training it does not apply if each call has another output, as with
       dropout.
-    - `"shapes"`: computed shapes and dtypes are those that come out.
+    - `"shapes"`: computed shapes and dtypes are those of the outputs.
     - `"unbuilt"`: the inverse builds the layer, if it is called first.
     - `"graph"`: graphs compute what eager calls do, for any batch size.
-    - `"gradients"`: memory-saving gradients are those of plain training, of a
-      few blocks, in both modes. Of other layers, all are there and finite.
-    - `"state"`: training steps move weights, statistics, seeds and all that
-      is assigned to as plain training does, and an inverse moves nothing.
-    - `"training"`: so does a compiled model. Of other layers, eager steps and
+    - `"gradients"`: memory-saving gradients are those of plain training, for a
+      few blocks, in eager steps and in graphs. For other layers, all gradients
+      exist and are finite.
+    - `"state"`: training steps change weights, statistics, seeds and all other
+      variables as plain training does, and an inverse changes none.
+    - `"training"`: so does a compiled model. For other layers, eager steps and
       graphs end with the same weights.
     - `"lossless"`: with `fraction_bits`, gradients, state and the inverse
       after training are equal to the last bit.
-    - `"lossless modes"`: also where one direction is a graph and one is not.
-    - `"python"`: what changes in Python is seen, once a model is compiled.
+    - `"lossless modes"`: also if one direction is a graph and one is not.
+    - `"python"`: changes in Python take effect, once a model is compiled.
     - `"company"`: behind an AdditiveCoupling around the same residual, a block
       computes and trains as itself.
     - `"chain"`: in a model, `encoder`, `features` and `invert` find it.
     - `"files"`: `.keras` files, configurations, clones and pickles compute the
-      same, and the same is trainable.
+      same, and have the same trainable parts.
     - `"frozen"`: also if one inner layer is frozen.
     - `"checkpoint"`: `tf.train.Checkpoint` holds every weight.
     - `"export"`: a SavedModel computes the same, without calls of functions.
     - `"half precision"`: under mixed_bfloat16 the streams stay float32.
     - `"memory"`: nothing holds on to a copy that was deleted.
-    - `"traces"`: `encoder`, `features`, `invert` and `evaluation.evaluate`
+    - `"traces"`: `encoder`, `features`, `invert` and `evaluation.Evaluator`
       leave no nodes on the layer.
 
     Args:
-        layer: Keras layer. With its configuration (`get_config`) copies can be
-            made of it. What its configuration names, Keras need not know.
-        inputs: array, or tuple of arrays, `(batch, ..., channels)`. What the
-            layer takes: a pair for a coupling or a sequence, and what F takes
-            for a residual. They must be such as can be given back: multiples
-            of 2**-fraction_bits for a lossless layer, for example.
-        checks: iterable of str, or None. The names of those to run. Defaults
-            to all.
-        limits: dict of floats, or None. {name: the largest error that holds}
-            of checks with another limit than the default.
-        seed: int. Of all random numbers that are used.
+        layer: Keras layer. Its configuration (`get_config`) must suffice to
+            make copies of it. Classes that the configuration names need not be
+            registered.
+        inputs: array, or tuple of arrays (batch, dimensions, channels). What
+            the layer takes: a pair for a coupling or a sequence, and what F
+            takes for a residual. An inverse must be able to return them:
+            multiples of 2**-fraction_bits for a lossless layer, for example.
+        checks: None or iterable of strs. The names of those to run. Defaults to
+            all.
+        limits: None or dict {name: float}. The largest error that holds, for
+            checks with another limit than the default.
+        seed: int. The seed of all random numbers that are used.
 
     Returns:
-        A `Report`, which is true if all that applies holds. An exception that
-        the layer raises is the detail of a check that does not hold.
+        A `Report`, which is true if all checks that apply hold. An exception
+        that the layer raises is the detail of a check that does not hold.
 
     Raises:
         ValueError: if `layer` is no Keras layer, or a model with invertible
-            layers, which are to be checked one by one; if `inputs` do not fit
-            it; or if there is no check of a name.
+            layers, which must be checked one by one; if `inputs` do not fit
+            it; or if there is no check with a name.
     """
     names = CHECKS if checks is None else tuple(checks)
     limits = dict(limits or {})
@@ -146,7 +148,7 @@ def check_invertible(
         try:
             found = _run(layer, inputs, names, limits, seed)
         except Exception as error:
-            # It cannot even be called.
+            # The layer cannot even be called.
             found = [
                 Check(name, False, None, None, _message(error))
                 for name in names

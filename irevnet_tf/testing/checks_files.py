@@ -1,4 +1,4 @@
-"""Checks of what is written down: files, copies, checkpoints, exports."""
+"""Checks of files, copies, checkpoints and exports."""
 
 import pathlib
 import pickle
@@ -43,7 +43,7 @@ def frozen(subject):
 
 
 def _innermost(layer):
-    """Return the first layer with a configuration of its own in a layer's."""
+    """Return the innermost layer behind blocks, wrappers and models."""
     while True:
         if isinstance(layer, Coupling):
             layer = layer.residual

@@ -1,4 +1,4 @@
-"""Checks of training: memory-saving against plain."""
+"""Checks of memory-saving training against plain training."""
 
 import keras
 import numpy as np
@@ -63,7 +63,7 @@ def _gradients_are_finite(subject):
 
 
 def state(subject):
-    """Steps move all variables as plain's do, and an inverse moves none."""
+    """Steps change variables as plain ones do, and an inverse changes none."""
     if isinstance(subject.whole, Inverse):
         raise DoesNotApply("its inverse is another layer's forward direction")
     errors = {"an inverse": _moved_by_inverse(subject)}
@@ -92,7 +92,7 @@ def _moved_by_inverse(subject):
 
 
 def _error(ours, theirs):
-    """Return the error of a variable: a relative one, if it is of floats."""
+    """Return the error of a variable, relative if it holds floats."""
     if ours.dtype.kind in "iub":
         return largest_difference(ours, theirs)
     error = largest_difference(ours, theirs)
@@ -124,7 +124,7 @@ def training(subject):
 
 
 def _trained(subject, memory_saving=None, **options):
-    """Return the weights of which a few steps of SGD make the subject's."""
+    """Return the subject's weights after a few steps of SGD."""
     model = subject.model
     subject.reset()
     if memory_saving is not None:
@@ -143,7 +143,7 @@ def _trained(subject, memory_saving=None, **options):
 
 
 def lossless(subject):
-    """In lossless mode, all is equal to the last bit."""
+    """In lossless mode, everything is equal to the last bit."""
     steps = subject.exact_steps
     saving, plain = _pair(steps, True)
     weights = [steps.train(x, _STEPS) for x in (False, True)]

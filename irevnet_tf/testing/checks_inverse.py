@@ -17,17 +17,17 @@ from irevnet_tf.testing.finding import Finding
 from irevnet_tf.testing.finding import relative_error
 from irevnet_tf.testing.finding import worst
 
-# Two calls that differ by more draw random numbers, or move on.
+# Two calls that differ by more draw random numbers or change their state.
 _SAME = 1e-6
 
 
 def inverse(subject):
-    """The inverse gives the input back, in inference mode."""
+    """The inverse returns the input, in inference mode."""
     return Finding(_round_trip(subject, False))
 
 
 def inverse_in_training(subject):
-    """The inverse gives the input back, in training mode."""
+    """The inverse returns the input, in training mode."""
     outputs = [subject.whole(subject.inputs, training=True) for _ in range(2)]
     if not relative_error(*outputs) < _SAME:
         raise DoesNotApply(
@@ -43,7 +43,7 @@ def _round_trip(subject, training):
 
 
 def shapes(subject):
-    """Computed shapes and dtypes are those of what comes out."""
+    """Computed shapes and dtypes are those of the outputs."""
     found = {
         "compute_inverse_shape": (
             _plain(inverse_shape(subject.whole, _shapes(subject.output))),
@@ -84,7 +84,7 @@ def _agree(computed, actual):
 
 
 def _taken(subject):
-    """Return what the layer itself takes."""
+    """Return the inputs of the layer itself."""
     return subject.inputs[1] if subject.is_residual else subject.inputs
 
 
@@ -173,7 +173,7 @@ def half_precision(subject):
 
 
 def _without_policies(config):
-    """Return a configuration whose dtype policies are the global one."""
+    """Return a configuration with the global policy for all layers."""
     if isinstance(config, list | tuple):
         return [_without_policies(value) for value in config]
     if not isinstance(config, dict):
@@ -186,5 +186,5 @@ def _without_policies(config):
 
 
 def _is_policy(value):
-    """Return whether this is a policy without quantization, serialized."""
+    """Return whether this is a serialized policy without quantization."""
     return isinstance(value, dict) and value["class_name"] == "DTypePolicy"

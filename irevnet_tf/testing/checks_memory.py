@@ -1,4 +1,4 @@
-"""Checks that nothing holds on to what has been deleted."""
+"""Checks that nothing holds on to deleted models and layers."""
 
 import contextlib
 import gc
@@ -61,7 +61,7 @@ def _used(subject):
 
 
 def traces(subject):
-    """What is made of a model leaves no nodes on the layer in it."""
+    """Models made from a model leave no nodes on the layer in it."""
     layer = subject.body
     surrounded = Surrounded(layer, subject.inputs)
     model, x = surrounded.model, surrounded.inputs
@@ -89,7 +89,7 @@ def traces(subject):
 
 @contextlib.contextmanager
 def _without_graphs():
-    """Let `predict` run what it traces, which is quicker for one batch."""
+    """Run functions without tracing, which is quicker for one batch."""
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:

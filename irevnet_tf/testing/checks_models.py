@@ -16,12 +16,12 @@ from irevnet_tf.testing.models import Surrounded
 from irevnet_tf.testing.steps import Steps
 from irevnet_tf.testing.subject import batch_shapes
 
-# From here on, an encoder ends at another layer.
+# With a larger error, an encoder ends at another layer.
 _FOUND = 1e-3
 
 
 class SubtractiveCoupling(AdditiveCoupling):
-    """Takes F(x2) off: another block of an `AdditiveCoupling`'s config."""
+    """Subtracts F(x2): another block with an `AdditiveCoupling`'s config."""
 
     def couple(self, inputs, fx2):
         x1, x2 = inputs
@@ -81,7 +81,7 @@ def chain(subject):
     """In a model, behind a ChannelMerge, it is found and inverted."""
     layers = [subject.whole]
     if subject.chain is not None:
-        # Residuals are blocks only by the kit's doing.
+        # A residual is a block only in these checks.
         layers = [subject.chain, *layers][: 1 if subject.is_residual else 2]
     errors = {}
     for layer in {id(layer): layer for layer in layers}.values():
@@ -94,12 +94,12 @@ def chain(subject):
 
 
 def _found(surrounded, reset, point=None):
-    """Return errors of what is found up to a point, in a model's inference.
+    """Return errors of encoder, features and inverse at a point of a model.
 
     Args:
-        surrounded: `Surrounded`.
+        surrounded: `Surrounded`. The model around the layer.
         reset: function. Gives all layers their values back.
-        point: str or None. A block's name, None for all of the model.
+        point: None or str. A block's name, None for all of the model.
     """
 
     def run(model, x):

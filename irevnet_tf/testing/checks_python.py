@@ -15,12 +15,12 @@ from irevnet_tf.testing.finding import worst
 from irevnet_tf.testing.snapshot import layers_of
 from irevnet_tf.testing.subject import symbolic
 
-# What a method's result is multiplied by, and attributes.
+# The factor of changed methods and attributes.
 _FACTOR = 0.5
 
 
 def python(subject):
-    """What is changed in Python is seen, in eager calls and once compiled."""
+    """Changes in Python take effect, in eager calls and once compiled."""
     errors = _of_methods(subject) if subject.residuals else _of_layer(subject)
     try:
         copies = [fresh_copy(subject.whole) for _ in range(2)]
@@ -100,12 +100,12 @@ def _backwards(subject):
 
 
 def _of_attributes(subject, late, early):
-    """Return how much it matters when attributes that are floats change.
+    """Return the difference between early and late changes of float attributes.
 
     Args:
-        subject: `Subject`.
-        late: copy of it, to be changed after it was called.
-        early: copy of it, to be changed before.
+        subject: `Subject`. The layer that is checked.
+        late: Keras layer. A copy of it, to be changed after it was called.
+        early: Keras layer. A copy of it, to be changed before.
     """
     outputs = []
     for copy in (late, early):

@@ -8,15 +8,15 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from irevnet_tf.testing.snapshot import layers_of
 
-# Which draws masks: copies keep their own, as separate layers have.
+# The variable that draws masks: copies keep theirs, like separate layers.
 _SEED = "seed_generator_state"
 
 
 def custom_objects(layer) -> dict:
     """Return {name: class or function} that a layer's configuration names.
 
-    Those of all layers in it, and of what they have as attributes, but for
-    those of Keras itself.
+    It includes those of all layers in it and of their attributes, except
+    Keras' own.
     """
     objects = {}
     for part in layers_of(layer):
@@ -36,18 +36,18 @@ def _add(objects, found):
 
 @contextlib.contextmanager
 def loading(layer):
-    """Let Keras load what `layer` is made of, Lambdas among it."""
+    """Let Keras load the parts of `layer`, including Lambdas."""
     with keras.saving.CustomObjectScope(custom_objects(layer)):
         with SafeModeScope(False):
             yield
 
 
 def fresh_copy(layer, change=lambda config: config):
-    """Return a layer of the same configuration, which is not built.
+    """Return an unbuilt layer with the same configuration.
 
     Args:
-        layer: Keras layer.
-        change: function. From the configuration to that of the copy.
+        layer: Keras layer. The layer to copy.
+        change: function. Takes the configuration and returns that of the copy.
     """
     config = change(keras.saving.serialize_keras_object(layer))
     with loading(layer):
@@ -55,11 +55,11 @@ def fresh_copy(layer, change=lambda config: config):
 
 
 def copy_values(source, target, seeds=False):
-    """Give a layer the values and the flags of another one like it.
+    """Copy the values and flags of a layer to another one like it.
 
     Args:
-        source: Keras layer. Built.
-        target: Keras layer. Built, of the same configuration.
+        source: built Keras layer. Gives the values and flags.
+        target: built Keras layer. Receives them; of the same configuration.
         seeds: bool. Whether to draw the same random numbers, too.
 
     Raises:

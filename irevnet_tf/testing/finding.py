@@ -1,4 +1,4 @@
-"""How a check says what it found, and how errors are measured."""
+"""The results of a check, and measures of errors."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ import numpy as np
 
 
 class Finding(NamedTuple):
-    """What a check measured.
+    """The result of a check that has a result.
 
     Attributes:
-        value: float or None. The largest error.
-        detail: str. Where it is.
+        value: None or float. The largest error.
+        detail: str. Where the error is.
     """
 
     value: float | None
@@ -19,19 +19,20 @@ class Finding(NamedTuple):
 
 
 class DoesNotApply(Exception):
-    """The layer promises nothing of the kind; the message says why."""
+    """The check does not apply to the layer; the message says why."""
 
 
 class Broken(Exception):
-    """A promise is broken in a way that is no number; the message says how."""
+    """A promise is broken, without a number; the message says how."""
 
 
 def worst(errors: dict, note: str = "") -> Finding:
     """Return the largest of several errors.
 
     Args:
-        errors: dict of floats. By what was compared. NaN counts as infinite.
-        note: str. What is added to the detail.
+        errors: dict of floats. The errors by what was compared. NaN counts as
+            infinite.
+        note: str. Text to add to the detail.
     """
     errors = {
         name: float("inf") if np.isnan(error) else error
@@ -45,14 +46,14 @@ def worst(errors: dict, note: str = "") -> Finding:
 def relative_error(actual, expected) -> float:
     """Return |actual - expected| / |expected| of all arrays together.
 
-    The absolute error if all that is expected is zero, and infinity if there
-    are not as many arrays, or not of the same shapes.
+    It is the absolute error if all of `expected` is zero, and infinity if the
+    numbers or the shapes of the arrays differ.
     """
     pair = _flat(actual, expected)
     if pair is None:
         return float("inf")
     actual, expected = pair
-    # What is equal is so where it is infinite, too.
+    # Equal infinite values count as equal.
     difference = np.linalg.norm(
         np.where(actual == expected, 0.0, actual - expected)
     )

@@ -1,4 +1,4 @@
-"""A model with a layer behind others, as `irevnet_tf.invert` takes it."""
+"""A model around a layer, as `irevnet_tf.invert` takes it."""
 
 import keras
 import tensorflow as tf
@@ -13,17 +13,17 @@ from irevnet_tf.testing.finding import DoesNotApply
 class Surrounded:
     """A Functional model in which a layer stands behind a `ChannelMerge`.
 
-    A pair of equal streams comes in as one tensor, which is split, merged and
-    split again. What the layer returns is merged if it is a pair.
+    A pair of streams of one shape enters as one tensor, which is split, merged
+    and split again. A pair of outputs is merged.
 
     Args:
-        layer: invertible layer. Built.
-        inputs: tensor, or pair of tensors. What it takes.
+        layer: built invertible layer. The layer to put into a model.
+        inputs: tensor, or pair of tensors. What the layer takes.
 
     Attributes:
-        model: Functional model.
+        model: Functional model. The model around the layer.
         inputs: tensor, or pair of tensors. What the model takes.
-        point: str. The name of what comes out of the layer.
+        point: str. The name of the point behind the layer.
 
     Raises:
         DoesNotApply: if there is no such model.
@@ -43,7 +43,7 @@ class Surrounded:
         self.model = keras.Model(given, outputs, name="around")
 
     def _entrance(self, layer, inputs):
-        """Return the model's inputs, and what `layer` gets of them."""
+        """Return the model's inputs, and what `layer` gets from them."""
         bits = getattr(layer, "fraction_bits", None)
         if isinstance(inputs, tuple) and inputs[0].shape == inputs[1].shape:
             self.inputs = tf.concat(inputs, -1)

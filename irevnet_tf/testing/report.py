@@ -1,4 +1,4 @@
-"""What was found of a layer, check by check."""
+"""The results of all checks of a layer, and their table."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ _WORDS = {True: "holds", False: "FAILS", None: "-"}
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """What was found of one promise.
+    """The result of one check.
 
     Attributes:
         name: str. One of `irevnet_tf.testing.CHECKS`.
-        holds: bool or None. None where the promise does not apply.
-        value: float or None. The largest error, None if there is no number.
-        limit: float or None. The largest error that holds.
+        holds: None or bool. None where the promise does not apply.
+        value: None or float. The largest error, None if there is no number.
+        limit: None or float. The largest error that holds.
         detail: str. Where the largest error is, why the promise does not
             apply, or what went wrong.
     """
@@ -27,7 +27,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was found of a layer. True if all that applies holds.
+    """The results for a layer. True if all checks that apply hold.
 
     `report["gradients"]` is the check of that name, `str(report)` a table.
 
@@ -72,7 +72,7 @@ class Report:
             )
             for check in self.checks
         ]
-        # One exception can be the detail of all checks.
+        # The same exception can be the detail of all checks.
         for index in range(len(rows) - 1, 0, -1):
             if rows[index][-1] and rows[index][-1] == rows[index - 1][-1]:
                 rows[index] = (*rows[index][:-1], "(the same)")

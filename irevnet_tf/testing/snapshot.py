@@ -1,4 +1,4 @@
-"""A layer's values and flags, and the process', to go back to."""
+"""Recording and restoring the state of a layer and of the process."""
 
 import contextlib
 import logging
@@ -14,13 +14,13 @@ from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 
 class Snapshot:
-    """What can change of a layer and all in it, as it is now.
+    """The current state of a layer and of all layers in it.
 
-    That is the values of all variables, which of them and which layers are
+    That is the values of all variables, which variables and layers are
     trainable, and `memory_saving`.
 
     Args:
-        layer: Keras layer. Built.
+        layer: built Keras layer. The layer to record.
     """
 
     def __init__(self, layer):
@@ -31,7 +31,7 @@ class Snapshot:
         self.values = values(layer)
 
     def restore(self):
-        """Give the layer back what it had."""
+        """Restore the state of the layer."""
         for layer, saving in zip(self._layers, self._flags[2], strict=True):
             if saving is not None:
                 layer.memory_saving = saving
@@ -54,7 +54,7 @@ class Snapshot:
 
 
 def values(layer) -> list:
-    """Return arrays, the values of all variables of a layer."""
+    """Return the values of all variables of a layer, as arrays."""
     return [variable.numpy() for variable in layer.variables]
 
 
@@ -65,13 +65,13 @@ def layers_of(layer) -> list:
 
 @contextlib.contextmanager
 def surroundings_kept(seed: int) -> Iterator[None]:
-    """Seed all that draws random numbers, and put everything back at the end.
+    """Seed all random generators, and restore the process' state at the end.
 
     That is the random numbers of Python, NumPy and Keras, the global dtype
-    policy, and how much TensorFlow says. Warnings are not shown inside.
+    policy, and TensorFlow's log levels. Warnings are not shown inside.
 
     Args:
-        seed: int.
+        seed: int. The seed of all generators.
     """
     states = random.getstate(), np.random.get_state()
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)

@@ -11,15 +11,15 @@ from irevnet_tf.testing.snapshot import Snapshot
 from irevnet_tf.testing.snapshot import layers_of
 from irevnet_tf.testing.snapshot import values
 
-# Of all training in checks.
+# The learning rate of all training in checks.
 LEARNING_RATE = 0.02
 
 
 class Step(NamedTuple):
-    """What one training step came to.
+    """The results of one training step.
 
     Attributes:
-        outputs: list of arrays.
+        outputs: list of arrays. The layer's outputs.
         gradients: list of arrays. Those of the inputs and of the trainable
             variables; zeros where there is none.
         state: list of arrays. The values of all variables after the step.
@@ -31,11 +31,12 @@ class Step(NamedTuple):
 
 
 class Steps:
-    """Training steps of a layer, each of which is run once.
+    """Training steps of a layer; the result of each mode is kept.
 
     Args:
-        layer: `ReversibleSequence`, or a layer that holds some. Built.
-        inputs: tensor, or tuple of tensors.
+        layer: built Keras layer. A `ReversibleSequence`, or a layer that holds
+            some.
+        inputs: tensor, or tuple of tensors. What the layer takes.
     """
 
     def __init__(self, layer, inputs):
@@ -45,11 +46,11 @@ class Steps:
         self._functions, self._steps = {}, {}
 
     def reset(self):
-        """Give the layer the values and flags with which steps begin."""
+        """Restore the values and flags with which steps begin."""
         self._start.restore()
 
     def step(self, memory_saving: bool, traced: bool) -> Step:
-        """Return what a step in training mode comes to."""
+        """Return the results of a step in training mode."""
         key = memory_saving, traced
         if key not in self._steps:
             self.reset()
@@ -70,7 +71,7 @@ class Steps:
         return values(self.layer)
 
     def run(self, memory_saving: bool, traced: bool) -> Step:
-        """Run a step from where the layer is, and leave its state there."""
+        """Run a step from the layer's current state, and keep the new one."""
         set_memory_saving(self.layer, memory_saving)
         key = memory_saving, traced
         if key not in self._functions:
@@ -84,12 +85,12 @@ class Steps:
 
 
 def sequences_in(layer) -> list:
-    """Return the `ReversibleSequence`s in a layer, itself among them."""
+    """Return the `ReversibleSequence`s in a layer, including itself."""
     return [x for x in layers_of(layer) if isinstance(x, ReversibleSequence)]
 
 
 def set_memory_saving(layer, memory_saving: bool):
-    """Let all sequences in a layer save memory, or none."""
+    """Set `memory_saving` of all sequences in a layer."""
     for sequence in sequences_in(layer):
         sequence.memory_saving = memory_saving
 
@@ -108,12 +109,12 @@ def _step_function(layer, traced):
 
 
 def gradients_of(layer, inputs, training=True):
-    """Return a layer's outputs, and the gradients of a loss of them.
+    """Return a layer's outputs, and the gradients of a loss on them.
 
     Args:
-        layer: Keras layer. Built.
-        inputs: tensor, or tuple of tensors.
-        training: bool.
+        layer: built Keras layer. The layer to differentiate.
+        inputs: tensor, or tuple of tensors. What the layer takes.
+        training: bool. The mode of the layer.
 
     Returns:
         The list of outputs, and that of the gradients of the inputs and of
@@ -126,7 +127,7 @@ def gradients_of(layer, inputs, training=True):
     with tf.GradientTape() as tape:
         tape.watch(keras.tree.flatten(inputs))
         outputs = keras.tree.flatten(layer(inputs, training=training))
-        # Its gradient is of another size in each output.
+        # The gradient has another size for each output.
         loss = tf.add_n(
             [
                 tf.reduce_mean(tf.cast(tf.sin(y + index), "float64"))

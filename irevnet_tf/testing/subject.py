@@ -1,4 +1,4 @@
-"""What is checked: a layer, and the chains and models made of it."""
+"""The subject of the checks: a layer, and chains and models made of it."""
 
 import contextlib
 import functools
@@ -20,34 +20,35 @@ from irevnet_tf.testing.snapshot import Snapshot
 from irevnet_tf.testing.steps import Steps
 from irevnet_tf.testing.steps import sequences_in
 
-# Blocks of the chain that a coupling or a residual is tried in.
+# Blocks of the chain in which a coupling or a residual is tested.
 DEPTH = 2
 
-# How far weights are moved from where they are, relative to their size, or
-# from zero. Layers that begin as the identity would hide what is wrong.
+# Noise on the weights, relative to their size, or absolute if they are zero.
+# Layers that begin as the identity would hide errors.
 NOISE = 0.1
 
-# Of the chain in which a residual is tried for exactness.
+# The grid of the chain in which a residual is tested for exactness.
 FRACTION_BITS = 14
 
-# Numbers in a batch there, or more. Where the kernels of two passes differ,
-# one in a thousand is rounded to another point of the grid.
+# Least number of values in a batch there. If the kernels of two passes differ,
+# one value in a thousand is rounded to another point of the grid.
 MANY = 4096
 
 
 class Subject:
-    """A layer that is checked, built, with weights that are not special.
+    """The layer to check, built, with noise on its weights.
 
     Args:
-        layer: Keras layer. Invertible, or a residual.
+        layer: Keras layer. An invertible layer, or a residual.
         inputs: tensor, or tuple of tensors. What the layer takes.
-        seed: int.
+        seed: int. The seed of the noise.
 
     Attributes:
-        layer: as given.
-        whole: the layer, or for a residual an `AdditiveCoupling` around it.
-        inputs: what `whole` takes.
-        output: what `whole` makes of it.
+        layer: Keras layer. The layer as given.
+        whole: Keras layer. The layer, or for a residual an `AdditiveCoupling`
+            around it.
+        inputs: tensor, or tuple of tensors. What `whole` takes.
+        output: tensor, or tuple of tensors. What `whole` returns for them.
     """
 
     def __init__(self, layer, inputs, seed):
@@ -61,7 +62,7 @@ class Subject:
             self.inputs = x1, inputs
         else:
             self.whole, self.inputs = layer, inputs
-        # Statistics that have seen nothing hide what is wrong, too.
+        # Statistics in their initial state hide errors, too.
         self.whole(self.inputs, training=True)
         self._stir(self.whole)
         self._start = Snapshot(self.whole)
@@ -71,7 +72,7 @@ class Subject:
 
     @property
     def residuals(self) -> list:
-        """The residuals of the layer's blocks, none of other layers."""
+        """The residuals of the layer's blocks; empty for other layers."""
         if isinstance(self.whole, ReversibleSequence):
             return [block.residual for block in self.whole.blocks]
         return [self.whole.residual] if self.is_coupling else []
@@ -87,7 +88,7 @@ class Subject:
 
     @property
     def can_follow_itself(self) -> bool:
-        """Whether the first block can take what it, or another one, returns."""
+        """Whether the first block takes streams of the shapes it returns."""
         block = self.whole
         if isinstance(block, ReversibleSequence):
             block = block.blocks[0]
@@ -96,7 +97,7 @@ class Subject:
         return not zero_channels and returned == self.shapes
 
     def reset(self):
-        """Give all blocks the values and flags with which checks begin."""
+        """Restore the values and flags with which checks begin."""
         self._start.restore()
         if self._chain_start is not None:
             self._chain_start.restore()
@@ -105,7 +106,7 @@ class Subject:
         return run_inverse(self.whole, outputs, training)
 
     def copy_of(self, layer, inputs):
-        """Return a copy by the configuration, with weights a bit different."""
+        """Return a copy by the configuration, with noise on its weights."""
         copy = fresh_copy(layer)
         copy(inputs)
         copy_values(layer, copy)
@@ -125,7 +126,7 @@ class Subject:
         self.reset()
         blocks = [self.whole]
         if self.can_follow_itself:
-            # One that cannot be copied is tried alone; "files" says so.
+            # A layer that cannot be copied is tested alone; "files" fails.
             with contextlib.suppress(Exception):
                 for _ in range(DEPTH - 1):
                     blocks.append(self.copy_of(self.whole, self.inputs))
@@ -181,12 +182,12 @@ class Subject:
 
     @property
     def body(self):
-        """The chain, or the layer where it is no block of one."""
+        """The chain, or the layer itself if there is no chain."""
         return self.whole if self.chain is None else self.chain
 
     @functools.cached_property
     def body_output(self):
-        """What `body` makes of the inputs, in inference mode."""
+        """The output of `body` for the inputs, in inference mode."""
         self.reset()
         output = self.body(self.inputs)
         self.reset()
@@ -215,7 +216,7 @@ def batch_shapes(tensors):
 
 
 def symbolic(tensors):
-    """Return Keras inputs for what tensors are batches of."""
+    """Return Keras inputs that take batches like these tensors."""
     return keras.tree.map_structure(
         lambda x: keras.Input(tuple(x.shape[1:]), dtype=x.dtype.name), tensors
     )

@@ -1,4 +1,4 @@
-"""Training: what a run is, its directory, and carrying it out."""
+"""Training: the configuration of a run, its directory, and its loop."""
 
 from irevnet_tf.training.checkpoints import Checkpoints
 from irevnet_tf.training.checkpoints import ResumeError

@@ -18,10 +18,10 @@ SECONDS_BETWEEN_LINES = 0.5
 class Scalars:
     """Curves for TensorBoard, which itself need not be installed.
 
-    `tf.summary.scalar` is a part of TensorBoard; what it writes is not much.
+    `tf.summary.scalar` is a part of TensorBoard; its records are simple.
 
     Args:
-        directory: Where the curves go; None writes nothing.
+        directory: None, str or path. Where the curves go; None writes nothing.
     """
 
     def __init__(self, directory: str | os.PathLike | None):
@@ -39,8 +39,8 @@ class Scalars:
         """Add a point to each of the curves.
 
         Args:
-            values: The curves' names and values.
-            step: int. Where on the axis.
+            values: dict of floats. The values of the curves, by name.
+            step: int. The position on the axis.
         """
         with self._writer.as_default():
             for name, value in values.items():
@@ -51,19 +51,20 @@ class Scalars:
 
 
 class Progress(keras.callbacks.Callback):
-    """Callback that tells step, metrics, images/s, memory and time to go.
+    """Callback that prints step, metrics, images/s, memory and time to go.
 
-    On a terminal one line is kept up to date; elsewhere a line is printed
-    every `log_steps` steps. Images per second are those of an epoch so far,
-    without its first step, for which the pipeline starts and Keras traces;
-    the time for checkpoints in between is included.
+    On a terminal it updates one line; elsewhere it prints a line every
+    `log_steps` steps. Images per second are those of an epoch so far, without
+    its first step, in which the pipeline starts and Keras traces; they include
+    the time for checkpoints in between.
 
     Args:
-        length: The length of the run.
-        state: Where the run stands. A `StepGuard`, called before, keeps it.
+        length: `Length`. The length of the run.
+        state: `TrainingState`. Where the run stands. A `StepGuard`, called
+            before, updates it.
         batch_size: int. Images of an optimizer step.
         log_steps: int. See `RunOptions`.
-        scalars: The `Scalars` that receive the points of the curves.
+        scalars: `Scalars`. Receives the points of the curves.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self._step == self.state.step:
-            return  # A part of a step with accumulated gradients.
+            return  # One batch of a step with accumulated gradients.
         self._step = self.state.step
         now = time.monotonic()
         if self._clock is not None:
@@ -152,9 +153,9 @@ class Progress(keras.callbacks.Callback):
 
 
 def peak_memory() -> int:
-    """Return the most memory that was in use at a time, in bytes.
+    """Return the largest amount of memory that was in use, in bytes.
 
-    That of the fullest GPU if there are GPUs, otherwise of this process.
+    It is that of the fullest GPU if there are GPUs, otherwise of this process.
     """
     gpus = tf.config.list_logical_devices("GPU")
     if gpus:
@@ -162,7 +163,7 @@ def peak_memory() -> int:
             tf.config.experimental.get_memory_info(gpu.name)["peak"]
             for gpu in gpus
         )
-    import resource  # Windows has none.
+    import resource  # Not on Windows.
 
     # Kilobytes, but on macOS bytes.
     unit = 1 if sys.platform == "darwin" else 1024
@@ -170,7 +171,7 @@ def peak_memory() -> int:
 
 
 def duration(seconds: float) -> str:
-    """Return hours, minutes and seconds as people write them."""
+    """Return a duration as text, such as "1:02:03 h" or "2:03 min"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -182,9 +183,9 @@ class ProfileSteps(keras.callbacks.Callback):
     """Callback that profiles some steps of this process for TensorBoard.
 
     Args:
-        directory: Where the profile goes.
+        directory: str or path. Where the profile goes.
         first: int. The first batch to profile, from 1.
-        last: int. The last one.
+        last: int. The last batch to profile.
     """
 
     def __init__(self, directory, first, last):

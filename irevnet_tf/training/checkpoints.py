@@ -1,4 +1,4 @@
-"""Checkpoints: all that training needs to go on as if never interrupted."""
+"""Checkpoints: all that a run needs to continue as if never interrupted."""
 
 import dataclasses
 import json
@@ -19,18 +19,18 @@ _STATE = "state"
 
 
 class ResumeError(ValueError):
-    """A run cannot go on from the checkpoints there are."""
+    """A run cannot continue from its checkpoints."""
 
 
 @dataclasses.dataclass
 class TrainingState:
-    """Where a run stands, beside the values of its variables.
+    """The state of a run, besides the values of its variables.
 
     Attributes:
-        step: Optimizer steps that are done.
-        rows: The metrics of every finished epoch.
-        partial_batches: Batches of the unfinished epoch that are done.
-        partial_logs: Means of the training metrics over these.
+        step: int. Optimizer steps that are done.
+        rows: list of dicts. The metrics of every finished epoch.
+        partial_batches: int. Batches of the unfinished epoch that are done.
+        partial_logs: dict of floats. Means of the training metrics over these.
     """
 
     step: int = 0
@@ -40,7 +40,7 @@ class TrainingState:
 
 
 class Checkpoints:
-    """The last checkpoints of a run, a file each.
+    """The last checkpoints of a run, one file each.
 
     A file holds every variable of the model (weights, BatchNorm's
     statistics, the seeds of dropout) and of the optimizer (momentum, moving
@@ -49,7 +49,7 @@ class Checkpoints:
     disk; only then is an older one removed.
 
     Args:
-        path: The directory.
+        path: str or path. The directory.
         keep: int. Number of checkpoints to keep, at least 1.
     """
 
@@ -71,12 +71,12 @@ class Checkpoints:
     def prepare(self, model: keras.Model, state: TrainingState) -> None:
         """Make the directory and find out whether checkpoints will fit.
 
-        What is newer than `state` was damaged and passed over; it is removed,
-        and so is what a killed process left.
+        Removes checkpoints newer than `state`, which were damaged and passed
+        over, and the files that a killed process left.
 
         Args:
-            model: A compiled model, whose optimizer is built.
-            state: Where the run starts.
+            model: Keras model. A compiled model, whose optimizer is built.
+            state: `TrainingState`. Where the run starts.
 
         Raises:
             OSError: if the directory cannot be made or written to, or if the
@@ -88,7 +88,8 @@ class Checkpoints:
         for damaged in self.files():
             if damaged.name > self._file(state).name:
                 damaged.unlink()
-        # One more than are kept, while it is written; and so for the weights.
+        # While it is written, there is one more than are kept; the same holds
+        # for the weights.
         missing = max(0, self.keep + 1 - len(self.files()))
         needed = missing * bytes_of(_variables(model).values())
         needed += bytes_of(model.variables)
@@ -103,8 +104,8 @@ class Checkpoints:
         """Write a checkpoint, then remove the oldest if there are too many.
 
         Args:
-            model: A compiled model, whose optimizer is built.
-            state: Where the run stands.
+            model: Keras model. A compiled model, whose optimizer is built.
+            state: `TrainingState`. Where the run stands.
 
         Raises:
             OSError: if the file cannot be written. The checkpoints before
@@ -127,11 +128,11 @@ class Checkpoints:
     def restore(self, model: keras.Model) -> TrainingState | None:
         """Load the newest checkpoint into a model.
 
-        A damaged file is passed over with a warning: a disk may break one
-        that was whole.
+        Passes over a damaged file with a warning: a disk may break a file that
+        was whole.
 
         Args:
-            model: A compiled model, whose optimizer is built.
+            model: Keras model. A compiled model, whose optimizer is built.
 
         Returns:
             Where the run stood, or None if there is no checkpoint.
@@ -144,7 +145,7 @@ class Checkpoints:
                 with np.load(path, allow_pickle=False) as file:
                     values = {name: file[name] for name in file.files}
                 state = TrainingState(**json.loads(str(values.pop(_STATE))))
-            # A flipped bit can pretend to be anything, such as encryption.
+            # A flipped bit can look like anything, such as encryption.
             except Exception as error:
                 logging.warning("Passing over a damaged %s: %s", path, error)
                 continue
@@ -159,8 +160,8 @@ def bytes_of(variables: Iterable[keras.Variable]) -> int:
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return what determines the steps to come, by unique names."""
-    # Numbers, for names may hold counters of the process that made them.
+    """Return all variables of model and optimizer, by unique names."""
+    # Numbers, since names may hold counters of the process that made them.
     return {
         f"{kind}/{number:05d}": variable
         for kind, variables in (

@@ -24,9 +24,9 @@ class RunConfig(Augmentation):
     """All that is needed to rebuild a run's model and to repeat the run.
 
     The defaults train `IRevNet28` on the digits: about 99 % test accuracy in
-    less than two minutes on two CPU cores. Where a run computes (devices,
-    folders, logs) is not a part of it: a run may be continued elsewhere.
-    `Augmentation` has the attributes that are not listed here.
+    less than two minutes on two CPU cores. Devices, folders and logs are not a
+    part of it: a run may be continued elsewhere. `Augmentation` has the
+    attributes that are not listed here.
 
     Raises:
         ValueError: if a value is out of its range, or if two contradict each
@@ -234,10 +234,10 @@ class RunConfig(Augmentation):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
-        """Make the configuration that `dataclasses.asdict` was given.
+        """Make the configuration whose `dataclasses.asdict` this is.
 
         Args:
-            values: The value of every attribute.
+            values: dict. The value of every attribute.
 
         Raises:
             ValueError: if one is missing, unknown or out of its range.
@@ -254,7 +254,7 @@ class RunConfig(Augmentation):
         # JSON has no tuples.
         values = {**values, "decay_epochs": tuple(values["decay_epochs"])}
         if not values["lossless"]:
-            # Once, any were allowed there, and did nothing.
+            # Older versions allowed any value here, without effect.
             values["fraction_bits"] = DEFAULT_FRACTION_BITS
         return cls(**values)
 

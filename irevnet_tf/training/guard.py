@@ -1,4 +1,4 @@
-"""The callback that writes checkpoints and ends a run that cannot go on."""
+"""StepGuard, the callback that writes checkpoints and ends a failed run."""
 
 import contextlib
 import math
@@ -18,9 +18,9 @@ from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.schedule import Length
 
-# Steps between two looks at the loss, and, on several machines, between two
+# Steps between two checks of the loss and, on several machines, between two
 # questions whether one of them must end. Each makes the host wait for its
-# devices, which would otherwise be handed the next steps in advance.
+# devices, which otherwise get the next steps in advance.
 STEPS_BETWEEN_LOOKS = 10
 
 
@@ -41,15 +41,16 @@ class Preempted(Exception):
 
 
 class StepGuard(keras.callbacks.Callback):
-    """Callback that counts steps, looks after the loss, and checkpoints.
+    """Callback that counts steps, checks the loss, and writes checkpoints.
 
     Args:
-        state: Where the run stands; kept up to date.
-        save: Called without arguments to write a checkpoint of `state`.
-        length: The length of the run.
-        strategy: The `tf.distribute.Strategy` of the model.
+        state: `TrainingState`. Where the run stands; kept up to date.
+        save: function without arguments. Writes a checkpoint of `state`.
+        length: `Length`. The length of the run.
+        strategy: distribution strategy. That of the model.
         checkpoint_steps: int. Optimizer steps between checkpoints, or 0.
-        last_checkpoint: Called to name the newest checkpoint, for messages.
+        last_checkpoint: function without arguments. Names the newest
+            checkpoint, for messages.
 
     Raises:
         DivergenceError: within ten steps of the first loss that is not
@@ -82,7 +83,7 @@ class StepGuard(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def heeding_sigterm(self) -> Iterator[None]:
-        """Take SIGTERM as the wish to end after the step, in the block."""
+        """Make SIGTERM end the run after the current step, in the block."""
 
         def end(*_):
             self.must_end = True
@@ -102,8 +103,8 @@ class StepGuard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches += 1
-        # Means over the epoch, which stay as they are once they are not
-        # finite. They may not be computed yet: not to be looked at here.
+        # Means over the epoch, which stay non-finite once they are. They may
+        # not be computed yet, so their values are not read here.
         self._losses.append(logs["loss"])
         if self._batches % self.length.batches_per_step:
             return
@@ -114,7 +115,7 @@ class StepGuard(keras.callbacks.Callback):
         end = self._must_end(agree=look)
         if look or save or end:
             self._check_losses()
-        # The end of an epoch has a checkpoint of its own, behind its metrics.
+        # The end of an epoch has another checkpoint, after its metrics.
         if (save or end) and not self.length.ends_epoch(step):
             self._carry(logs)
             self.save()
@@ -122,7 +123,7 @@ class StepGuard(keras.callbacks.Callback):
                 raise Preempted(step)
 
     def end_if_asked(self):
-        """Raise `Preempted` if SIGTERM came. There must be a checkpoint."""
+        """Raise `Preempted` if SIGTERM came. Call it after a checkpoint."""
         if self._must_end(agree=True):
             raise Preempted(self.state.step)
 
@@ -139,7 +140,8 @@ class StepGuard(keras.callbacks.Callback):
         """Put the epoch's means so far into the state.
 
         Args:
-            logs: What Keras reports: means over the batches since `fit`.
+            logs: dict of floats. What Keras reports: means over the batches
+                since `fit`.
         """
         before, means = self._carried
         total = before + self._batches
@@ -167,11 +169,11 @@ class StepGuard(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def naming_range_errors(guard: StepGuard, fraction_bits: int) -> Iterator[None]:
-    """Tell of a value out of the exact range as of any divergence.
+    """Turn the error of a value out of the exact range into a divergence.
 
     Args:
-        guard: The callback that knows step and checkpoint.
-        fraction_bits: int. Those of the lossless network.
+        guard: `StepGuard`. The callback that knows step and checkpoint.
+        fraction_bits: int. The grid of the lossless network.
 
     Raises:
         DivergenceError: in place of TensorFlow's error.
@@ -191,10 +193,10 @@ def naming_range_errors(guard: StepGuard, fraction_bits: int) -> Iterator[None]:
 
 
 def require_finite(model: keras.Model, step: int, last: str) -> None:
-    """Refuse to go on with weights that are not finite.
+    """Raise `DivergenceError` if a weight is not finite.
 
     Args:
-        model: The model.
+        model: Keras model. The model to check.
         step: int. Optimizer steps that are done, for the message.
         last: str. Name of the last good checkpoint, for the message.
 

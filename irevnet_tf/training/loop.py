@@ -1,4 +1,4 @@
-"""The training loop: `train` carries a run out, epoch by epoch."""
+"""train, the training loop: carries out a run, epoch by epoch."""
 
 import math
 
@@ -43,22 +43,22 @@ def train(
 ) -> dict[str, float]:
     """Train a model as the configuration of a run directory says.
 
-    A run that was interrupted goes on: with `deterministic`, on one device,
-    its final weights are those of a run without the interruption, to the
-    last bit.
+    An interrupted run continues: with `deterministic`, on one device, its
+    final weights are those of a run without the interruption, to the last
+    bit.
 
     After every epoch the validation data, if there is any, decides whether
-    these are the best weights so far. The test data is looked at, for the
-    metrics, only if there is no validation data, and decides nothing.
+    these are the best weights so far. Without validation data the test data
+    is used for the metrics of an epoch, but decides nothing.
 
     Args:
-        model: What `build_model` made for `directory.config`, in the scope of
-            the `tf.distribute` strategy to train with, if any. On several
-            machines each calls this function, with the same run directory on
-            a file system that they share.
-        dataset: The data to train and test on.
-        directory: The run directory, which receives weights and metrics.
-        options: How to carry the run out.
+        model: Keras model. What `build_model` made for `directory.config`, in
+            the scope of the `tf.distribute` strategy to train with, if any. On
+            several machines each calls this function, with the same run
+            directory on a file system that they share.
+        dataset: `Dataset`. The data to train and test on.
+        directory: `RunDirectory`. It receives weights and metrics.
+        options: None or `RunOptions`. How to carry out the run.
 
     Returns:
         The last row of the metrics, with those for the test data.
@@ -93,8 +93,8 @@ class _Training:
         with self.strategy.scope():
             self.schedule = compile_model(model, self.config, self.length)
 
-        # Where the run starts: at its newest checkpoint, or else with the
-        # weights that the model came with.
+        # The run starts at its newest checkpoint, or else with the weights
+        # that the model came with.
         self.checkpoints = Checkpoints(
             directory.checkpoint_path, options.keep_checkpoints
         )
@@ -161,7 +161,7 @@ class _Training:
                 probe = InversionProbe(self.model, images)
             while len(self.state.rows) < self.length.epochs:
                 self._fit()
-                # What was trained is safe while it is measured.
+                # The trained weights are safe while they are measured.
                 self._save()
                 self.guard.end_if_asked()
                 with averaged_weights(self.model):
@@ -175,17 +175,17 @@ class _Training:
         return last
 
     def _fit(self):
-        """Run `fit` for an epoch, or what is left of it.
+        """Run `fit` for an epoch, or for the rest of it.
 
-        The pipeline starts in the middle of the epoch if that is where the
-        run was interrupted, which `fit` with several epochs cannot do.
+        The pipeline starts in the middle of the epoch if the run was
+        interrupted there, which `fit` with several epochs cannot do.
         """
         config = self.config
         epoch = len(self.state.rows)
         steps = self.length.steps_of(epoch)
         first_step = self.state.step - epoch * self.length.steps_per_epoch
         if first_step == steps:
-            return  # Interrupted when it was measured.
+            return  # Interrupted during its evaluation.
         batches_per_step = self.length.batches_per_step
         batches = self.strategy.distribute_datasets_from_function(
             lambda context: training_batches(
@@ -230,7 +230,7 @@ class _Training:
         last_batch = self.state.step * self.length.batches_per_step - 1
         row = {
             "epoch": len(self.state.rows) + 1,
-            # That of the last step, not of the next.
+            # The rate of the last step, not of the next.
             "learning_rate": float(self.schedule(last_batch)),
             **training,
             **self._measure(held_out),
@@ -248,14 +248,14 @@ class _Training:
     def _measure(self, held_out):
         """Return loss and accuracy on held-out data, as columns."""
         examples = getattr(self.dataset, held_out)
-        # What training computes at a time; more might not fit.
+        # As many as training computes at a time; more might not fit.
         size = self.config.batch_size // self.length.batches_per_step
         found = self.evaluator.on(self.dataset, examples, size)
         measured = metrics_of(found, len(self.dataset.class_names))
         return {f"{held_out}_{name}": v for name, v in measured.items()}
 
     def _finish_epoch(self, row):
-        """Write weights and metrics, of which one worker has to."""
+        """Write weights and metrics, on one worker."""
         name = "validation_accuracy"
         best = name in row and all(
             row[name] > earlier[name] for earlier in self.state.rows
@@ -265,7 +265,7 @@ class _Training:
 
         def write():
             self.directory.save_weights(self.model, best=best)
-            # In this order: metrics never tell of weights that are not there.
+            # In this order, metrics never name weights that do not exist yet.
             self.directory.write_metrics(self.state.rows)
             self.scalars.write(_curves(row), self.state.step)
             print(_line(row, self.length), flush=True)

@@ -1,4 +1,4 @@
-"""SGD as published recipes mean it, loss scaling, averaged (EMA) weights."""
+"""SGD with L2 decay and clipping, loss scaling, averaged (EMA) weights."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,19 +20,20 @@ class SGD(keras.optimizers.SGD):
         g <- g + l2 * w
         v <- momentum * v - r * g,   w <- w + v
 
-    Keras' `weight_decay` is added to the weights beside the momentum instead,
-    which makes it 1 / (1 - momentum) times weaker; its `global_clipnorm`
-    clips what each replica computed, before the sum over the replicas.
+    Keras subtracts `weight_decay` from the weights without the momentum
+    instead, which makes it 1 / (1 - momentum) times weaker; its
+    `global_clipnorm` clips the gradient of each replica, before the sum over
+    the replicas.
 
     Keras' `fit` ends by overwriting the weights with their moving average, if
-    there is one. Here they stay, for training to go on: see
+    there is one. Here they stay, so that training can continue: see
     `averaged_weights`.
 
     Args:
-        learning_rate: float or `LearningRateSchedule`.
+        learning_rate: float or `LearningRateSchedule`. The learning rate r.
         l2: float. The decay. `exclude_from_weight_decay` spares weights.
         clip_norm: float. Largest norm of the gradient, 0 for no limit.
-        **kwargs: Arguments of `keras.optimizers.SGD`.
+        **kwargs: keyword arguments. Those of `keras.optimizers.SGD`.
     """
 
     def __init__(self, learning_rate=0.01, l2=0.0, clip_norm=0.0, **kwargs):
@@ -69,7 +70,7 @@ class SGD(keras.optimizers.SGD):
         pass
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        # Read once, and not for each variable.
+        # Read once, not for each variable.
         learning_rate = tf.convert_to_tensor(learning_rate)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
 
@@ -82,8 +83,8 @@ class SGD(keras.optimizers.SGD):
         ):
             super()._backend_apply_gradients(grads, trainable_variables)
             return
-        # Keras branches on each replica, where a branch cannot reach the
-        # others. So all of them branch as one.
+        # Keras branches on each replica, where a branch cannot communicate
+        # with the others. So all replicas take one common branch.
         tf.distribute.get_replica_context().merge_call(
             self._accumulate_on_all, (grads, trainable_variables)
         )
@@ -142,7 +143,7 @@ class SGD(keras.optimizers.SGD):
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     """Keras' optimizer for float16, safe on several replicas.
 
-    Keras skips a step whose gradients overflow on the first replica. If they
+    Keras skips a step only if gradients overflow on the first replica. If they
     do on another, it adds them to the weights.
     """
 
@@ -160,16 +161,16 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """Exchange a model's weights for their moving average inside the block.
 
-    Keras' own `SwapEMAWeights` exchanges by adding and subtracting, which
-    rounds: the weights that training goes on with would depend on how often
-    they were evaluated.
+    Keras' `SwapEMAWeights` exchanges by adding and subtracting, which rounds:
+    the weights that training continues with would depend on how often they
+    were evaluated.
 
     Args:
-        model: A compiled model. If its optimizer keeps no moving average,
-            nothing happens.
+        model: Keras model. A compiled model. If its optimizer keeps no moving
+            average, nothing happens.
     """
     optimizer = model.optimizer
-    # Under mixed_float16 Keras wraps it, to scale the loss.
+    # Under mixed_float16 Keras wraps the optimizer, to scale the loss.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if not optimizer.use_ema:
         yield

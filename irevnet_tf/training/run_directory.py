@@ -1,4 +1,4 @@
-"""The files of a training run."""
+"""RunDirectory, the files of a training run."""
 
 import csv
 import dataclasses
@@ -41,11 +41,11 @@ class RunDirectory:
     | `inversion.png`    | pictures and their reconstructions              |
 
     Every file is replaced as a whole: a killed process or a power loss leaves
-    no half of one. Use `create` to train and `open` to use what was trained.
+    no partial file. Use `create` to train and `open` to use a trained run.
 
     Attributes:
-        path: The directory, a `pathlib.Path`.
-        config: The `RunConfig`.
+        path: path. The directory, a `pathlib.Path`.
+        config: `RunConfig`. The configuration of the run.
     """
 
     def __init__(self, path: pathlib.Path, config: RunConfig):
@@ -58,12 +58,12 @@ class RunDirectory:
     ) -> "RunDirectory":
         """Prepare a directory for the training of `config`.
 
-        A directory of the same configuration is used again: training goes
-        on at its newest checkpoint.
+        A directory of the same configuration is used again: training continues
+        at its newest checkpoint.
 
         Args:
-            path: The directory. It may be missing or empty.
-            config: The configuration of the run.
+            path: str or path. The directory. It may be missing or empty.
+            config: `RunConfig`. The configuration of the run.
 
         Returns:
             The directory, with a `config.json`.
@@ -104,7 +104,7 @@ class RunDirectory:
         """Open the directory of a run that was started before.
 
         Args:
-            path: The directory.
+            path: str or path. The directory.
 
         Raises:
             ValueError: if it does not exist or is no run directory.
@@ -122,12 +122,12 @@ class RunDirectory:
 
     @property
     def picture_path(self) -> pathlib.Path:
-        """Where the picture of reconstructions goes by default."""
+        """The default path of the picture of reconstructions."""
         return self.path / PICTURE_FILE
 
     @property
     def curves_path(self) -> pathlib.Path:
-        """Where the picture of the training curves goes."""
+        """The path of the picture of the training curves."""
         return self.path / CURVES_FILE
 
     @property
@@ -144,8 +144,8 @@ class RunDirectory:
         """Replace the weights by those of `model`.
 
         Args:
-            model: Whose weights to save.
-            best: Whether they are the best so far, too.
+            model: Keras model. The model whose weights to save.
+            best: bool. Whether they are the best so far, too.
         """
         # A compiled model would add the state of its optimizer.
         model = keras.Model(model.inputs, model.outputs)
@@ -158,8 +158,8 @@ class RunDirectory:
         """Return the path of the weights.
 
         Args:
-            best: Whether those that were best by validation are wanted,
-                instead of the last.
+            best: bool. Whether to take the weights that were best by
+                validation, instead of the last.
 
         Raises:
             ValueError: if there are none.
@@ -179,8 +179,8 @@ class RunDirectory:
         """Replace `metrics.csv`.
 
         Args:
-            rows: One dict per finished epoch, all with the same keys, which
-                become the columns.
+            rows: list of dicts. One per finished epoch, all with the same keys,
+                which become the columns.
         """
         with replacing(self.path / METRICS_FILE) as temporary:
             with temporary.open("w", newline="", encoding="utf-8") as file:
@@ -215,14 +215,14 @@ class RunDirectory:
         """Replace `evaluation.json`.
 
         Args:
-            values: What was measured. A number that is not finite becomes
-                null, for JSON has no other name for it.
+            values: dict. What was measured. A number that is not finite becomes
+                null, since JSON cannot express it.
         """
         write_json(self.path / EVALUATION_FILE, values)
 
 
 def _is_empty(path: pathlib.Path) -> bool:
-    """Return whether all there is was left behind by a killed process."""
+    """Return whether there are only files that a killed process left."""
     return all(
         entry.name.startswith(TEMPORARY_PREFIX) for entry in path.iterdir()
     )

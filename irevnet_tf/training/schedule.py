@@ -1,4 +1,4 @@
-"""How long a run is, and its learning rate along the way."""
+"""The length of a run, and its learning rate schedule."""
 
 import dataclasses
 
@@ -14,11 +14,11 @@ class Length:
     """How long a run is.
 
     Attributes:
-        steps_per_epoch: Optimizer steps in an epoch.
-        total_steps: Optimizer steps in all. The last epoch is shorter if it
-            is no multiple of `steps_per_epoch`.
-        batches_per_step: Batches whose gradients a step accumulates. What
-            Keras and the input pipeline call a step is one of them.
+        steps_per_epoch: int. Optimizer steps in an epoch.
+        total_steps: int. Optimizer steps in all. The last epoch is shorter if
+            it is no multiple of `steps_per_epoch`.
+        batches_per_step: int. Batches whose gradients a step accumulates. Keras
+            and the input pipeline call each of them a step.
     """
 
     steps_per_epoch: int
@@ -44,11 +44,11 @@ def run_length(config: RunConfig, dataset: Dataset) -> Length:
     """Return the length of a run on a data set.
 
     Args:
-        config: The run's configuration.
-        dataset: The data to train on.
+        config: `RunConfig`. The run's configuration.
+        dataset: `Dataset`. The data to train on.
 
     Raises:
-        ValueError: if the data or the steps do not suffice for it.
+        ValueError: if the data or the steps do not suffice.
     """
     available = steps_per_epoch(dataset, config.batch_size)
     steps = config.steps_per_epoch or available
@@ -70,11 +70,11 @@ def run_length(config: RunConfig, dataset: Dataset) -> Length:
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that rises from zero along a line at its start.
+    """A schedule that rises linearly from zero at its start.
 
     Args:
-        schedule: The `LearningRateSchedule` to follow afterwards, and whose
-            value at the end of the warm-up is risen to.
+        schedule: `LearningRateSchedule`. The schedule to follow afterwards. Its
+            value at the end of the warm-up is the target of the rise.
         steps: int. Length of the warm-up.
     """
 
@@ -106,12 +106,12 @@ def learning_rate_schedule(
     """Make the schedule of a run.
 
     Args:
-        config: The run's configuration.
-        length: The run's length.
+        config: `RunConfig`. The run's configuration.
+        length: `Length`. The run's length.
 
     Returns:
-        A schedule over batches. Keras counts these, of which an optimizer
-        step takes `length.batches_per_step`.
+        A schedule over batches, which is what Keras counts. An optimizer step
+        takes `length.batches_per_step` of them.
     """
     batches = length.batches_per_step
     warmup_steps = config.warmup_epochs * length.steps_per_epoch * batches
@@ -126,8 +126,8 @@ def learning_rate_schedule(
             warmup_target=config.learning_rate,
             warmup_steps=warmup_steps,
         )
-    # Keras wants one boundary at least: that of a constant rate is behind the
-    # run. Boundaries belong to the value before them.
+    # Keras needs at least one boundary: for a constant rate it is after the
+    # end of the run. A boundary belongs to the value before it.
     boundaries = [
         epoch * length.steps_per_epoch * batches - 1
         for epoch in config.decay_epochs or (length.epochs + 1,)

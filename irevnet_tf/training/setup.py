@@ -1,4 +1,4 @@
-"""A run's data, model, optimizer, loss and metrics, and what it left."""
+"""A run's data, model, optimizer, loss and metrics; loading a trained run."""
 
 import dataclasses
 import math
@@ -20,8 +20,8 @@ from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.schedule import learning_rate_schedule
 from irevnet_tf.training.schedule import run_length
 
-# From this many classes on, the share of images whose class is among the
-# five most probable ones is worth telling.
+# Number of classes from which the share of images whose class is among the
+# five most probable ones is reported.
 CLASSES_FOR_TOP_5 = 100
 
 
@@ -34,9 +34,10 @@ def load_data(
     """Load a run's data.
 
     Args:
-        config: The run's configuration.
-        data_dir: Directory of TFDS' data sets, None for the usual one.
-        download: Whether TFDS may prepare a set that is not there.
+        config: `RunConfig`. The run's configuration.
+        data_dir: None, str or path. Directory of TFDS' data sets, None for the
+            usual one.
+        download: bool. Whether TFDS may prepare a set that is not there.
 
     Raises:
         ValueError: if there is no such data, or if it does not fit the
@@ -63,13 +64,14 @@ def build_model(
     """Build a run's network.
 
     Seeds all random generators with `config.seed`. The layers get
-    `config.mixed_precision` as their dtype policy; the global policy is as
-    before when the network is built.
+    `config.mixed_precision` as their dtype policy; afterwards the global
+    policy is as before.
 
     Args:
-        config: The run's configuration.
-        dataset: The data that the network is for.
-        weights: Path of the weights to load, None for new ones.
+        config: `RunConfig`. The run's configuration.
+        dataset: `Dataset`. The data that the network is for.
+        weights: None, str or path. Path of the weights to load, None for new
+            ones.
 
     Returns:
         A Keras model from images (batch, height, width, channels) to logits
@@ -103,7 +105,7 @@ def build_model(
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Count what training learns: no statistics, unlike `count_params()`."""
+    """Count trainable parameters: no statistics, unlike `count_params()`."""
     return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
@@ -116,12 +118,12 @@ def compile_model(
     configuration has `weight_decay_all`.
 
     Args:
-        model: The model to compile in place.
-        config: The run's configuration.
-        length: The run's length.
+        model: Keras model. It is compiled in place.
+        config: `RunConfig`. The run's configuration.
+        length: `Length`. The run's length.
 
     Returns:
-        The learning rate that it got, as `learning_rate_schedule` makes it.
+        The learning rate schedule, as `learning_rate_schedule` makes it.
     """
     batches = length.batches_per_step
     schedule = learning_rate_schedule(config, length)
@@ -132,7 +134,7 @@ def compile_model(
         momentum=config.momentum,
         nesterov=config.nesterov,
         use_ema=config.ema_decay > 0,
-        # Keras averages after every batch, of which a step takes several.
+        # Keras averages after every batch, and a step may take several.
         ema_momentum=config.ema_decay ** (1 / batches),
         gradient_accumulation_steps=batches if batches > 1 else None,
     )
@@ -158,7 +160,7 @@ def compile_model(
         ),
         weighted_metrics=metrics,
         jit_compile=config.jit,
-        # Done above, if at all.
+        # Loss scaling is set up above, if at all.
         auto_scale_loss=False,
     )
     # Otherwise Keras creates the momentum of every weight inside the first
@@ -168,10 +170,10 @@ def compile_model(
 
 
 def metrics_of(found: Evaluation, classes: int) -> dict[str, float]:
-    """Return what is reported of an evaluation, under the names of training.
+    """Return the reported metrics of an evaluation, with training's names.
 
     Args:
-        found: What was measured.
+        found: `Evaluation`. What was measured.
         classes: int. Number of classes.
     """
     values = {"accuracy": found.accuracy, "loss": found.cross_entropy}
@@ -197,12 +199,14 @@ def load_trained_run(
 ) -> TrainedRun:
     """Rebuild the network of a run directory, with its weights.
 
-    Says so if the run is not finished.
+    Prints a line if the run is not finished.
 
     Args:
-        run_dir: Path of the run directory.
-        data_dir: Directory of TFDS' data sets, None for the usual one.
-        best: Whether to take the best weights by validation, not the last.
+        run_dir: str or path. The run directory.
+        data_dir: None, str or path. Directory of TFDS' data sets, None for the
+            usual one.
+        best: bool. Whether to take the best weights by validation, not the
+            last.
 
     Raises:
         ValueError: if it is no run directory, or if its data or weights are

@@ -1,4 +1,4 @@
-"""What a run is about to do: its devices, its length, and its memory."""
+"""The summary printed before a run: devices, length, and memory estimate."""
 
 import dataclasses
 import math
@@ -17,11 +17,11 @@ from irevnet_tf.training.setup import count_parameters
 
 
 def check_devices(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
-    """Refuse a configuration that cannot run on these devices.
+    """Raise ValueError if a configuration cannot run on these devices.
 
     Args:
-        config: The run's configuration.
-        strategy: What gives it its devices.
+        config: `RunConfig`. The run's configuration.
+        strategy: distribution strategy. It provides the devices.
 
     Raises:
         ValueError: if the batch cannot be divided among them, or if Keras
@@ -52,10 +52,10 @@ def summarize(
     """Return the lines that introduce a run.
 
     Args:
-        model: What `build_model` made.
-        dataset: The data to train and test on.
-        directory: The run directory.
-        length: The run's length.
+        model: Keras model. What `build_model` made.
+        dataset: `Dataset`. The data to train and test on.
+        directory: `RunDirectory`. The directory of the run.
+        length: `Length`. The run's length.
     """
     config = directory.config
     strategy = model.distribute_strategy
@@ -94,12 +94,12 @@ def summarize(
 
 @dataclasses.dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes on each device, beside what TensorFlow takes for itself.
+    """Bytes on each device, besides what TensorFlow itself needs.
 
     Attributes:
-        variables: Weights, statistics and optimizer state.
-        gradients: Gradients of all weights.
-        activations: What the backward pass reads, or, with memory saving,
+        variables: int. Weights, statistics and optimizer state.
+        gradients: int. Gradients of all weights.
+        activations: int. What the backward pass reads, or, with memory saving,
             rebuilds: the streams behind each stage and one block at work.
     """
 
@@ -117,15 +117,15 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Estimate the memory of a training step on one device.
 
-    Counted are the tensors that autodiff keeps: of every block the new
-    stream, and of its residual what comes out of convolutions and ReLUs.
-    With memory saving it is at most one block's worth, three times: values,
-    their gradients, and the rebuilt input's. What convolutions need for
-    their own work is not counted.
+    It counts the tensors that autodiff keeps: the new stream of every block,
+    and the outputs of convolutions and ReLUs in its residual. With memory
+    saving these are kept for one block at a time, three times: values, their
+    gradients, and the rebuilt input's. The workspace of convolutions is not
+    counted.
 
     Args:
-        model: What `build_model` made.
-        config: The run's configuration.
+        model: Keras model. What `build_model` made.
+        config: `RunConfig`. The run's configuration.
         batch_size: int. Images on one device at a time.
     """
     activations = 0

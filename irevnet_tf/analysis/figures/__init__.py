@@ -1,1 +1,1 @@
-"""How each study is drawn."""
+"""The figures of the studies."""

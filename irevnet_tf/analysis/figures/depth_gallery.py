@@ -14,7 +14,7 @@ def draw_depth_gallery(result: DepthGallery) -> Figure:
     """Draw each image, its stages, and what was decoded, row by row.
 
     Args:
-        result: what `depth_gallery` returned.
+        result: `DepthGallery`. What `depth_gallery` returned.
 
     Returns:
         A matplotlib `Figure`.

@@ -13,7 +13,7 @@ def draw_dimensionality(result: Dimensionality) -> Figure:
     """Draw accuracies and variance against the number of components.
 
     Args:
-        result: what `dimensionality` returned.
+        result: `Dimensionality`. What `dimensionality` returned.
 
     Returns:
         A matplotlib `Figure`.

@@ -18,7 +18,8 @@ def draw_interpolation(result: Interpolation) -> Figure:
     Under each picture stand the most probable class and its probability.
 
     Args:
-        result: what `interpolation` returned, of which at most six pairs.
+        result: `Interpolation`. What `interpolation` returned; at most six
+            pairs are drawn.
 
     Returns:
         A matplotlib `Figure`.
@@ -56,7 +57,7 @@ def interpolation_frames(result: Interpolation) -> list[np.ndarray]:
     """Return an animation: all pairs side by side, there and back.
 
     Args:
-        result: what `interpolation` returned.
+        result: `Interpolation`. What `interpolation` returned.
 
     Returns:
         A list of uint8 arrays (height, width of all), or with three channels

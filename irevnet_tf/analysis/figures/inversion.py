@@ -17,7 +17,7 @@ def draw_inversion(result: Inversion) -> Figure:
     """Draw errors against depth, and reconstructions stage by stage.
 
     Args:
-        result: what `inversion` returned.
+        result: `Inversion`. What `inversion` returned.
 
     Returns:
         A matplotlib `Figure`.

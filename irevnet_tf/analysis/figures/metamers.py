@@ -16,7 +16,8 @@ def draw_metamers(result: Metamers) -> Figure:
     """Draw targets, starts and metamers, with the class of each.
 
     Args:
-        result: what `metamers` returned, of which at most eight pairs.
+        result: `Metamers`. What `metamers` returned; at most eight pairs are
+            drawn.
 
     Returns:
         A matplotlib `Figure`.

@@ -12,8 +12,8 @@ def draw_separation(result: Separation) -> Figure:
     """Draw accuracies and distances against depth.
 
     Args:
-        result: what `separation` returned. Bars show the standard deviation
-            over the draws.
+        result: `Separation`. What `separation` returned. Bars show the standard
+            deviation over the draws.
 
     Returns:
         A matplotlib `Figure`.

@@ -13,7 +13,7 @@ from irevnet_tf.analysis.network import to_pixels
 from irevnet_tf.analysis.spectra import Spectrum
 from irevnet_tf.analysis.words import small
 
-# Of the neighbour in the figure.
+# The distance of the neighbour in the figure.
 _DRAWN_DISTANCE = 0.3
 
 
@@ -21,7 +21,8 @@ def draw_spectrum(result: Spectrum) -> Figure:
     """Draw the spectra, where they come from, and what follows from them.
 
     Args:
-        result: what `spectrum` returned. Of several images, medians are drawn.
+        result: `Spectrum`. What `spectrum` returned. Of several images, medians
+            are drawn.
 
     Returns:
         A matplotlib `Figure`.
