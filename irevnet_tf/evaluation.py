@@ -19,8 +19,18 @@ from irevnet_tf.layers import FixedPoint
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
 
+# What is added up over the images, and of what the largest value is kept.
+_SUMS = (
+    "images",
+    "correct",
+    "top_5_correct",
+    "cross_entropy",
+    "inversion_error",
+)
+_LARGEST = ("inversion_error_max", "absolute_error_max")
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Measurements on a set of images.
 
@@ -127,63 +137,73 @@ class Evaluator:
         Raises:
             ValueError: if there are no images.
         """
-        sums, largest = np.zeros(5), np.zeros(2)
+        sums, largest = np.zeros(len(_SUMS)), np.zeros(len(_LARGEST))
         for batch in batches:
             parts = [*batch, *self._compute(batch[0])]
             local = map(self._strategy.experimental_local_results, parts)
-            for images, labels, weights, *found in zip(*local, strict=True):
-                some, errors = self._compare(
-                    *map(np.asarray, (images, labels, weights, *found)), classes
+            for images, labels, *found in zip(*local, strict=True):
+                values = self._compare(
+                    *map(np.asarray, (images, labels, *found)), classes
                 )
-                sums += some
-                largest = np.maximum(largest, errors)
+                sums += [values[name] for name in _SUMS]
+                largest = np.maximum(
+                    largest, [values[name] for name in _LARGEST]
+                )
         sums = np.sum(gather_from_workers(self._strategy, sums), axis=0)
         largest = np.max(gather_from_workers(self._strategy, largest), axis=0)
-        images = int(sums[0])
-        if not images:
+        found = {
+            **dict(zip(_SUMS, sums, strict=True)),
+            **dict(zip(_LARGEST, largest, strict=True)),
+        }
+        if not found["images"]:
             raise ValueError(
                 "`batches` must hold images. "
                 "Received: none with a weight above 0"
             )
         if self._encode is None:
-            sums[4], largest = math.nan, [math.nan] * 2
+            found |= dict.fromkeys(("inversion_error", *_LARGEST), math.nan)
+        images = int(found["images"])
         return Evaluation(
             images=images,
-            correct=int(sums[1]),
-            top_5_correct=int(sums[2]),
-            cross_entropy=float(sums[3] / images),
-            inversion_error_mean=float(sums[4] / images),
-            inversion_error_max=float(largest[0]),
-            absolute_error_max=float(largest[1]),
+            correct=int(found["correct"]),
+            top_5_correct=int(found["top_5_correct"]),
+            cross_entropy=float(found["cross_entropy"] / images),
+            inversion_error_mean=float(found["inversion_error"] / images),
+            inversion_error_max=float(found["inversion_error_max"]),
+            absolute_error_max=float(found["absolute_error_max"]),
         )
 
     def _compare(self, images, labels, weights, outputs, *rest):
-        """Return the sums and the largest errors of one device's batch."""
+        """Return the values that a device's batch adds to `_SUMS`, and others.
+
+        Those of the inverse are 0 without images to compare.
+        """
         *reconstructions, classes = rest
         counts = weights > 0
         expected = np.argmax(labels, axis=-1)[counts]
         if classes is not None:
             expected = classes[expected]
         outputs = outputs[counts].astype("float64")
-        rows = np.arange(len(expected))
         highest = np.argsort(-outputs, axis=-1, kind="stable")[:, :5]
         hits = highest == expected[:, None]
         likelihoods = scipy.special.log_softmax(outputs, axis=-1)
-        sums = [
-            len(expected),
-            np.sum(hits[:, :1]),
-            np.sum(hits),
-            -np.sum(likelihoods[rows, expected]),
-            0.0,
-        ]
-        if not reconstructions or not len(expected):
-            return np.array(sums), np.zeros(2)
-        rebuilt = reconstructions[0][counts]
-        originals = on_grid(self._encode, images)[counts]
-        errors = relative_errors(originals, rebuilt)
-        sums[4] = np.sum(errors)
-        largest = np.max(errors), np.max(np.abs(originals - rebuilt))
-        return np.array(sums), np.array(largest)
+        values = {
+            "images": len(expected),
+            "correct": np.sum(hits[:, :1]),
+            "top_5_correct": np.sum(hits),
+            "cross_entropy": -np.sum(
+                likelihoods[np.arange(len(expected)), expected]
+            ),
+            **dict.fromkeys(("inversion_error", *_LARGEST), 0.0),
+        }
+        if reconstructions and len(expected):
+            rebuilt = reconstructions[0][counts]
+            originals = on_grid(self._encode, images)[counts]
+            errors = relative_errors(originals, rebuilt)
+            values["inversion_error"] = np.sum(errors)
+            values["inversion_error_max"] = np.max(errors)
+            values["absolute_error_max"] = np.max(np.abs(originals - rebuilt))
+        return values
 
 
 def _computation(model, encode):
@@ -273,26 +293,3 @@ def relative_errors(
     norms = np.linalg.norm(images, axis=1)
     norms[norms == 0.0] = 1.0
     return np.linalg.norm(differences, axis=1) / norms
-
-
-class InversionProbe:
-    """Measures the inversion error on a few images, always the same.
-
-    Args:
-        model: Keras model. A network of this package. Its current weights
-            count.
-        images: float array (N, height, width, channels). Normalised images.
-    """
-
-    def __init__(self, model: keras.Model, images: np.ndarray):
-        encode = encoder(model)
-        decode = invert(encode)
-        self._images = on_grid(encode, images)
-        self._rebuild = tf.function(
-            lambda x: decode(encode(x, training=False), training=False)
-        )
-
-    def measure(self) -> float:
-        """Return the largest relative error `||x - x'|| / ||x||`."""
-        rebuilt = self._rebuild(tf.constant(self._images)).numpy()
-        return float(np.max(relative_errors(self._images, rebuilt)))

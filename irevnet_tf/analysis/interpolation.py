@@ -17,9 +17,6 @@ from irevnet_tf.evaluation import relative_errors
 _FINE = 33
 _EVEN = 0.02
 _ROUNDS = 20
-# Difference from which it is reported.
-_UNEVEN = 0.1
-_CLASSES = 10
 
 
 def interpolation(

@@ -10,11 +10,6 @@ from irevnet_tf.analysis.words import percent
 from irevnet_tf.preprocessing import Normalization
 
 SPACINGS = ("pixels", "linear")
-# The line is first decoded at `_FINE` places, then at the wanted number of
-# places, moved until their distances differ by less than `_EVEN` of the mean.
-_FINE = 33
-_EVEN = 0.02
-_ROUNDS = 20
 # Difference from which it is reported.
 _UNEVEN = 0.1
 _CLASSES = 10

@@ -11,7 +11,7 @@ from irevnet_tf.apps.network_source import Source
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import image_folder
 from irevnet_tf.data import load_dataset
-from irevnet_tf.data.loading import DIGITS
+from irevnet_tf.data.loading import is_image_folder
 from irevnet_tf.export.checks import check_normalization
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
@@ -114,11 +114,9 @@ def _load(request, source, only_tests):
             "trained with. Received: --dataset=None"
         )
     size, channels = request.image_size, None
-    folder = pathlib.Path(name)
-    is_folder = name != DIGITS and folder.is_dir()
-    if is_folder and not (folder / "dataset_info.json").exists():
+    if is_image_folder(name):
         # Only these are converted to what they have to be.
-        name = str(folder)  # Without a slash at its end.
+        name = str(pathlib.Path(name))  # Without a slash at its end.
         *sides, channels = source.model.inputs[0].shape[1:]
         if size is None and len(set(sides)) == 1:
             size = sides[0]

@@ -12,7 +12,9 @@ from irevnet_tf.data import tfds_source
 from irevnet_tf.data.dataset import Dataset
 from irevnet_tf.preprocessing import normalization_for
 
-DIGITS = "digits"
+# The sets that come with a requirement of this package: the functions that
+# load them, without arguments.
+SHIPPED = {"digits": digits.load}
 
 
 def load_dataset(
@@ -79,10 +81,10 @@ def load_dataset(
             f"Received: image_size={image_size}"
         )
     splits = {"train_split": train_split, "test_split": test_split}
-    if name == DIGITS:
-        _require_own_splits(**splits)
-        dataset = digits.load()
-    elif pathlib.Path(name).is_dir() and not _is_prepared(name):
+    if name in SHIPPED:
+        _require_own_splits(name, **splits)
+        dataset = SHIPPED[name]()
+    elif is_image_folder(name):
         dataset = image_folder.load(
             name,
             image_size=image_size,
@@ -118,14 +120,20 @@ def _is_path(name):
     return path.is_absolute() or name.endswith("/") or name.startswith(".")
 
 
+def is_image_folder(name: str) -> bool:
+    """Return whether `load_dataset` takes a name for a folder of images."""
+    is_folder = name not in SHIPPED and pathlib.Path(name).is_dir()
+    return is_folder and not _is_prepared(name)
+
+
 def _is_prepared(name):
     return (pathlib.Path(name) / "dataset_info.json").exists()
 
 
-def _require_own_splits(train_split, test_split):
+def _require_own_splits(name, train_split, test_split):
     if train_split not in (None, "train") or test_split not in (None, "test"):
         raise ValueError(
-            "The splits of digits must be 'train' and 'test'. Received: "
+            f"The splits of {name} must be 'train' and 'test'. Received: "
             f"train_split={train_split!r}, test_split={test_split!r}"
         )
 

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from irevnet_tf.data.augmentation import Augmentation
 from irevnet_tf.data.dataset import Dataset
-from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import central_crop
 from irevnet_tf.data.decoding import random_resized_crop
 from irevnet_tf.data.examples import ArrayExamples
+from irevnet_tf.data.examples import Examples
 from irevnet_tf.data.examples import replica_batch_size
 
 

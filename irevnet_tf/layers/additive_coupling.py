@@ -10,7 +10,6 @@ from irevnet_tf.layers.downsampling import psi
 from irevnet_tf.layers.downsampling import psi_inverse
 from irevnet_tf.layers.downsampling import psi_inverse_shape
 from irevnet_tf.layers.downsampling import psi_shape
-from irevnet_tf.layers.fixed_point import round_to_grid
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -112,7 +111,7 @@ class AdditiveCoupling(Coupling):
 
     def couple(self, inputs, fx2):
         x1, x2 = inputs
-        shifted = psi(x1, self.stride) + self._on_grid(fx2)
+        shifted = psi(x1, self.stride) + self.on_grid(fx2)
         return psi(x2, self.stride), shifted
 
     def residual_input(self, outputs):
@@ -122,7 +121,7 @@ class AdditiveCoupling(Coupling):
         return append_zeros(x2[..., : -self.zero_channels], self.zero_channels)
 
     def uncouple(self, outputs, x2, fx2):
-        x1 = psi_inverse(outputs[1] - self._on_grid(fx2), self.stride)
+        x1 = psi_inverse(outputs[1] - self.on_grid(fx2), self.stride)
         return x1, x2
 
     def pull_back(self, inputs, fx2, output_gradients, weights):
@@ -131,11 +130,6 @@ class AdditiveCoupling(Coupling):
         # psi is a permutation of values: its transpose is its inverse.
         dy1, dy2 = (psi_inverse(dy, self.stride) for dy in output_gradients)
         return (dy2, dy1), output_gradients[1], [None] * len(weights)
-
-    def _on_grid(self, fx2):
-        if self.fraction_bits is None:
-            return fx2
-        return round_to_grid(fx2, self.fraction_bits)
 
     def share(self):
         if type(self) is not AdditiveCoupling:

@@ -7,6 +7,7 @@ from irevnet_tf.layers.base import InvertibleLayer
 from irevnet_tf.layers.base import build_by_call
 from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.fixed_point import check_fraction_bits
+from irevnet_tf.layers.fixed_point import round_to_grid
 from irevnet_tf.layers.gradients import add_up_gradient
 from irevnet_tf.layers.gradients import is_recording
 from irevnet_tf.layers.parts import freeze_by_flags
@@ -81,7 +82,8 @@ class Coupling(InvertibleLayer):
         NotImplementedError: at build, without one of the first three methods.
     """
 
-    # Whether `couple` and `uncouple` are exact on the grid of `fraction_bits`.
+    # Whether `couple` and `uncouple` are exact on the grid of `fraction_bits`:
+    # they only move, add and subtract values, with F(x2) as `on_grid`.
     can_be_lossless = False
 
     def __init__(self, residual, *, fraction_bits=None, **kwargs):
@@ -206,6 +208,12 @@ class Coupling(InvertibleLayer):
         # Again, since Keras only assumes what a Lambda returns.
         self._check_dtype(fx2.dtype)
         return tf.cast(fx2, self.compute_dtype)
+
+    def on_grid(self, fx2):
+        """Return F(x2) on the grid of a lossless coupling, or as it is."""
+        if self.fraction_bits is None:
+            return fx2
+        return round_to_grid(fx2, self.fraction_bits)
 
     def couple(self, inputs, fx2):
         """Return (y1, y2), given (x1, x2) and F(x2)."""

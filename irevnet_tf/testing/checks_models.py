@@ -25,11 +25,11 @@ class SubtractiveCoupling(AdditiveCoupling):
 
     def couple(self, inputs, fx2):
         x1, x2 = inputs
-        shifted = psi(x1, self.stride) - self._on_grid(fx2)
+        shifted = psi(x1, self.stride) - self.on_grid(fx2)
         return psi(x2, self.stride), shifted
 
     def uncouple(self, outputs, x2, fx2):
-        x1 = psi_inverse(outputs[1] + self._on_grid(fx2), self.stride)
+        x1 = psi_inverse(outputs[1] + self.on_grid(fx2), self.stride)
         return x1, x2
 
 

@@ -95,7 +95,6 @@ class RunConfig(Augmentation):
         NORMALIZATIONS,
     )
 
-    # Augmentation: that of digits, where nothing else is said
     max_shift: int = setting(1, MAX_SHIFT, least=0)
 
     # Length and batches
@@ -234,27 +233,28 @@ class RunConfig(Augmentation):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
-        """Make the configuration whose `dataclasses.asdict` this is.
+        """Make the configuration that `dataclasses.asdict` was given.
+
+        What an earlier version did not know has its default, which therefore
+        must repeat earlier runs.
 
         Args:
-            values: dict. The value of every attribute.
+            values: dict. The values of the attributes.
 
         Raises:
-            ValueError: if one is missing, unknown or out of its range.
+            ValueError: if one is unknown or out of its range.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        missing, unknown = names - values.keys(), values.keys() - names
-        if missing or unknown:
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(values.keys() - known)
+        if unknown:
             raise ValueError(
-                "A run's configuration must have exactly the keys "
-                f"{', '.join(sorted(names))}. "
-                f"Missing: {', '.join(sorted(missing)) or 'none'}. "
-                f"Unknown: {', '.join(sorted(unknown)) or 'none'}."
+                "A run's configuration must have keys of this version only. "
+                f"Received: {', '.join(unknown)}"
             )
         # JSON has no tuples.
-        values = {**values, "decay_epochs": tuple(values["decay_epochs"])}
-        if not values["lossless"]:
-            # Older versions allowed any value here, without effect.
+        decay_epochs = tuple(values.get("decay_epochs", ()))
+        values = {**values, "decay_epochs": decay_epochs}
+        if not values.get("lossless", cls.lossless):  # Once, any did nothing.
             values["fraction_bits"] = DEFAULT_FRACTION_BITS
         return cls(**values)
 

@@ -13,7 +13,6 @@ from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import on_chief
 from irevnet_tf.distribution import same_on_all_workers
 from irevnet_tf.evaluation import Evaluator
-from irevnet_tf.evaluation import InversionProbe
 from irevnet_tf.training.callbacks import ProfileSteps
 from irevnet_tf.training.callbacks import Progress
 from irevnet_tf.training.callbacks import Scalars
@@ -22,6 +21,7 @@ from irevnet_tf.training.checkpoints import ResumeError
 from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.config import RunOptions
 from irevnet_tf.training.guard import DivergenceError
+from irevnet_tf.training.guard import InversionProbe
 from irevnet_tf.training.guard import StepGuard
 from irevnet_tf.training.guard import naming_range_errors
 from irevnet_tf.training.guard import require_finite
@@ -288,10 +288,12 @@ def _curves(row):
 
 
 def _line(row, length):
+    forms = {"inversion_error": ".1e", "learning_rate": ".3g"}
     parts = [f"epoch {row['epoch']}/{length.epochs}"]
     for name, value in row.items():
-        if "accuracy" in name or "loss" in name:
-            parts.append(f"{name} {value:.4f}")
-    parts.append(f"inversion_error {row['inversion_error']:.1e}")
-    parts.append(f"{row['images_per_second']:,.0f} images/s")
+        if name not in ("epoch", "images_per_second"):
+            parts.append(f"{name} {value:{forms.get(name, '.4f')}}")
+    # Not known of an epoch whose last step was done before an interruption.
+    if math.isfinite(row["images_per_second"]):
+        parts.append(f"{row['images_per_second']:,.0f} images/s")
     return "  ".join(parts)

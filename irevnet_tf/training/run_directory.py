@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -179,12 +180,16 @@ class RunDirectory:
         """Replace `metrics.csv`.
 
         Args:
-            rows: list of dicts. One per finished epoch, all with the same keys,
-                which become the columns.
+            rows: list of dicts. One per finished epoch; their keys become the
+                columns. Those of an earlier version may lack some, which are
+                NaN then.
         """
         with replacing(self.path / METRICS_FILE) as temporary:
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+                columns = dict.fromkeys(name for row in rows for name in row)
+                writer = csv.DictWriter(
+                    file, columns, restval=math.nan, lineterminator="\n"
+                )
                 writer.writeheader()
                 writer.writerows(rows)
 

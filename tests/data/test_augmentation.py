@@ -214,7 +214,7 @@ def test_negative_values_are_refused(name):
 def test_values_out_of_range_are_refused(name):
     for value in (-0.1, 1.1):
         with pytest.raises(
-            ValueError, match=f"0 and 1. Received: {name}={value}"
+            ValueError, match=f"0 and at most 1. Received: {name}={value}"
         ):
             Augmentation(**{name: value})
 

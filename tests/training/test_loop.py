@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import json
+import math
 import time
 
 import keras
@@ -132,6 +134,33 @@ def test_a_run_leaves_weights_metrics_and_checkpoints(tmp_path, digits):
     assert last["test_loss"] == pytest.approx(float(loss(labels, outputs)))
 
 
+def test_a_run_of_an_earlier_version_goes_on_with_new_metrics(
+    tmp_path, digits, monkeypatch
+):
+    longer = dataclasses.replace(SHORT, epochs=3)
+    values = dataclasses.asdict(longer)
+    del values["clip_norm"]  # As if it had been added since.
+    save = Checkpoints.save
+
+    def save_and_die(self, model, state):
+        for row in state.rows:
+            row.pop("test_loss", None)
+        save(self, model, state)
+        if state.rows:
+            raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_and_die)
+        with pytest.raises(Interrupted):
+            run(tmp_path, digits, longer)
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    run(tmp_path, digits, longer)
+    rows = RunDirectory.open(tmp_path).read_metrics()
+    assert [math.isnan(row["test_loss"]) for row in rows] == [True] + [
+        False
+    ] * 2
+
+
 def test_a_finished_run_is_not_repeated(tmp_path, digits, monkeypatch):
     _, last = run(tmp_path, digits)
     monkeypatch.setattr(keras.Model, "fit", None)
@@ -234,7 +263,15 @@ def test_validation_data_decides_which_weights_are_best(
 
     def measured(self, dataset, examples, batch_size):
         share = 0.3 if examples is dataset.test else next(accuracies)
-        return Evaluation(10, 10 * share, 10, 1.0, 0.0, 0.0, 0.0)
+        return Evaluation(
+            images=10,
+            correct=10 * share,
+            top_5_correct=10,
+            cross_entropy=1.0,
+            inversion_error_mean=0.0,
+            inversion_error_max=0.0,
+            absolute_error_max=0.0,
+        )
 
     monkeypatch.setattr(Evaluator, "on", measured)
     config = dataclasses.replace(SHORT, epochs=3, validation_fraction=0.1)

@@ -109,7 +109,7 @@ def test_open_refuses_what_is_no_run_directory(tmp_path):
         RunDirectory.open(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", '{"epochs": 3', "[]", '{"epochs": 3}'])
+@pytest.mark.parametrize("content", ["", '{"epochs": 3', "[]", '{"epoch": 3}'])
 def test_damaged_config_is_refused(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ValueError, match="must hold the configuration"):
