@@ -61,7 +61,7 @@ def residual(channels: int, width: int) -> keras.Sequential:
 def build(image_shape, classes: int, blocks: int, width: int) -> keras.Model:
     """Return a lossless network whose stages halve height and width."""
     image = keras.Input(image_shape, name="image")
-    x = layers.FixedPoint(FRACTION_BITS)(image)
+    x = layers.FixedPointRounding(FRACTION_BITS)(image)
     for stage in (1, 2):
         x = layers.InvertibleDownsampling(2, name=f"psi{stage}")(x)
         streams = layers.ChannelSplit(name=f"stage{stage}_split")(x)

@@ -86,7 +86,7 @@ def load_part(dataset, part, most):
         images = keras.ops.image.resize(images, size, antialias=True)
     if LOSSLESS.value:
         # What a lossless network gives back are the images on its grid.
-        images = irevnet_tf.layers.FixedPoint(14)(images)
+        images = irevnet_tf.layers.FixedPointRounding(14)(images)
     return np.asarray(images), labels
 
 

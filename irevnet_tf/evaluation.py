@@ -15,7 +15,7 @@ from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import naming_unreadable_files
 from irevnet_tf.distribution.workers import gather_from_workers
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
 
@@ -241,7 +241,7 @@ def on_grid(model: keras.Model, images: np.ndarray) -> np.ndarray:
         What the network can give back; `images` if it is not lossless.
     """
     for layer in model.layers:
-        if isinstance(layer, FixedPoint):
+        if isinstance(layer, FixedPointRounding):
             images = layer(images).numpy()
     return images
 

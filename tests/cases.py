@@ -97,7 +97,10 @@ LAYERS = {
         ),
         PAIR,
     ),
-    "fixed_point": (lambda: layers.FixedPoint(FRACTION_BITS), (None, 8, 8, 3)),
+    "fixed_point": (
+        lambda: layers.FixedPointRounding(FRACTION_BITS),
+        (None, 8, 8, 3),
+    ),
     "coupling_lossless": (
         lambda: _coupling(stride=2, fraction_bits=FRACTION_BITS),
         PAIR,

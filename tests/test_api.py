@@ -130,6 +130,7 @@ def test_public_names():
         "ChannelSplit",
         "Coupling",
         "FixedPoint",
+        "FixedPointRounding",
         "InjectivePadding",
         "Inverse",
         "InvertibleDownsampling",

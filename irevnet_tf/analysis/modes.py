@@ -3,7 +3,7 @@
 import keras
 
 from irevnet_tf.layers import AdditiveCoupling
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
 from irevnet_tf.layers.inverse import share_layer
@@ -27,10 +27,10 @@ def in_mode(chain: Chain, fraction_bits: int | None) -> keras.Model | None:
     layers = [
         _converted(layer, fraction_bits)
         for layer in chain.layers
-        if not isinstance(layer, FixedPoint)
+        if not isinstance(layer, FixedPointRounding)
     ]
     if fraction_bits is not None:
-        layers.insert(0, FixedPoint(fraction_bits))
+        layers.insert(0, FixedPointRounding(fraction_bits))
     if None in layers:
         return None
     model = rebuilt(chain.model, chain.steps, layers).model

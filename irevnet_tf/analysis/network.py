@@ -13,7 +13,7 @@ from irevnet_tf.analysis.points import all_points
 from irevnet_tf.analysis.points import find_points
 from irevnet_tf.export.checks import check_normalization
 from irevnet_tf.export.inference import refuse_layers_in_front
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import entrance
 from irevnet_tf.models.chain import find_chain
@@ -91,7 +91,9 @@ class Network:
     @property
     def fraction_bits(self) -> int | None:
         """The grid of a lossless network; None for others."""
-        grids = [x for x in self.chain.layers if isinstance(x, FixedPoint)]
+        grids = [
+            x for x in self.chain.layers if isinstance(x, FixedPointRounding)
+        ]
         return grids[0].fraction_bits if grids else None
 
     def points(self, points=None, default=all_points) -> tuple[Point, ...]:
@@ -112,7 +114,7 @@ class Network:
     def on_grid(self, images: np.ndarray) -> np.ndarray:
         """Return images as a lossless network rounds them."""
         for layer in self.chain.layers:
-            if isinstance(layer, FixedPoint):
+            if isinstance(layer, FixedPointRounding):
                 images = layer(images)
         return np.asarray(images)
 

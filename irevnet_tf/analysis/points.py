@@ -7,7 +7,7 @@ import numpy as np
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ChannelSplit
 from irevnet_tf.layers import Coupling
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import InjectivePadding
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import ReversibleSequence
@@ -19,7 +19,7 @@ from irevnet_tf.models.features import point_names
 _WEIGHTLESS = (
     ChannelMerge,
     ChannelSplit,
-    FixedPoint,
+    FixedPointRounding,
     InjectivePadding,
     InvertibleDownsampling,
 )

@@ -19,7 +19,7 @@ import tensorflow as tf
 from irevnet_tf.atomic import TEMPORARY_PREFIX
 from irevnet_tf.atomic import flush_directory
 from irevnet_tf.atomic import flush_tree
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.optional import optional_import
 from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.zoo.registry import file_sha256
@@ -136,7 +136,7 @@ def write_model_card(
     bits = {
         layer.fraction_bits
         for layer in model.layers
-        if isinstance(layer, FixedPoint)
+        if isinstance(layer, FixedPointRounding)
     }
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     card = {

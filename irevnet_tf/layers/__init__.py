@@ -7,13 +7,16 @@ from irevnet_tf.layers.channels import ChannelSplit
 from irevnet_tf.layers.channels import InjectivePadding
 from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.downsampling import InvertibleDownsampling
-from irevnet_tf.layers.fixed_point import FixedPoint
+from irevnet_tf.layers.fixed_point import FixedPointRounding
 from irevnet_tf.layers.inverse import Inverse
 from irevnet_tf.layers.inverse import Shared
 from irevnet_tf.layers.normalization import BatchNormalization
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
+
+# The first name of the layer, under which programs and files have it.
+FixedPoint = FixedPointRounding
 
 __all__ = [
     "AdditiveCoupling",
@@ -23,6 +26,7 @@ __all__ = [
     "ChannelSplit",
     "Coupling",
     "FixedPoint",
+    "FixedPointRounding",
     "InjectivePadding",
     "Inverse",
     "InvertibleDownsampling",

@@ -42,10 +42,10 @@ class AdditiveCoupling(Coupling):
             300-fold each.
         fraction_bits: None or int. None for plain floats. With an int b, F(x2)
             is rounded to multiples of 2**-b, with the gradient of the identity.
-            If x1 and x2 are such multiples too, as `FixedPoint` makes them, the
-            inverse is exact to the last bit while all values stay below
-            2**(24 - b) (2**(53 - b) in float64), and F runs by the same kernels
-            in both directions. A `ReversibleSequence` checks the range.
+            If x1 and x2 are such multiples too, as `FixedPointRounding` makes
+            them, the inverse is exact to the last bit while all values stay
+            below 2**(24 - b) (2**(53 - b) in float64), and F runs by the same
+            kernels in both directions. A `ReversibleSequence` checks the range.
 
     Call arguments:
         inputs: pair (x1, x2) of float tensors. The two streams.

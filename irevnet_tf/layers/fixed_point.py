@@ -121,8 +121,9 @@ def _peak(x):
     return tf.reduce_max(tf.abs(x), axis=range(1, x.shape.rank))
 
 
-@keras.saving.register_keras_serializable(package="irevnet_tf")
-class FixedPoint(WeightlessLayer):
+# Files have it under its first name.
+@keras.saving.register_keras_serializable("irevnet_tf", "FixedPoint")
+class FixedPointRounding(WeightlessLayer):
     """Rounds to multiples of 2**-fraction_bits: the entrance of lossless mode.
 
     The inverse rounds as well, which does not change values that this layer
@@ -130,7 +131,7 @@ class FixedPoint(WeightlessLayer):
 
     Example:
 
-    >>> FixedPoint(2)(tf.constant([[0.3, 0.9]])).numpy()
+    >>> FixedPointRounding(2)(tf.constant([[0.3, 0.9]])).numpy()
     array([[0.25, 1.  ]], dtype=float32)
 
     Args:

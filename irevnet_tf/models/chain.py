@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import keras
 
 from irevnet_tf.layers import ChannelMerge
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
 from irevnet_tf.layers.base import is_integer
@@ -210,16 +210,20 @@ def _check_grid(layers):
         if hasattr(layer, "fraction_bits")
     }
     is_lossless = set(bits.values()) != {None} and bool(bits)
-    has_entrance = any(isinstance(layer, FixedPoint) for layer in layers)
+    has_entrance = any(
+        isinstance(layer, FixedPointRounding) for layer in layers
+    )
     if len(set(bits.values())) > 1 or is_lossless != has_entrance:
         raise ValueError(
-            "A lossless network must begin with a FixedPoint layer, and all "
-            "its blocks must have the same `fraction_bits`. "
+            "A lossless network must begin with a FixedPointRounding layer, "
+            "and all its blocks must have the same `fraction_bits`. "
             f"Received: fraction_bits={bits}"
         )
     if not is_lossless:
         return
-    entrance = [isinstance(layer, FixedPoint) for layer in layers].index(True)
+    entrance = [
+        isinstance(layer, FixedPointRounding) for layer in layers
+    ].index(True)
     for layer in layers[entrance:]:
         if not hasattr(layer, "fraction_bits") and not getattr(
             layer, "keeps_grid", False

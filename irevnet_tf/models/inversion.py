@@ -2,7 +2,7 @@
 
 import keras
 
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import Inverse
 from irevnet_tf.models.chain import find_chain
 
@@ -70,7 +70,7 @@ def invert(model: keras.Model, start: int | str | None = None) -> keras.Model:
     )
     x = representation
     for layer in chain.layers:
-        if isinstance(layer, FixedPoint):
+        if isinstance(layer, FixedPointRounding):
             # A representation may come from anywhere. One on the grid stays.
             x = Inverse(layer, name="representation_rounded")(x)
     for layer in reversed(chain.layers):

@@ -8,7 +8,7 @@ from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ChannelSplit
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import InjectivePadding
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import ReversibleSequence
@@ -90,7 +90,7 @@ def IRevNet(
             The two directions must run by the same kernels: on one kind of
             device, both or neither under XLA, and under XLA in batches of the
             same size. The weights are the same in both modes. See
-            `layers.FixedPoint`.
+            `layers.FixedPointRounding`.
         fraction_bits: int from 0 to 23 (52 in float64). Values must stay below
             2**(24 - fraction_bits) in magnitude; larger ones are an error. Can
             be given only if `lossless`.
@@ -148,7 +148,7 @@ def IRevNet(
     coupling_bits = fraction_bits if lossless else None
     x = image
     if lossless:
-        x = FixedPoint(fraction_bits, name="fixed_point")(x)
+        x = FixedPointRounding(fraction_bits, name="fixed_point")(x)
     x = InvertibleDownsampling(
         initial_downsampling, divisor=divisor, name="stem"
     )(x)

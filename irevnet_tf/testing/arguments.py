@@ -106,8 +106,8 @@ def _require_grid(layer, tensors):
         if not np.array_equal(x, tf.round(x * 2.0**bits) * 2.0**-bits):
             raise ValueError(
                 "`inputs` must be multiples of 2**-fraction_bits for a "
-                "lossless layer, as layers.FixedPoint(fraction_bits)(inputs) "
-                f"are. Received: inputs that are not, fraction_bits={bits}"
+                "lossless layer, as layers.FixedPointRounding makes them. "
+                f"Received: inputs that are not, fraction_bits={bits}"
             )
 
 

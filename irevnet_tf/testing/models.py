@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ChannelSplit
-from irevnet_tf.layers import FixedPoint
+from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import Inverse
 from irevnet_tf.testing.finding import DoesNotApply
 
@@ -49,7 +49,7 @@ class Surrounded:
             self.inputs = tf.concat(inputs, -1)
             x = given = _input(self.inputs)
             if bits is not None:
-                x = FixedPoint(bits)(x)
+                x = FixedPointRounding(bits)(x)
             merged = ChannelMerge()(ChannelSplit()(x))
             return given, ChannelSplit()(merged)
         if isinstance(inputs, tuple):

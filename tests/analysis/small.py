@@ -50,7 +50,7 @@ def by_hand(shape=SHAPE, fraction_bits=None, coupling=None, more=(), **kwargs):
     """Return a network of layers, without a head."""
     image = x = keras.Input(shape)
     if fraction_bits is not None:
-        x = layers.FixedPoint(fraction_bits)(x)
+        x = layers.FixedPointRounding(fraction_bits)(x)
     x = layers.InvertibleDownsampling(2)(x)
     for layer in more:
         x = layer(x)
@@ -85,7 +85,7 @@ def bare_couplings():
 def psi_only(fraction_bits=None):
     image = x = keras.Input(SHAPE)
     if fraction_bits is not None:
-        x = layers.FixedPoint(fraction_bits)(x)
+        x = layers.FixedPointRounding(fraction_bits)(x)
     return keras.Model(image, layers.InvertibleDownsampling(2)(x))
 
 

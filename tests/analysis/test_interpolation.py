@@ -25,7 +25,7 @@ def test_ends_are_the_images_bit_for_bit(build, spacing):
     result = analysis.interpolation(
         build(), STARTS, ENDS, steps=4, spacing=spacing
     )
-    on_grid = layers.FixedPoint(14)
+    on_grid = layers.FixedPointRounding(14)
     np.testing.assert_array_equal(result.images[:, 0], on_grid(STARTS))
     np.testing.assert_array_equal(result.images[:, -1], on_grid(ENDS))
     np.testing.assert_array_equal(result.t[:, [0, -1]], [[0, 1]] * 2)

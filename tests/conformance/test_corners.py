@@ -265,7 +265,7 @@ def test_two_ends_of_one_chain_are_refused():
 def test_a_lossless_network_holds_no_float_layer():
     def network(between):
         image = keras.Input((6, 6, 4))
-        x = between(layers.FixedPoint(14)(image))
+        x = between(layers.FixedPointRounding(14)(image))
         streams = layers.ChannelSplit()(x)
         streams = layers.ReversibleSequence(_blocks(2, fraction_bits=14))(
             streams

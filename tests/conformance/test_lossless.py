@@ -170,7 +170,7 @@ def own_network(entrance_bits, coupling_bits):
     image = keras.Input((8, 6))
     x = image
     if entrance_bits is not None:
-        x = layers.FixedPoint(entrance_bits)(x)
+        x = layers.FixedPointRounding(entrance_bits)(x)
     streams = layers.ChannelSplit()(x)
     streams = layers.ReversibleSequence(
         [
@@ -193,7 +193,9 @@ def test_own_network_of_any_residual():
 def test_own_network_that_is_lossless_in_part(bits):
     model = own_network(*bits)
     for function in (irevnet_tf.encoder, irevnet_tf.invert):
-        with pytest.raises(ValueError, match="begin with a FixedPoint.*Rec"):
+        with pytest.raises(
+            ValueError, match="begin with a FixedPointRounding.*Rec"
+        ):
             function(model)
 
 
@@ -268,7 +270,7 @@ def test_impossible_fraction_bits(bits):
 
 def test_streams_must_be_float32_or_wider():
     with pytest.raises(ValueError, match="or float64.*Received: dtype=float16"):
-        layers.FixedPoint(4, dtype="float16")
+        layers.FixedPointRounding(4, dtype="float16")
 
 
 def test_blocks_of_different_grids():

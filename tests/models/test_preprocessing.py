@@ -35,7 +35,7 @@ def test_every_value_comes_back(mode):
 def test_every_value_comes_back_from_the_grid_of_lossless_networks(mode):
     images = every_value(mode)
     scaled = irevnet_tf.preprocess_input(images, mode)
-    on_grid = irevnet_tf.layers.FixedPoint(14)(scaled)
+    on_grid = irevnet_tf.layers.FixedPointRounding(14)(scaled)
     restored = irevnet_tf.undo_preprocess(on_grid, mode)
     np.testing.assert_array_equal(np.round(restored), images)
 
