@@ -7,7 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from irevnet_tf import data
 from irevnet_tf import distribution
+from irevnet_tf.data.examples import ArrayExamples
+from irevnet_tf.evaluation import Evaluator
 
 GLOBAL_BATCH = 16
 NETWORK = {
@@ -64,6 +67,32 @@ def fit(strategy, model):
     return {name: np.array(values) for name, values in history.items()}
 
 
+def measure(model):
+    """Return what an `Evaluator` finds on images that fill no last batch."""
+    images = np.random.default_rng(0).integers(0, 256, (50, *cases.IMAGE_SHAPE))
+    examples = ArrayExamples(images.astype("uint8"), np.arange(50) % 10)
+    dataset = data.Dataset(
+        name="noise",
+        class_names=tuple("0123456789"),
+        image_shape=cases.IMAGE_SHAPE,
+        normalization=data.NORMALIZATIONS["unit"],
+        train=examples,
+        test=examples,
+    )
+    found = Evaluator(model).on(dataset, examples, GLOBAL_BATCH)
+    assert found.images == 50
+    return np.array(
+        [
+            found.correct,
+            found.top_5_correct,
+            # Sums of workers are added up in another order.
+            round(found.cross_entropy, 6),
+            found.inversion_error_max,
+            found.absolute_error_max,
+        ]
+    )
+
+
 def all_of(strategy):
     """Return the results of all trainings as arrays by name."""
     results = {}
@@ -93,6 +122,7 @@ def all_of(strategy):
             ),
             f"{name}/evaluated": np.array(evaluated),
             f"{name}/predicted": predicted,
+            f"{name}/measured": measure(model),
         }
         results |= {f"{name}/{key}": value for key, value in history.items()}
     return results
