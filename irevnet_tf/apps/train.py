@@ -63,7 +63,7 @@ PREEMPTED = 75
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """The flags, by their names, beside those of the run itself."""
+    """The flags, by their names, besides those of the run itself."""
 
     run_dir: str | None = setting(
         None,
