@@ -5,8 +5,8 @@
         --weights=fashion_mnist --output=studies/clothes
 
 Every study leaves a figure, tables, and its conclusion. The same command
-again goes on where it was interrupted. With --study=all there is also a page
-on all of them, report.html.
+continues an interrupted analysis. With --study=all there is also a page on all
+studies, report.html.
 """
 
 import tensorflow as tf
@@ -45,7 +45,7 @@ def analyze(request: Request) -> int | None:
     """Carry out studies, and print what they conclude.
 
     Args:
-        request: Which studies, of what.
+        request: `Request`. The studies, the network and the data.
 
     Returns:
         The exit status if it was interrupted, None otherwise.
@@ -129,7 +129,7 @@ def _studies(request: Request) -> list[Study]:
 
 
 def _check_settings(directory, studies, request):
-    """Refuse to take a study for one with other settings."""
+    """Refuse to reuse a study that was made with other settings."""
     for study in studies:
         found = directory.finished(study)
         if found is None:

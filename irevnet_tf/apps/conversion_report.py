@@ -1,4 +1,4 @@
-"""What irevnet-convert prints."""
+"""The output of irevnet-convert."""
 
 import keras
 import numpy as np

@@ -61,7 +61,7 @@ def convert(request: Request) -> pathlib.Path:
     """Convert a checkpoint, print the comparison, and write the weights.
 
     Args:
-        request: What to convert.
+        request: `Request`. What to convert.
 
     Returns:
         The path of the weights file.
@@ -119,7 +119,7 @@ def convert(request: Request) -> pathlib.Path:
 
 
 def _check_request(request):
-    """Refuse what cannot succeed, before any work."""
+    """Refuse flags that cannot succeed, before any work."""
     if (request.checkpoint is None) == (not request.pytorchcv):
         raise app.UsageError(
             "Either --checkpoint or --pytorchcv is needed, and not both. "
@@ -159,7 +159,7 @@ def _check_model(request, architecture):
 
 
 def _output(request, record):
-    """Return where to write, having found out that this is possible."""
+    """Return the path to write, after checking that this is possible."""
     if request.output is not None:
         return pathlib.Path(request.output)
     if record is None:
@@ -187,7 +187,7 @@ def _record(architecture) -> WeightsRecord | None:
 
 
 def _check_comparison(comparison, tolerance):
-    """Refuse a converted network that answers otherwise than its original."""
+    """Refuse a converted network whose outputs differ from the original's."""
     for name, difference, largest in (
         ("logits", comparison.logits, comparison.largest_logit),
         ("features", comparison.features, comparison.largest_feature),
@@ -203,7 +203,7 @@ def _check_comparison(comparison, tolerance):
 
 
 def _write(model, arrays, path, record, origin):
-    """Write the weights and read them again; only then they get their name.
+    """Write the weights, read them again, and only then name the file.
 
     Returns:
         The file's SHA-256.
@@ -224,7 +224,7 @@ def _write(model, arrays, path, record, origin):
 
 
 def _origin(request, checkpoint):
-    """Return what the record of the converted file says of its origin."""
+    """Return the entries on origin in the record of the converted file."""
     source, flag = "a checkpoint", f"--checkpoint={checkpoint.name}"
     licence, dataset = "that of the checkpoint", "that of the checkpoint"
     accuracy = None

@@ -1,4 +1,4 @@
-"""Train, evaluate, invert, export and serve a network, and sum up in a table.
+"""Train, evaluate, invert, export and serve a network; print a summary.
 
     python -m irevnet_tf.apps.demo --run_dir=runs/demo
 
@@ -39,11 +39,11 @@ def served_round_trip(trained: TrainedRun, folder: pathlib.Path) -> str:
     """Send test images to a server of the export, and get them back from it.
 
     Args:
-        trained: The run that was exported.
-        folder: The directory of the export's versions.
+        trained: `TrainedRun`. The run that was exported.
+        folder: path. The directory of the export's versions.
 
     Returns:
-        What came of it, in a line.
+        The result, in a line.
     """
     dataset = trained.dataset
     images, _ = dataset.arrays("test")

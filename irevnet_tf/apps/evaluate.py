@@ -5,8 +5,8 @@
     irevnet-evaluate --keras_file=tuned.keras --dataset=cifar10
 
 The results are printed as a table. Those of a training run on its own test
-data are written to evaluation.json in the run directory, others to --output;
-there null stands for a number that is not finite.
+data are written to evaluation.json in the run directory, others to --output.
+In these files null stands for a number that is not finite.
 """
 
 import dataclasses
@@ -70,7 +70,10 @@ def evaluate_network(request: Request) -> Evaluation:
     """Measure a network, and write the results where they belong.
 
     Args:
-        request: What to measure.
+        request: `Request`. What to measure.
+
+    Returns:
+        What was measured.
 
     Raises:
         app.UsageError: if anything is not as it should be.
@@ -102,7 +105,8 @@ def evaluate_run(trained: TrainedRun) -> Evaluation:
     """Measure a run's network on its test data and record the result.
 
     Args:
-        trained: The run, whose directory receives the `evaluation.json`.
+        trained: `TrainedRun`. The run, whose directory receives the
+            `evaluation.json`.
 
     Returns:
         What was measured.
@@ -144,10 +148,10 @@ def _values(result: Evaluation) -> dict[str, float]:
 def _classes(
     source: Source, dataset: Dataset, names: Sequence[str] | str | None
 ) -> np.ndarray | None:
-    """Return the network's class for each of the data's, None if as they are.
+    """Return the network's class for each class of the data, None if equal.
 
-    By their names, or their ids, where they are known: folders are in
-    alphabetical order.
+    Classes are matched by name or id where these are known, since folders are
+    in alphabetical order.
     """
     shapes = [tuple(x.shape) for x in source.model.outputs]
     if len(shapes) != 1 or len(shapes[0]) != 2:
@@ -196,7 +200,7 @@ def _listed(names, most=20) -> str:
 
 
 def table(result: Evaluation) -> str:
-    """Return the lines that tell a person what was measured."""
+    """Return the measurements as lines of text."""
     return (
         f"test accuracy             {result.accuracy:.2%} "
         f"({result.correct} of {result.images} images)\n"

@@ -6,8 +6,8 @@
     irevnet-export --keras_file=tuned.keras --output=models/tuned
 
 The model's directory gets a new version, complete or not at all, which
-TensorFlow Serving takes up. With --onnx and --litert the same signatures are
-written for these runtimes, too.
+TensorFlow Serving loads. --onnx and --litert write the same signatures for
+these runtimes, too.
 """
 
 import dataclasses
@@ -93,10 +93,10 @@ def export_run(trained: TrainedRun, directory: pathlib.Path) -> pathlib.Path:
 
 
 def export(request: Request) -> pathlib.Path:
-    """Export what the flags say, and print what it became.
+    """Export the network that the flags name, and print a summary.
 
     Args:
-        request: What to export.
+        request: `Request`. What to export.
 
     Returns:
         The path of the version.
@@ -137,7 +137,7 @@ def export(request: Request) -> pathlib.Path:
 
 
 def _check_request(request):
-    """Refuse what cannot succeed, before any work."""
+    """Refuse flags that cannot succeed, before any work."""
     if request.output is None:
         raise app.UsageError(
             "--output must be a directory. Received: --output=None"
@@ -153,7 +153,7 @@ def _check_request(request):
 
 
 def rows(version: pathlib.Path) -> dict[str, object]:
-    """Return what a person wants to know of an export, from its card."""
+    """Return the rows to print about an export, from its model card."""
     card = json.loads((version / CARD_FILE).read_text(encoding="utf-8"))
     mode = "ordinary"
     if card["lossless"]:
@@ -187,7 +187,7 @@ def _shape(spec):
 
 
 def _image_size(text):
-    """Return what the flag means to `export_saved_model`."""
+    """Return --image_size as `export_saved_model` takes it."""
     sides = (text or "").split(",")
     if not all(side.isdecimal() for side in sides):
         return text

@@ -1,4 +1,4 @@
-"""Flags from the attributes of a dataclass, and back."""
+"""Flags defined by dataclasses, and dataclasses filled from flags."""
 
 import dataclasses
 import typing
@@ -10,7 +10,7 @@ from absl import flags
 from irevnet_tf.settings import check_settings
 from irevnet_tf.settings import range_words
 
-# They belong to the module that asks for them, whose --help tells of them.
+# They belong to the module that asks for them, whose --help lists them.
 flags.disclaim_key_flags()
 
 
@@ -21,9 +21,9 @@ def define_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> None:
     may be given several times.
 
     Args:
-        kind: The dataclass, whose attributes `irevnet_tf.settings.setting`
-            declared.
-        values: Where to define them.
+        kind: dataclass. Its attributes are declared by
+            `irevnet_tf.settings.setting`.
+        values: `FlagValues`. Where to define the flags.
     """
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
@@ -34,8 +34,8 @@ def from_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> Any:
     """Return an instance of a dataclass with the values of its flags.
 
     Args:
-        kind: As of `define_flags`.
-        values: As of `define_flags`.
+        kind: dataclass. As for `define_flags`.
+        values: `FlagValues`. As for `define_flags`.
 
     Raises:
         app.UsageError: if the values do not fit.
@@ -55,7 +55,7 @@ def from_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> Any:
 
 
 def _kinds(hint):
-    """Return the types of an attribute that may be None, but for that."""
+    """Return the type of an attribute, without None if it may be None."""
     kinds = typing.get_args(hint) or (hint,)
     if typing.get_origin(hint) is tuple:
         kinds = (hint,)

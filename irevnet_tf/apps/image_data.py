@@ -1,4 +1,4 @@
-"""The images that a command gives to a network: its flags, and loading them."""
+"""Data sets for commands: their flags, and loading them."""
 
 import dataclasses
 import pathlib
@@ -47,10 +47,10 @@ def load_data(
     """Load the data set that the flags name, scaled as the network wants it.
 
     Args:
-        request: The flags.
-        source: The network.
-        chain: Its invertible layers.
-        only_tests: Whether only test images are needed: a folder may then
+        request: `DataRequest`. The flags.
+        source: `Source`. The network.
+        chain: `Chain`. Its invertible layers.
+        only_tests: bool. Whether only test images are needed; a folder may then
             hold nothing else.
 
     Raises:
@@ -71,13 +71,14 @@ def normalization(
     chain: Chain,
     otherwise: Normalization | None = None,
 ) -> Normalization:
-    """Return how a network's images are scaled, and tell of a guess.
+    """Return how a network's images are scaled, and print a guess.
 
     Args:
-        request: The flags.
-        source: The network.
-        chain: Its invertible layers.
-        otherwise: What to guess where nothing tells; "unit" if None.
+        request: `DataRequest`. The flags.
+        source: `Source`. The network.
+        chain: `Chain`. Its invertible layers.
+        otherwise: None or `Normalization`. What to guess if the scaling is not
+            known, None for "unit".
 
     Raises:
         ValueError: if it does not fit the network's images.
@@ -133,7 +134,7 @@ def _load(request, source, only_tests):
 
 
 def _check_fit(shape, chain, dataset):
-    """Refuse images that are not as the network takes them."""
+    """Refuse images of a shape that the network does not take."""
     pairs = zip(shape, dataset.image_shape, strict=True)
     if not all(side in (None, found) for side, found in pairs):
         raise app.UsageError(
@@ -157,11 +158,11 @@ def shape_text(shape) -> str:
 
 
 def parse_point(text: str | None) -> int | str | None:
-    """Return a stage's number as one, and other points by name."""
+    """Return a stage's number as an int, and other points by name."""
     return int(text) if text and text.isdecimal() else text
 
 
 def parse_names(text: str | None) -> tuple[str, ...] | str | None:
-    """Return what --class_names means: names, or the name of a data set."""
+    """Return --class_names as names, or as the name of a data set."""
     names = tuple(name.strip() for name in (text or "").split(","))
     return names if len(names) > 1 else text

@@ -1,4 +1,4 @@
-"""Image files that the command line names."""
+"""Image files named on the command line."""
 
 import contextlib
 import pathlib
@@ -18,7 +18,7 @@ def find_images(text: str) -> list[pathlib.Path]:
     """Return the files that --images names.
 
     Args:
-        text: Paths, separated by commas; a directory stands for all image
+        text: str. Paths, separated by commas. A directory stands for all image
             files in it and below, in the order of their names.
 
     Raises:
@@ -54,14 +54,15 @@ def image_shape(
     size: int | None,
     factor: int,
 ) -> tuple[int, int, int]:
-    """Return the shape that image files are brought to for a network.
+    """Return the shape to which image files are resized for a network.
 
     Args:
-        sides: Height, width and channels of the network's images, None for
-            any height or width.
-        path: The first of the files, whose size counts where any will do.
-        size: What the user wants as height and width, None for nothing.
-        factor: What height and width must be divisible by.
+        sides: tuple. Height, width and channels of the network's images, with
+            None for any height or width.
+        path: path. The first of the files. Its size counts where the network
+            takes any.
+        size: None or int. The height and width that the user wants, if any.
+        factor: int. The number by which height and width must be divisible.
 
     Raises:
         app.UsageError: if the network takes no such images.
@@ -102,10 +103,10 @@ def read_image(
     """Read an image file as data sets are tested: cropped, resized, scaled.
 
     Args:
-        path: A JPEG, PNG, GIF or BMP file.
-        shape: Height, width and channels of the result.
-        scale: From pixels to what the network takes.
-        flag: Which named the file, for errors.
+        path: str or path. A JPEG, PNG, GIF or BMP file.
+        shape: tuple of ints. Height, width and channels of the result.
+        scale: `Normalization`. The scaling of pixels for the network.
+        flag: str. The flag that named the file, for errors.
 
     Returns:
         float32 array of the shape `shape`.
@@ -130,6 +131,6 @@ def _telling_of(path, flag):
 
 
 def decode_image(raw: tf.Tensor, shape, scale) -> np.ndarray:
-    """Return what `read_image` makes of the bytes of a file."""
+    """Return the image of `read_image` from the bytes of a file."""
     image = central_crop(raw, shape)
     return scale.apply(image * (scale.maximum / WHITE)).numpy()

@@ -4,9 +4,10 @@
         --point=stage2 --output=back.png
     irevnet-invert --run_dir=runs/digits --count=8
 
-The picture shows the images, what the inverse of the network made of their
-representations, and the difference, amplified. Image files are cut and resized
-to the network's images, as in testing, and take their number of channels.
+The picture shows the images, the images that the inverse of the network
+rebuilt from their representations, and the difference, amplified. Image files
+are cropped and resized as in testing, to the size and the number of channels of
+the network's images.
 """
 
 import dataclasses
@@ -87,10 +88,10 @@ class Shown:
     """Images to rebuild.
 
     Attributes:
-        images: float32 array (N, height, width, channels), normalised.
-        captions: What is written above each.
-        value_range: The values that stand for black and white.
-        what: What they are, for the title.
+        images: float32 array (N, height, width, channels). Normalised images.
+        captions: list of str. The text above each image.
+        value_range: pair of floats. The values that stand for black and white.
+        what: str. What the images are, for the title.
     """
 
     images: np.ndarray
@@ -103,7 +104,7 @@ def invert_images(request: Request) -> tuple[pathlib.Path, int]:
     """Write a picture of images and their reconstructions.
 
     Args:
-        request: Of which images, and by which network.
+        request: `Request`. The images and the network.
 
     Returns:
         The picture, and the number of images in it.
@@ -137,9 +138,9 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
     """Write a picture of test images and their reconstructions.
 
     Args:
-        trained: The run whose network and test data are used.
-        path: The picture to write.
-        count: Number of images.
+        trained: `TrainedRun`. The run whose network and test data are used.
+        path: path. The picture to write.
+        count: int. Number of images.
 
     Returns:
         Number of images in the picture: less than `count` if there are not
@@ -155,7 +156,7 @@ def draw_inversions(trained: TrainedRun, path: pathlib.Path, count: int) -> int:
 
 
 def _output(request):
-    """Return the picture's path, of a kind that can be drawn."""
+    """Return the picture's path, whose format is checked."""
     path = pathlib.Path(PICTURE_FILE)
     if request.output is not None:
         path = pathlib.Path(request.output)
@@ -209,7 +210,7 @@ def classes_in_turn(labels: np.ndarray, count: int) -> np.ndarray:
     """Choose examples so that every class comes up equally often.
 
     Args:
-        labels: int array (N,).
+        labels: int array (N,). The class of each example.
         count: int. How many to choose, at most N.
 
     Returns:

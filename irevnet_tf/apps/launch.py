@@ -1,4 +1,4 @@
-"""Starting an application, its errors and its lines, alike for all."""
+"""What all commands share: start, usage errors, printed lines."""
 
 import contextlib
 import functools
@@ -24,13 +24,14 @@ def launch(main: Callable[[list[str]], None]) -> None:
     print all of the help in front of it.
 
     Args:
-        main: The application, called with the arguments that are no flags.
+        main: function. The application, called with the program's name and the
+            arguments that are not flags.
     """
     module = sys.modules[main.__module__]
     sys.modules["__main__"].__doc__ = module.__doc__
     for flag in flags.FLAGS.get_key_flags_for_module(module):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    # Libraries tell of every file that they open and every tensor they send.
+    # Libraries log every file that they open and every tensor they send.
     # Set, since absl replaces a default by INFO; --verbosity still counts.
     flags.FLAGS.verbosity = logging.WARNING
     tf.get_logger().setLevel("WARNING")
@@ -45,10 +46,11 @@ def _with_short_errors(main, argv):
 
 
 def refuse_arguments(argv: list[str]) -> None:
-    """Refuse what is no flag.
+    """Refuse arguments that are not flags.
 
     Args:
-        argv: The program's name and the arguments that are no flags.
+        argv: list of str. The program's name and the arguments that are not
+            flags.
 
     Raises:
         app.UsageError: if there are such arguments.
@@ -61,7 +63,7 @@ def refuse_arguments(argv: list[str]) -> None:
 
 @contextlib.contextmanager
 def usage_errors() -> Iterator[None]:
-    """Show a user what is wrong with the input, rather than a traceback."""
+    """Raise errors of the input as usage errors, shown without traceback."""
     try:
         yield
     except (ImportError, OSError, ValueError) as error:
@@ -69,12 +71,12 @@ def usage_errors() -> Iterator[None]:
 
 
 def check_writable(flag: str, value: str, *name: str) -> None:
-    """Find out whether a file that a flag names can be written.
+    """Check that a file that a flag names can be written.
 
     Args:
-        flag: The flag, such as "--output".
-        value: Its value, a path.
-        *name: Of a file in it, if it is a directory.
+        flag: str. The flag, such as "--output".
+        value: str or path. Its value.
+        *name: str. The name of a file in it, if it is a directory.
 
     Raises:
         app.UsageError: if it cannot.
@@ -88,7 +90,7 @@ def check_writable(flag: str, value: str, *name: str) -> None:
 
 
 def unwritable(flag: str, value: str, error: OSError) -> app.UsageError:
-    """Return what a user is told of a file that cannot be written."""
+    """Return the usage error for a file that cannot be written."""
     return app.UsageError(
         f"{flag} must be a place that can be written to, but: {error}. "
         f"Received: {flag}={value}"
@@ -96,11 +98,11 @@ def unwritable(flag: str, value: str, error: OSError) -> app.UsageError:
 
 
 def say(text: str) -> None:
-    """Print a line at once, for whoever waits."""
+    """Print a line and flush it."""
     print(text, flush=True)
 
 
 def print_rows(rows: dict[str, object]) -> None:
-    """Print titles and what belongs to them, aligned."""
+    """Print titles and their values, aligned."""
     for title, value in rows.items():
         say(f"{title:25} {value}")

@@ -1,6 +1,7 @@
-"""Which network a command works on: its flags, and loading it.
+"""Networks for commands: their flags, and loading them.
 
-From a training run, from a .keras file, or by name with weights.
+A network comes from a training run, from a .keras file, or by name with
+weights.
 """
 
 import dataclasses
@@ -23,16 +24,20 @@ from irevnet_tf.zoo.registry import weights_records
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """A network, and what is known of its images and classes.
+    """A network, and what is known about its images and classes.
 
     Attributes:
-        model: The network.
-        name: What it is called.
-        preprocessing: How its images are scaled, None if nothing tells.
-        class_names: How its classes are called, or the data set of
-            `irevnet_tf.decode_predictions` that knows; None if nothing tells.
-        dataset_name: The data set of its training, None if nothing tells.
-        trained: The training run that it is of, None for others.
+        model: Keras model. The network.
+        name: str. Its name.
+        preprocessing: None, str or `Normalization`. How its images are scaled,
+            None if not known.
+        class_names: None, str or tuple of str. The names of its classes, or the
+            data set of `irevnet_tf.decode_predictions` that has them; None if
+            not known.
+        dataset_name: None or str. The data set of its training, None if not
+            known.
+        trained: None or `TrainedRun`. Its training run, None for a network from
+            elsewhere.
     """
 
     model: keras.Model

@@ -2,8 +2,8 @@
 
     irevnet-serve --directory=models/digits --rest_port=8501
 
-Answers requests of TensorFlow Serving's REST API until it is interrupted. It is
-not made for production: TensorFlow Serving itself is.
+Answers requests of TensorFlow Serving's REST API until it is interrupted. For
+production use TensorFlow Serving itself.
 """
 
 import contextlib

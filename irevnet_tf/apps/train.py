@@ -4,19 +4,19 @@ The defaults train IRevNet28 on the digits that come with scikit-learn:
 
     irevnet-train --run_dir=runs/digits
 
-Others are in recipes/, a file of flags each:
+Each file in recipes/ has the flags of another training:
 
     irevnet-train --flagfile=recipes/cifar10.flags --run_dir=runs/cifar10
 
-The same command again continues a run that was interrupted, however it was,
-in the middle of the epoch. The run directory holds all there is of a run;
-irevnet-evaluate and irevnet-invert take it from there.
+The same command continues an interrupted run in the middle of the epoch,
+however it was interrupted. The run directory holds the whole run;
+irevnet-evaluate and irevnet-invert read it from there.
 
 Exit status: 0 when the run is finished; 1, with a message, if a flag does not
 fit, if the loss stops being finite, if a lossless network leaves its range, if
 an image cannot be read or if a file cannot be written; 75 if the process was
 asked to end by SIGTERM and has written a checkpoint; 76 if another worker was
-lost. After 75 and 76 the same command continues, and nobody has to look.
+lost. After 75 and 76 the same command continues, without anyone's help.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ PREEMPTED = 75
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """The flags, by their names, beside those of the run itself."""
+    """The flags, by their names, besides those of the run itself."""
 
     run_dir: str | None = setting(
         None,
@@ -104,10 +104,11 @@ def train_run(
     It is trained on the devices of the current `tf.distribute` strategy.
 
     Args:
-        run_dir: Path of the run directory.
-        config: The run's configuration.
-        data_dir: Directory of TFDS' data sets, None for the usual one.
-        options: How to carry the run out.
+        run_dir: str. Path of the run directory.
+        config: `RunConfig`. The run's configuration.
+        data_dir: None or str. Directory of TFDS' data sets, None for the usual
+            one.
+        options: None or `RunOptions`. How to carry the run out.
 
     Raises:
         app.UsageError: if the configuration does not fit the data, the
@@ -156,8 +157,9 @@ def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
     """Print loss and accuracy of a run's last weights on its test data.
 
     Args:
-        run_dir: Path of the run directory.
-        data_dir: Directory of TFDS' data sets, None for the usual one.
+        run_dir: str. Path of the run directory.
+        data_dir: None or str. Directory of TFDS' data sets, None for the usual
+            one.
 
     Raises:
         app.UsageError: if there are no weights, or if the data does not fit.

@@ -31,7 +31,7 @@ class Architecture:
         image_channels: int. Channels of the images that the network takes.
         assumed: bool. Whether `initial_downsampling` is the usual one rather
             than known: where the first stage has stride 1, zeros may fill up
-            what the image leaves, whatever its psi.
+            the channels that the image leaves, whatever its psi.
     """
 
     blocks: tuple[int, ...]
@@ -64,9 +64,9 @@ class Architecture:
         """Return a network of this architecture with random weights.
 
         Args:
-            image_size: int or None. Height and width of the images; None for
+            image_size: None or int. Height and width of the images; None for
                 any.
-            **kwargs: Further arguments of the constructor.
+            **kwargs: keyword arguments. Further arguments of the constructor.
         """
         kwargs = {
             "input_shape": (image_size, image_size, self.image_channels),
@@ -99,16 +99,16 @@ def infer_architecture(
         state_dict: dict from str to array or tensor. As for
             `irevnet_tf.convert_state_dict`.
         image_channels: int. Channels of the images that the network takes.
-        initial_downsampling: 1, 2, 4 or None. If None, what fits the shapes.
-            They do not tell where the first stage has stride 1; then it is
+        initial_downsampling: None, 1, 2 or 4. If None, what fits the shapes.
+            Where the first stage has stride 1, several may fit; then it is
             that of the named variant with these stages, or what makes the
             network bijective, or 1.
 
     Returns:
-        The architecture, with all that the shapes tell.
+        The architecture, as the shapes show it.
 
     Raises:
-        ValueError: if `state_dict` is none of an i-RevNet with a classifier,
+        ValueError: if `state_dict` is not of an i-RevNet with a classifier,
             or its shapes contradict each other or the arguments.
     """
     check_positive_int("image_channels", image_channels)

@@ -24,10 +24,10 @@ _PYTORCHCV_DISTRIBUTION = "pytorchcv"
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What one network computes from the images.
+    """The outputs of one network for the images.
 
     Attributes:
-        logits: float32 array (N, classes).
+        logits: float32 array (N, classes). Those of the classifier.
         features: float32 array (N, h, w, c). The representation.
         reconstruction: float32 array (N, height, width, channels). The
             inverse of `features`.
@@ -44,7 +44,7 @@ class Comparison:
 
     Attributes:
         reference: str. What ran in PyTorch.
-        image_shape: tuple of 4 ints. (N, height, width, channels) of the
+        image_shape: tuple of ints. N, height, width and channels of the
             images, which are random, with mean 0 and standard deviation 1.
         logits, features, reconstruction: float. Largest absolute difference.
         largest_logit, largest_feature: float. Largest magnitude in PyTorch.
@@ -78,7 +78,7 @@ def compare_networks(
         state_dict: dict from str to array. With the authors' names or
             pytorchcv's. For pytorchcv's names, that package's own network
             runs, if it is installed.
-        architecture: Architecture. That of the state dict.
+        architecture: `Architecture`. That of the state dict.
         image_size: int. Height and width, a multiple of
             `architecture.divisor`.
         seed: int. Seed of the random images.
@@ -115,8 +115,8 @@ def comparison_image_size(architecture: Architecture, size: int | None) -> int:
     """Return the height and width of the images for a comparison.
 
     Args:
-        architecture: Architecture. The network that takes the images.
-        size: int or None. What was asked for. If None, the size of the named
+        architecture: `Architecture`. The network that takes the images.
+        size: None or int. What was asked for. If None, the size of the named
             variant, or the smallest possible one from 32 on.
 
     Raises:

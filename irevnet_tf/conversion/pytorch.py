@@ -154,9 +154,9 @@ def to_array(name: str, value) -> np.ndarray:
 
 
 def _with_fixed_norms(entries, targets):
-    """Add what BatchNorms of `affineBN=False` do not learn: 1 and 0.
+    """Add weights of 1 and biases of 0 for BatchNorms with `affineBN=False`.
 
-    Only if all of them are without: a single one is damage.
+    Only if all of them lack these: a single one is damage.
     """
     fixed = {}
     for name, variable in targets.items():

@@ -2,8 +2,8 @@
 
 The two networks are the same otherwise: psi and streams have the same order
 of channels, convolutions the same padding and BatchNorms the same constants.
-pytorchcv counts units within their stage, from 1, and names what the authors
-number; it has strides of 2 and 3x3 kernels only.
+pytorchcv counts units within their stage, from 1, and has names where the
+authors have numbers; it has strides of 2 and 3x3 kernels only.
 """
 
 import contextlib
@@ -130,8 +130,8 @@ def unit_channels(shapes: Mapping[str, tuple[int, ...]]) -> list[list[int]]:
     """Return the channels per stream of each unit of each stage.
 
     Args:
-        shapes: dict from str to tuple of ints. pytorchcv's name and the
-            shape of every entry, without `module.`.
+        shapes: dict from str to tuple of ints. The shape of every entry by
+            pytorchcv's name, without `module.`.
 
     Returns:
         A list for each stage, as pytorchcv's constructor takes them; empty if

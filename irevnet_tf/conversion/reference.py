@@ -33,13 +33,13 @@ class _Block:
 class PyTorchNetwork:
     """An i-RevNet with the given weights, in evaluation mode.
 
-    The inverse puts back to zero what padding made zero, before a residual
-    takes it, as `irevnet_tf.invert` does and the authors' code does not.
+    The inverse resets channels that padding set to zero before a residual reads
+    them, as `irevnet_tf.invert` does and the authors' code does not.
 
     Args:
         entries: dict from str to array. Parameters under the authors' names,
             as `irevnet_tf.conversion.pytorch.authors_entries` returns.
-        architecture: Architecture. That of these entries.
+        architecture: `Architecture`. That of these entries.
     """
 
     def __init__(

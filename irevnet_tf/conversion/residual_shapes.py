@@ -14,7 +14,7 @@ _BLOCK_NAME = re.compile(r"stack\.(\d+)\.bottleneck_block\.\d+\.\w+")
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """What the three convolutions of a block tell."""
+    """A block's residual, as the shapes of its three convolutions show it."""
 
     name: str
     inputs: int
@@ -28,7 +28,7 @@ class Residual:
 
 
 def read_residuals(entries: Mapping[str, np.ndarray]) -> list[Residual]:
-    """Return what the shapes tell of each block, from the first to the last.
+    """Return the residual of each block, from the first to the last.
 
     Args:
         entries: dict from str to array. Parameters under the authors' names.

@@ -28,15 +28,15 @@ class ExportSettings:
     """The arguments of `export_saved_model`, checked and filled in.
 
     Attributes:
-        preprocessing: str or Normalization. The user's, or the model's.
-        normalization: Normalization. What `preprocessing` stands for.
-        image_shape: tuple. (height, width, channels), where height and width
+        preprocessing: str or `Normalization`. The user's, or the model's.
+        normalization: `Normalization`. What `preprocessing` stands for.
+        image_shape: tuple. Height, width and channels, where height and width
             may be None.
-        output: str or None. As `recognise_head` returns it.
+        output: None or str. As `recognise_head` returns it.
         from_logits: bool. As `recognise_head` returns it.
-        class_names: tuple of str or None. The name of every class.
+        class_names: None or tuple of str. The name of every class.
         image_bytes: bool. Whether to add `forward_bytes`.
-        reconstruct_from: str, int or None. The point of `reconstruct`.
+        reconstruct_from: None, str or int. The point of `reconstruct`.
         warmup: bool. Whether to add warm-up requests.
     """
 
@@ -62,7 +62,7 @@ def check_arguments(
     reconstruct_from,
     warmup,
 ) -> ExportSettings:
-    """Return what the arguments of `export_saved_model` come to.
+    """Return the arguments of `export_saved_model`, checked and filled in.
 
     `reconstruct_from` is checked where the models up to it are made.
 
@@ -103,7 +103,7 @@ def check_normalization(preprocessing, channels: int) -> Normalization:
     """Return the normalization of raw images from 0 to 255.
 
     Args:
-        preprocessing: str or Normalization. A mode of
+        preprocessing: str or `Normalization`. A mode of
             `irevnet_tf.preprocess_input`, or a `Normalization`, whose
             `maximum` does not count.
         channels: int. Channels of the images.
@@ -143,8 +143,8 @@ def check_image_shape(model: keras.Model, image_size) -> tuple:
     """Return (height, width, channels) of the images to export for.
 
     Args:
-        model: Keras model. With an i-RevNet in it.
-        image_size: int, pair of ints, str or None. None for the model's own
+        model: Keras model. A model with an i-RevNet in it.
+        image_size: None, int, pair of ints or str. None for the model's own
             size, "dynamic" for any, an integer, or (height, width).
 
     Raises:
@@ -176,7 +176,7 @@ def check_image_bytes(image_bytes: bool, image_shape: tuple) -> None:
 
     Args:
         image_bytes: bool. Whether files are to be decoded.
-        image_shape: tuple. (height, width, channels), where height and width
+        image_shape: tuple. Height, width and channels, where height and width
             may be None.
     """
     height, width, channels = image_shape
@@ -194,7 +194,7 @@ def recognise_head(
     from_logits: bool | None,
     has_class_names: bool,
 ) -> tuple[str | None, bool]:
-    """Return what to call the model's output, and whether it is logits.
+    """Return the name of the model's output, and whether it is logits.
 
     The model's last layer decides, unless `from_logits` is given: a layer
     with a softmax or sigmoid returns probabilities. A Dense layer without
@@ -202,9 +202,9 @@ def recognise_head(
     classes; otherwise it may be for regression.
 
     Args:
-        model: Keras model. With an i-RevNet in it.
+        model: Keras model. A model with an i-RevNet in it.
         base: Keras model. The i-RevNet in `model`.
-        from_logits: bool or None. Whether the model returns logits; None to
+        from_logits: None or bool. Whether the model returns logits; None to
             find out.
         has_class_names: bool. Whether the user has names for classes.
 
@@ -214,8 +214,8 @@ def recognise_head(
         are the softmax of what it returns.
 
     Raises:
-        ValueError: if `from_logits` is no bool, or is given for what is no
-            classifier.
+        ValueError: if `from_logits` is no bool, or is given for a model that is
+            no classifier.
     """
     output = model.outputs[0]
     if from_logits is not None:
@@ -252,10 +252,10 @@ def check_class_names(
     """Return the name of every class that a model tells apart.
 
     Args:
-        names: str, sequence of str or None. The names, or a mode of
+        names: None, str or sequence of str. The names, or a mode of
             `irevnet_tf.decode_predictions`.
-        model: Keras model. With an i-RevNet in it.
-        output: str or None. What `recognise_head` returned first.
+        model: Keras model. A model with an i-RevNet in it.
+        output: None or str. What `recognise_head` returned first.
 
     Raises:
         ValueError: if they are not as many names as the model has classes.

@@ -23,14 +23,14 @@ MINIMUM_SIZE = 32
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """What running an export on sample images showed.
+    """The result of running an export on sample images.
 
     Attributes:
         images: float32 array (2, height, width, channels). Raw images that
             the export takes.
-        features: float array (2, h, w, c) or None. Their representation. None
+        features: None or float array (2, h, w, c). Their representation. None
             if it is out of a lossless network's range.
-        error: float or None. The largest difference of a pixel of the images
+        error: None or float. The largest difference of a pixel of the images
             that came back, from 0 to 255. None without features, and if it is
             not finite.
     """
@@ -45,14 +45,14 @@ def compare_with_model(
 ) -> Comparison:
     """Run both directions of an export, and compare them with the model.
 
-    What is no error, but strange, is logged as a warning: sample images out of
-    range, and pixels that do not come back.
+    Sample images out of range and pixels that do not come back are logged as
+    warnings, since they are no errors.
 
     Args:
-        loaded: What `tf.saved_model.load` returned.
+        loaded: SavedModel. What `tf.saved_model.load` returned.
         copy: Keras model. What `inference_copy` returned.
-        model: Keras model. What was exported.
-        normalization: Normalization. From raw images to what the model takes.
+        model: Keras model. The model that was exported.
+        normalization: `Normalization`. From raw images to what the model takes.
 
     Raises:
         ValueError: if the export cannot take images of some size.
@@ -100,7 +100,7 @@ def sample_images(
 
     Args:
         model: Keras model. What `inference_copy` returned.
-        usual_size: pair of ints or None. Height and width to take where the
+        usual_size: None or pair of ints. Height and width to take where the
             model's are open. Where these are open, too, it is the first size
             from 32 on that fits.
 
@@ -128,7 +128,7 @@ def round_trip(
     """Run both directions of a SavedModel.
 
     Args:
-        loaded: What `tf.saved_model.load` returned.
+        loaded: SavedModel. What `tf.saved_model.load` returned.
         images: float32 array (N, height, width, channels). Raw images.
 
     Returns:

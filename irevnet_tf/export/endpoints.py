@@ -1,7 +1,7 @@
 """The signatures of a SavedModel: making them, and loading them to convert.
 
 Raw images go in, and raw images come out. The functions check shapes
-themselves: what calls a SavedModel need not.
+themselves, since callers of a SavedModel may not.
 """
 
 import functools
@@ -31,12 +31,12 @@ def forward_function(
 
     Args:
         model: Keras model. What `inference_copy` returned.
-        normalization: Normalization. From raw images to what the model takes.
-        output: str or None. The name of what the model returns. None if it
+        normalization: `Normalization`. From raw images to what the model takes.
+        output: None or str. The name of what the model returns. None if it
             ends in its representation.
         from_logits: bool. Whether `output` is to be the softmax of what the
             model returns.
-        class_names: tuple of str or None. The name of every class.
+        class_names: None or tuple of str. The name of every class.
 
     Returns:
         A function from raw images, float32 (batch, height, width, channels),
@@ -69,7 +69,7 @@ def inverse_function(
 
     Args:
         model: Keras model. What `inference_copy` returned.
-        normalization: Normalization. From raw images to what the model takes.
+        normalization: `Normalization`. From raw images to what the model takes.
     """
     decode = invert(model)
 
@@ -89,7 +89,7 @@ def reconstruct_function(
 
     Args:
         model: Keras model. What `inference_copy` returned.
-        normalization: Normalization. From raw images to what the model takes.
+        normalization: `Normalization`. From raw images to what the model takes.
         point: str or int. As `end` of `irevnet_tf.encoder`.
     """
     encode, decode = encoder(model, point), invert(model, point)
@@ -110,8 +110,8 @@ def bytes_function(
     """Return `forward` for the bytes of image files, of any size.
 
     Args:
-        forward: callable. From a batch of images to a dict of tensors.
-        image_shape: tuple of 3 ints. Height, width and channels to which
+        forward: function. From a batch of images to a dict of tensors.
+        image_shape: tuple of ints. Height, width and channels to which
             files are decoded, their centre cut out and resized, as test
             images are.
 
@@ -135,11 +135,11 @@ def bytes_function(
 def load_convertible(
     saved_model: str | os.PathLike, signatures: Iterable[str] | None
 ) -> tuple[tf.Module, list[str]]:
-    """Load a SavedModel, and find which signatures ONNX and LiteRT can have.
+    """Load a SavedModel, and find which signatures can be converted.
 
     Args:
         saved_model: str or path. The directory of a SavedModel.
-        signatures: iterable of str or None. Their names; None for all that
+        signatures: None or iterable of str. Their names; None for all that
             can be converted and are no alias.
 
     Returns:
@@ -180,7 +180,7 @@ def load_convertible(
 
 
 def input_spec(function) -> tf.TensorSpec:
-    """Return what a signature takes."""
+    """Return the spec of a signature's input."""
     (spec,) = tf.nest.flatten(function.structured_input_signature)
     return spec
 

@@ -1,4 +1,4 @@
-"""Copying a model for inference, with which an export begins."""
+"""Copying a model for inference, the first step of an export."""
 
 import contextlib
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ from irevnet_tf.models.graph import has_graph
 def inference_copy(model: keras.Model, image_shape: tuple) -> keras.Model:
     """Return a flat Functional model that computes what `model` infers.
 
-    It shares the kernels, and has the BatchNorms of i-RevNets as the two
-    vectors that they come to in inference, less to load and to compute; those
-    inside of other residuals stay. Kernels that are rounded to half precision
+    It shares the kernels. Each BatchNorm of an i-RevNet is folded into a factor
+    and a shift per channel, which are less to load and to compute; BatchNorms
+    inside other residuals stay. Kernels that are rounded to half precision
     before each use are copied in half precision. Nothing is reordered beyond
     that, so results are equal to the last bit. Blocks are plain operations
     instead of traced functions, which other runtimes' and Grappler's
@@ -36,7 +36,7 @@ def inference_copy(model: keras.Model, image_shape: tuple) -> keras.Model:
     Args:
         model: Keras model. An i-RevNet, or a Functional or Sequential model
             that extends or holds one, with one input and one output.
-        image_shape: tuple. (height, width, channels) of the copy's input,
+        image_shape: tuple. Height, width and channels of the copy's input,
             where height and width may be None.
 
     Returns:
@@ -63,15 +63,15 @@ def inference_copy(model: keras.Model, image_shape: tuple) -> keras.Model:
 
 @contextlib.contextmanager
 def without_traces(model) -> Iterator[None]:
-    """Let a model's layers forget what they were used for inside the block.
+    """Remove the nodes that a model's layers gain inside the block.
 
     Each use of a layer in another model adds a node to it, which holds on to
-    that model: with an export after every epoch, they would pile up. There is
-    no public way to be rid of nodes, and copies of all layers would not do:
-    not every layer can be made again from its configuration.
+    that model: with an export after every epoch, they would pile up. Keras has
+    no public way to remove nodes, and copying all layers would not work: not
+    every layer can be rebuilt from its configuration.
 
     Args:
-        model: Keras model. Its layers, and theirs, are looked after.
+        model: Keras model. The owner of the layers, nested ones included.
     """
     layers = list(model._flatten_layers())
     nodes = [n for x in layers for n in (x._inbound_nodes, x._outbound_nodes)]
@@ -86,14 +86,14 @@ def without_traces(model) -> Iterator[None]:
 def check_model(model) -> Chain:
     """Return the chain of invertible layers in `model`.
 
-    What the model in it that holds them is given is not looked at: see
+    Layers in front of the inner model that holds them are not checked: see
     `refuse_layers_in_front`.
 
     Args:
-        model: Keras model. What is to be exported.
+        model: Keras model. The model to export.
 
     Raises:
-        ValueError: as `inference_copy`, but for that.
+        ValueError: as `inference_copy`, except for these layers.
     """
     chain = find_chain(model)
     try:
@@ -122,17 +122,17 @@ def check_model(model) -> Chain:
 
 
 def refuse_layers_in_front(model, chain: Chain) -> None:
-    """Refuse a model that changes images before it passes them on.
+    """Refuse a model that changes images before its inner model.
 
-    To the model in it, that is, which holds the invertible layers and whose
-    images are those of the encoder.
+    The inner model holds the invertible layers, and its images are those of the
+    encoder.
 
     Args:
-        model: Keras model. What is to be exported.
-        chain: Chain. Its invertible layers, as `check_model` returned them.
+        model: Keras model. The model to export.
+        chain: `Chain`. Its invertible layers, as `check_model` returned them.
 
     Raises:
-        ValueError: if it does.
+        ValueError: if the model changes images.
     """
     if not has_graph(model):
         return
@@ -167,7 +167,7 @@ class _Replay:
     """Applies a model's layers, or their copies, to another input.
 
     Args:
-        model: Keras model. Whose layers are applied.
+        model: Keras model. The model whose layers are applied.
         image: Keras tensor. The other input.
     """
 

@@ -20,10 +20,10 @@ _BARE = {
 
 
 def for_inference(layer: keras.Layer) -> keras.Layer:
-    """Return a layer with the weights that inference is left with.
+    """Return the layer that replaces a layer in inference.
 
     Args:
-        layer: Keras layer. It is built.
+        layer: Keras layer. A built layer.
 
     Returns:
         An `InferenceNormalization` for a BatchNorm, a copy in half precision
@@ -52,11 +52,11 @@ def _rounds_its_kernel(convolution):
 
 
 class InferenceNormalization(keras.layers.Layer):
-    """What a BatchNorm does in inference: `x * factor + shift`, by channel.
+    """BatchNorm in inference: `x * factor + shift`, by channel.
 
     Args:
-        norm: `keras.layers.BatchNormalization`. It is built, over the last
-            axis; its values of this moment are taken.
+        norm: Keras layer. A built BatchNorm over the last axis, whose present
+            values are taken.
 
     Input shape:
         `(..., channels)`.

@@ -30,7 +30,7 @@ def export_litert(
             `irevnet_tf.export.export_saved_model` has returned.
         path: str or path. The file to write or to replace, by custom
             `.tflite`. Its directory is made if needed.
-        signatures: iterable of str or None. Names of those to convert. If
+        signatures: None or iterable of str. Names of those to convert. If
             None, all but those that read image files, and `serving_default`,
             which is `forward`.
 

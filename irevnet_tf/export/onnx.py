@@ -38,7 +38,7 @@ def export_onnx(
     """Write one ONNX file for every direction of an exported network.
 
     Inputs and outputs have the names, shapes and dtypes of the signature.
-    ONNX wants different names for all values, so an output with the name of
+    ONNX requires different names for all values, so an output with the name of
     an input is called `output_` and that name: `reconstruct` takes `images`
     and returns `output_images`. Sizes that are not fixed stay so: the first
     one of every tensor is named `batch`, others by tensor and axis.
@@ -49,7 +49,7 @@ def export_onnx(
         directory: str or path. Where to write `forward.onnx`, `inverse.onnx`,
             and so on; made if needed. Files of these names are replaced, all
             or, if one cannot be converted, none.
-        signatures: iterable of str or None. Names of those to convert. If
+        signatures: None or iterable of str. Names of those to convert. If
             None, all but those that read image files, and `serving_default`,
             which is `forward`.
         opset: int. ONNX' operator set, 10 to 18; at least 11 for a lossless
@@ -116,7 +116,7 @@ def import_tf2onnx() -> tuple[types.ModuleType, types.ModuleType]:
 
 
 def _require_rounding(name, function, opset):
-    """Refuse an opset in which what a signature computes is another thing."""
+    """Refuse an opset that cannot round as a signature does."""
     graph = function.graph.as_graph_def()
     parts = [graph.node, *(f.node_def for f in graph.library.function)]
     rounds = any(node.op == "Round" for part in parts for node in part)
@@ -170,8 +170,8 @@ def _with_distinct_names(function):
 def _optimizing(*, in_place):
     """Decide whether tf2onnx copies the network before each optimization.
 
-    It does so to go on without one that fails, which takes much of the time.
-    It then logs a traceback, although all is well.
+    It copies to go on without an optimization that fails, which takes much of
+    the time. It then logs a traceback, although all is well.
     """
     variable = "TF2ONNX_CATCH_ERRORS"
     logger = logging.getLogger("tf2onnx.optimizer")
@@ -190,7 +190,7 @@ def _optimizing(*, in_place):
 
 
 def _sort_outputs(graph):
-    """Put the outputs in the order of their names, which varied else."""
+    """Sort the outputs by name, as their order varies otherwise."""
     outputs = sorted(graph.output, key=lambda value: value.name)
     del graph.output[:]
     graph.output.extend(outputs)

@@ -56,9 +56,9 @@ def export_saved_model(
       network up to that point and back.
 
     A model without a classifier returns `features` alone, or its output as
-    `outputs`. BatchNorms are exported as what they come to in inference; for
+    `outputs`. BatchNorms are folded into a factor and a shift per channel; for
     the same preprocessed images, the results are those of `predict`, to the
-    last bit. What is exported is the model of this moment.
+    last bit. Later changes of the model do not change the export.
 
     Example:
 
@@ -75,19 +75,19 @@ def export_saved_model(
             TensorFlow Serving polls it. The new version is the number above
             the highest one in it. It appears when it is complete: it is
             written under another name, which is removed if anything fails.
-        preprocessing: str, Normalization or None. What raw images go through,
-            and its inverse what comes back: a mode of
+        preprocessing: None, str or `Normalization`. What is applied to raw
+            images, and undone on images that come back: a mode of
             `irevnet_tf.preprocess_input`, for images from 0 to 255 in every
-            mode, or an `irevnet_tf.preprocessing.Normalization`. None:
-            what the i-RevNet has as `preprocessing`, which is that of its
-            weights if it was built with the weights of a name; if that is
-            None, "unit", values from 0 to 1.
-        image_size: int, pair of ints, str or None. None for the size that the
+            mode, or an `irevnet_tf.preprocessing.Normalization`. None: the
+            `preprocessing` of the i-RevNet, which is that of its named
+            weights, if it was built with any; if that is None, "unit", values
+            from 0 to 1.
+        image_size: None, int, pair of ints or str. None for the size that the
             model was built for; "dynamic" for all sizes, one in a batch; an
             integer, or (height, width).
-        class_names: str, sequence of str or None. A name for every class, or
+        class_names: None, str or sequence of str. A name for every class, or
             a mode of `irevnet_tf.decode_predictions`. None: no `classes`.
-        from_logits: bool or None. Whether the model returns logits, which
+        from_logits: None or bool. Whether the model returns logits, which
             become probabilities by a softmax; False says that it returns
             probabilities. None: the last layer decides. One with a softmax or
             sigmoid returns probabilities. A Dense layer without activation
@@ -96,9 +96,9 @@ def export_saved_model(
         image_bytes: bool. Whether to add `forward_bytes`. Needs a fixed size
             and images with 1 or 3 channels. Of larger files the centre is
             shown, as in testing.
-        reconstruct_from: str, int or None. A point for `reconstruct`, as
+        reconstruct_from: None, str or int. A point for `reconstruct`, as
             `end` of `irevnet_tf.encoder`. None: no such signature.
-        warmup: bool or None. Whether to add requests that TensorFlow Serving
+        warmup: None or bool. Whether to add requests that TensorFlow Serving
             replays as it loads the model. Needs tensorflow-serving-api. None:
             if that is installed.
 
@@ -109,7 +109,7 @@ def export_saved_model(
     Raises:
         ValueError: if `model` is no such model, changes images before its
             first invertible layer, or an argument does not fit it.
-        RuntimeError: if the finished SavedModel computes something else than
+        RuntimeError: if the finished SavedModel does not compute the same as
             `model` on a sample image.
         ImportError: with `warmup=True`, if tensorflow-serving-api is not
             installed.
@@ -218,9 +218,9 @@ def _write_saved_model(folder, copy, functions, settings):
 
 @contextlib.contextmanager
 def _disk_errors(directory):
-    """Turn what TensorFlow raises when it cannot write into an OSError.
+    """Raise an OSError instead of TensorFlow's error when it cannot write.
 
-    All else was tried when the functions were traced.
+    Other errors would have shown when the functions were traced.
     """
     try:
         yield

@@ -73,12 +73,12 @@ def write_version(
 ) -> pathlib.Path:
     """Write the next version of a model, which appears in full or not at all.
 
-    It is written under a name that is no number, which servers do not look
-    at, and renamed. If `write` fails, nothing of it is left.
+    It is written under a name that is no number, which servers ignore, and
+    renamed. If `write` fails, nothing of it is left.
 
     Args:
         directory: str or path. The model's directory, made if needed.
-        write: callable. Called with an empty directory, to fill it.
+        write: function. Called with an empty directory, to fill it.
 
     Returns:
         The path of the version, `directory/N`, one above the highest number
@@ -120,15 +120,16 @@ def write_model_card(
     """Write `model_card.json`, for people and programs.
 
     Args:
-        directory: path. That of the SavedModel, which is complete.
+        directory: path. The directory of the SavedModel, which is complete.
         model: Keras model. What `inference_copy` returned.
-        parameters: int. How many numbers it has, its statistics included.
+        parameters: int. How many numbers the exported model has, its statistics
+            included.
         signatures: dict from str to function. As TensorFlow loads them.
-        preprocessing: str or Normalization. What the user gave.
-        normalization: Normalization. What it stands for.
-        class_names: tuple of str or None. The name of every class.
-        reconstruct_from: str, int or None. The point of `reconstruct`.
-        inversion_error: float or None. The largest difference of a pixel of
+        preprocessing: str or `Normalization`. What the user gave.
+        normalization: `Normalization`. What it stands for.
+        class_names: None or tuple of str. The name of every class.
+        reconstruct_from: None, str or int. The point of `reconstruct`.
+        inversion_error: None or float. The largest difference of a pixel of
             a sample image that went through both directions of the
             SavedModel, from 0 to 255; None if it could not be tried.
         warmup_requests: int. How many there are.
@@ -220,8 +221,8 @@ def write_warmup_requests(
     TensorFlow Serving replays these requests before it lets clients in.
 
     Args:
-        directory: path. That of the SavedModel.
-        model_name: str. By which the server may know the model.
+        directory: path. The directory of the SavedModel.
+        model_name: str. The name by which the server may know the model.
         signatures: dict from str to function. As TensorFlow loads them.
         images: float32 array (N, height, width, channels). Raw images that
             the model takes.

@@ -1,4 +1,4 @@
-"""Asking TensorFlow Serving for the two directions of a network.
+"""A client of networks on TensorFlow Serving, and a local server.
 
 The client needs neither TensorFlow nor Keras.
 """

@@ -1,4 +1,4 @@
-"""The client: both directions of a network that a server holds."""
+"""Client: both directions of a network on a server."""
 
 import dataclasses
 import numbers
@@ -18,12 +18,12 @@ MAX_TIMEOUT = 86_400  # A day. Far larger numbers overflow in the sockets.
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-    """What a network makes of images.
+    """The classes of images.
 
     Attributes:
-        probabilities: float32 array (batch, classes).
-        classes: list of strings, or None. The name of the most probable class
-            of each image, if the export knew names.
+        probabilities: float32 array (batch, classes). Those of all classes.
+        classes: None or list of str. The name of the most probable class of
+            each image, if the export knew names.
     """
 
     probabilities: np.ndarray
@@ -35,7 +35,7 @@ class Client:
 
     The model is one of `irevnet_tf.export.export_saved_model`. Images are raw
     values, as in files: 0 to 255. Features are what `forward` returns, and
-    `decode` makes the images of them again.
+    `decode` turns them back into images.
 
     ```python
     with Client("grpc://localhost:8500", "digits") as client:
@@ -46,20 +46,20 @@ class Client:
     A client may be used by several threads at once. A request is sent again,
     after at most 0.8 seconds, only if the server could not be reached or said
     that it is busy (HTTP 429, 502, 503 and 504; UNAVAILABLE and
-    RESOURCE_EXHAUSTED). Over REST, one that was sent and got no reply is not:
-    the server may be computing it. Every float32 travels bit for bit. Over
-    gRPC only the outputs asked for are sent, over REST all of a signature.
+    RESOURCE_EXHAUSTED). Over REST, a request that got no reply is not sent
+    again: the server may be computing it. Every float32 travels bit for bit.
+    Over gRPC only the outputs asked for are sent, over REST all of a signature.
 
     Networks whose streams are float64 are not supported: their `features` are
     float64, and the server refuses those of a client, which are float32.
 
     Args:
-        address: string. `http://host:8501` or `https://host` for REST, where a
+        address: str. `http://host:8501` or `https://host` for REST, where a
             path, such as that of a reverse proxy, is kept; `grpc://host:8500`
             or, with TLS, `grpcs://host:8500`.
-        model: string. The model's name on the server.
-        version: int. The version to ask. Default: the newest.
-        label: string. The label of the version to ask, instead of `version`.
+        model: str. The model's name on the server.
+        version: None or int. The version to ask, None for the newest.
+        label: None or str. The label of the version, instead of `version`.
         timeout: float. Seconds, at most 86400. Over gRPC for a whole call. Over
             REST for each attempt, and anew for each piece of the reply: a call
             may last `1 + retries` times as long, or longer.
@@ -109,7 +109,7 @@ class Client:
             A `Classification`.
 
         Raises:
-            InvalidRequestError: if the model is no classifier.
+            InvalidRequestError: if the model is not a classifier.
             ServingError: or one of its subclasses, if the request fails.
             ValueError: if `images` are neither of the two.
         """
@@ -138,10 +138,10 @@ class Client:
         return Classification(probabilities, classes)
 
     def predict(self, images) -> dict[str, np.ndarray | list[str]]:
-        """Return all that the network makes of images.
+        """Return all outputs of the network for images.
 
         Args:
-            images: As for `classify`.
+            images: array-like or list. As for `classify`.
 
         Returns:
             The outputs of `forward`, or of `forward_bytes` for files, by
@@ -163,10 +163,10 @@ class Client:
         }
 
     def encode(self, images) -> np.ndarray:
-        """Return the features of images, which hold all of them.
+        """Return the features of images, their invertible representation.
 
         Args:
-            images: As for `classify`.
+            images: array-like or list. As for `classify`.
 
         Returns:
             A float32 array (batch, height, width, channels), lower and with
@@ -179,11 +179,11 @@ class Client:
         return self._map(*payload.check_images(images), "features")
 
     def decode(self, features) -> np.ndarray:
-        """Return the images that features were made of.
+        """Return the images that features were computed from.
 
         Args:
-            features: array-like (batch, height, width, channels). Those of
-                `encode`.
+            features: array-like (batch, height, width, channels). What `encode`
+                returned.
 
         Returns:
             A float32 array (batch, height, width, channels) of raw values,

@@ -4,15 +4,15 @@ INSTALL_HINT = 'pip install "irevnet_tf[serving]"'
 
 
 class ServingError(Exception):
-    """A request failed. The message has that of the server, if it sent one.
+    """A request failed. The message quotes the server's, if it sent one.
 
-    Raised itself where no class below fits: the server failed internally, or
-    its reply is not what TensorFlow Serving sends.
+    Raised itself if no subclass fits: the server failed internally, or its
+    reply is not what TensorFlow Serving sends.
     """
 
 
 class InvalidRequestError(ServingError, ValueError):
-    """The server refused what it was sent; sent again, it would again.
+    """The server refused the request, and would refuse it again.
 
     HTTP 400 and 413; gRPC's INVALID_ARGUMENT, FAILED_PRECONDITION and
     OUT_OF_RANGE, for all of which TensorFlow Serving answers 400.
@@ -24,7 +24,7 @@ class ModelNotFoundError(ServingError):
 
 
 class UnavailableError(ServingError):
-    """No server, or one with too much to do, or one that hung up.
+    """There is no server, it is overloaded, or it closed the connection.
 
     No retries are left, or over REST the server took the request. HTTP 429, 502
     and 503; gRPC's UNAVAILABLE and RESOURCE_EXHAUSTED.
@@ -32,7 +32,7 @@ class UnavailableError(ServingError):
 
 
 class ServingTimeoutError(ServingError, TimeoutError):
-    """The time was up. HTTP 408 and 504, gRPC's DEADLINE_EXCEEDED."""
+    """The request timed out. HTTP 408 and 504, gRPC's DEADLINE_EXCEEDED."""
 
 
 HTTP_ERRORS = {

@@ -39,8 +39,9 @@ class GrpcTransport:
     """Sends the requests of a `Client` over gRPC.
 
     Args:
-        server: The parts of an address whose scheme is grpc or grpcs.
-        model: As for `Client`, like all that follow.
+        server: `SplitResult`. The parts of an address whose scheme is grpc
+            or grpcs.
+        model: str. As for `Client`, like all arguments after it.
     """
 
     def __init__(
@@ -79,10 +80,10 @@ class GrpcTransport:
         """Send one request.
 
         Args:
-            signature: the signature's name.
-            name: the name of its only input.
-            value: a float32 array, or a list of bytes.
-            wanted: the outputs to ask for. Empty: all.
+            signature: str. The signature's name.
+            name: str. The name of its only input.
+            value: float32 array or list of bytes. The value of the input.
+            wanted: tuple of str. The outputs to ask for, empty for all.
 
         Returns:
             Arrays by the names of the outputs.

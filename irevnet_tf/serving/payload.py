@@ -1,4 +1,4 @@
-"""Checks of what is sent and of what comes back."""
+"""Checks of requests and replies."""
 
 import os
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ def check_array(name: str, value) -> np.ndarray:
     """Check an array of images or features before it is sent.
 
     Args:
-        name: the argument's name, for the message.
-        value: array-like of numbers (batch, height, width, channels).
+        name: str. The argument's name, for the message.
+        value: array-like (batch, height, width, channels). Numbers.
 
     Returns:
         The array as float32, in which both directions compute.
@@ -46,9 +46,9 @@ def check_files(images) -> list[bytes] | None:
     """Check encoded images before they are sent.
 
     Args:
-        images: list of bytes, bytearray or memoryview, or an array or a
-            tensor of strings (batch,); or anything else, which is none of
-            them.
+        images: any. Encoded images are a list of bytes, bytearray or
+            memoryview, or an array or a tensor of strings (batch,). Anything
+            else is not encoded.
 
     Returns:
         A list of bytes, or None if `images` are not encoded.
@@ -83,7 +83,7 @@ def check_images(images) -> tuple[str, str, np.ndarray | list[bytes]]:
     """Check images, encoded or not, before they are sent.
 
     Args:
-        images: As for `check_files` or `check_array`.
+        images: any. As for `check_files` or `check_array`.
 
     Returns:
         The signature for them, the name of its input, and its value.
@@ -120,10 +120,11 @@ def numbers_of(
     """Return an output of numbers as float32 (batch, ...).
 
     Args:
-        outputs: a reply.
-        name: the output's name.
-        batch: how many images were sent.
-        rank: the rank that it must have, batch included. None: any.
+        outputs: dict. The outputs in a reply, by name.
+        name: str. The output's name.
+        batch: int. How many images were sent.
+        rank: None or int. The rank that it must have, batch included; None for
+            any.
 
     Raises:
         ServingError: if it is missing, is not numeric, or has another batch
@@ -189,7 +190,7 @@ def _is_numeric(array):
 
 
 def _listed(images):
-    """Return a list of what may be files, empty for an array of numbers."""
+    """Return the items that may be files, none for an array of numbers."""
     if not isinstance(images, list | tuple):
         array = np.asarray(images)
         is_list = array.ndim == 1 and array.dtype.kind in "OSU"

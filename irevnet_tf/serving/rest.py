@@ -49,12 +49,13 @@ class RestTransport:
     """Sends the requests of a `Client` over REST.
 
     Numbers are sent with all their digits. TensorFlow Serving prints floats
-    with 6 digits where these are read back as the same float32, and with 9,
-    which always are, where not (`WriteDecimal` in its `json_tensor.cc`).
+    with 6 digits if these are read back as the same float32, otherwise with 9,
+    which always are (`WriteDecimal` in its `json_tensor.cc`).
 
     Args:
-        server: The parts of an address whose scheme is http or https.
-        model: As for `Client`, like all that follow.
+        server: `SplitResult`. The parts of an address whose scheme is http
+            or https.
+        model: str. As for `Client`, like all arguments after it.
     """
 
     def __init__(
@@ -112,10 +113,11 @@ class RestTransport:
         """Send one request.
 
         Args:
-            signature: the signature's name.
-            name: the name of its only input.
-            value: a float32 array, or a list of bytes.
-            wanted: the outputs to ask for. REST has no way to: all come.
+            signature: str. The signature's name.
+            name: str. The name of its only input.
+            value: float32 array or list of bytes. The value of the input.
+            wanted: tuple of str. The outputs to ask for. REST cannot select
+                outputs, so all come.
 
         Returns:
             Nested lists by the names of the outputs.

@@ -19,7 +19,7 @@ def check_weights_path(weights, expected: str) -> None:
     """Raise ValueError unless `weights` names a weights file.
 
     Args:
-        weights: What the user gave, of any type.
+        weights: any. What the user gave.
         expected: str. What it may be, for the message.
 
     Raises:

@@ -13,32 +13,32 @@ class WeightsRecord:
         name: str. What its argument `weights` takes, such as "fashion_mnist".
         description: str. One sentence: what the weights are.
         file: str. Name of the `.weights.h5` file.
-        sha256: str or None. Its SHA-256, 64 hexadecimal digits; None where the
+        sha256: None or str. Its SHA-256, 64 hexadecimal digits; None where the
             user makes the file, whose own record then has it.
         source: str. Where the weights come from: "trained by this package", or
             the address of the publication.
-        licence: str. Under which they may be used.
+        licence: str. The licence under which they may be used.
         dataset: str. What they were trained on.
         parameters: int. How many numbers were learned.
-        input_shape: tuple of 3 ints. (height, width, channels) of the images
+        input_shape: tuple of ints. Height, width and channels of the images
             in training.
         preprocessing: str. The `mode` of `irevnet_tf.preprocess_input`.
         classes: int. Number of classes.
         class_names: str. The `mode` of `irevnet_tf.decode_predictions`.
         lossless: bool. Whether they were trained in lossless mode. They fit
             both.
-        fraction_bits: int or None. The lossless mode's.
+        fraction_bits: None or int. Those of the lossless mode.
         command: str. What makes the file, from data or from a publication.
-        seed: int or None. Of the training, None if it is not known.
-        hardware: str or None. What trained them.
-        hours: float or None. How long that took.
-        accuracy: float or None. Fraction of `dataset`'s test images that are
+        seed: None or int. The seed of the training, None if it is not known.
+        hardware: None or str. The hardware that trained them.
+        hours: None or float. How long the training took.
+        accuracy: None or float. Fraction of `dataset`'s test images that are
             classified correctly with the weights after the last epoch.
-        accuracy_by: str or None. Who measured `accuracy`.
-        inversion_error: float or None. Mean relative inversion error over the
+        accuracy_by: None or str. Who measured `accuracy`.
+        inversion_error: None or float. Mean relative inversion error over the
             test images in the mode of the training, None if it was not
             measured.
-        inversion_error_ordinary: float or None. The same in ordinary mode,
+        inversion_error_ordinary: None or float. The same in ordinary mode,
             float32.
         packages: dict from str to str. Versions of the packages with which
             `accuracy` was measured.

@@ -36,8 +36,8 @@ def list_weights() -> list[WeightsRecord]:
     """Print the pretrained weights, one line each, and return their records.
 
     Each record has the file's SHA-256, source, licence, and the command that
-    makes it; see `irevnet_tf.zoo.record.WeightsRecord`. Of a converted
-    file, it is the record that irevnet-convert wrote.
+    makes it; see `irevnet_tf.zoo.record.WeightsRecord`. The record of a
+    converted file is the one that irevnet-convert wrote.
 
     Returns:
         The records, in the order of the lines.
@@ -93,7 +93,7 @@ def find_record(model: str, name: object) -> WeightsRecord | None:
 
     Args:
         model: str. Name of the constructor.
-        name: What the user gave as `weights`, of any type.
+        name: any. What the user gave as `weights`.
 
     Returns:
         The record, or None if `name` is not the name of any weights.
@@ -117,7 +117,7 @@ def find_record(model: str, name: object) -> WeightsRecord | None:
 
 
 def expected_weights(model: str) -> str:
-    """Return what `weights` of a constructor may be, in words."""
+    """Return in words which `weights` a constructor takes."""
     names = [repr(r.name) for r in weights_records() if r.model == model]
     return (
         "None (random initialization), "
@@ -127,16 +127,16 @@ def expected_weights(model: str) -> str:
 
 
 def verified_file(record: WeightsRecord) -> pathlib.Path:
-    """Return the path of a record's weights, which are what they should be.
+    """Return the path of a record's weights, after checking their SHA-256.
 
     Args:
-        record: WeightsRecord. One of the registry.
+        record: `WeightsRecord`. One of the registry.
 
     Raises:
         ValueError: if the file is not there, with the commands that make it,
             or if its SHA-256 is not the recorded one, with both. That of a
-            converted file is in the record beside it, and tells of damage, not
-            of who made it.
+            converted file is in the record beside it: it shows damage, not who
+            made the file.
     """
     if record.sha256 is not None:
         path = weights_directory() / record.file
@@ -181,11 +181,11 @@ def converted_record_file(record: WeightsRecord) -> pathlib.Path:
 
 
 def write_converted_record(record: WeightsRecord) -> None:
-    """Write what is known of the file at `converted_file(record)`.
+    """Write the record of the file at `converted_file(record)`.
 
     Args:
-        record: WeightsRecord. The registry's record, with this file's
-            `sha256` and whatever else it says of it in other words.
+        record: `WeightsRecord`. The registry's record, with this file's
+            `sha256` and its other differing attributes.
     """
     write_json(converted_record_file(record), record.to_dict())
 

@@ -1,1 +1,1 @@
-"""What irevnet-analyze is made of: its flags, studies, files and report."""
+"""The parts of irevnet-analyze: flags, studies, files and report."""

@@ -1,4 +1,4 @@
-"""What each study of irevnet-analyze is called with."""
+"""The arguments of each study of irevnet-analyze."""
 
 import dataclasses
 
@@ -25,12 +25,12 @@ GALLERY_TRAINING_IMAGES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """What a study is called with.
+    """The arguments of a study.
 
     Attributes:
-        arrays: The arguments behind the model.
-        options: The other arguments of this study only.
-        sampled: A sentence on where the images come from.
+        arrays: tuple of arrays. The positional arguments after the model.
+        options: dict. The keyword arguments that not every study takes.
+        sampled: str. A sentence on where the images come from.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -54,7 +54,7 @@ def for_inversion(subject: Subject, request: Request) -> Prepared:
 
 
 def for_spectrum(subject: Subject, request: Request) -> Prepared:
-    """Return test images, and what to compute of them."""
+    """Return test images, and what to compute for them."""
     drawn = _draw(subject, request, "test", request.images)
     return Prepared(
         (drawn.images,),
@@ -70,7 +70,7 @@ def for_spectrum(subject: Subject, request: Request) -> Prepared:
 
 
 def for_interpolation(subject: Subject, request: Request) -> Prepared:
-    """Return pairs of test images, or of the user's own."""
+    """Return pairs of test images, or of the user's images."""
     files = parse_pairs(request.image_pair)
     if files:
         starts, ends = (

@@ -1,4 +1,4 @@
-"""The directory of a network's studies, each complete or not there."""
+"""AnalysisDirectory: the files of the finished studies of a network."""
 
 import dataclasses
 import json
@@ -36,16 +36,17 @@ _MEANINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """What is kept of a study beside its figures and tables.
+    """What is kept of a study besides its figures and tables.
 
     Attributes:
-        conclusion: What the numbers say.
-        summary: Rows of strings, numbers, or None for what is not known.
-        sampled: Where the images come from.
-        seconds: How long it took.
-        settings: The flags that it depends on, by name.
-        versions: Of the packages, by name.
-        files: The names of its other files.
+        conclusion: str. What the numbers say.
+        summary: list of dicts. Rows of strings, numbers, or None for what is
+            not known.
+        sampled: str. Where the images come from.
+        seconds: float. How long the study took.
+        settings: dict. The flags that it depends on, by name.
+        versions: dict from str to str. The versions of Python and the packages.
+        files: list of str. The names of its other files.
     """
 
     conclusion: str
@@ -68,10 +69,10 @@ class AnalysisDirectory:
     | `STUDY.json`    | `Finished`, written last: the study is complete |
     | `report.html`   | all of it in one page                          |
 
-    Every file is replaced as a whole.
+    Every file is replaced as a whole, and every study is complete or absent.
 
     Args:
-        path: The directory, made if needed.
+        path: str. The directory, made if needed.
 
     Raises:
         app.UsageError: if it cannot be written to, or if it holds something
@@ -101,13 +102,13 @@ class AnalysisDirectory:
             )
 
     def claim(self, identity: dict[str, object]) -> None:
-        """Make it the directory of a network and its data.
+        """Tie the directory to a network and its data.
 
         Args:
-            identity: What results depend on, as JSON has it.
+            identity: dict. What results depend on, in JSON's types.
 
         Raises:
-            app.UsageError: if it is that of others.
+            app.UsageError: if it belongs to others, or cannot be read.
         """
         path = self.path / IDENTITY_FILE
         if not path.exists():
@@ -154,11 +155,12 @@ class AnalysisDirectory:
         """Write the files of a study, in place of older ones.
 
         Args:
-            study: The study.
-            result: What it found.
-            animation: "gif" or "webp"; by the colours if None.
-            **kept: The attributes of `Finished` that the result does not
-                have.
+            study: `Study`. The study.
+            result: `Result`. What it found.
+            animation: None or str. "gif" or "webp", None to choose by the
+                colours.
+            **kept: keyword arguments. The attributes of `Finished` that the
+                result does not have.
 
         Returns:
             What was kept.
@@ -194,14 +196,14 @@ class AnalysisDirectory:
 
 
 def _meaning(name, value):
-    """Return what an entry of the identity says, as people say it."""
+    """Return an entry of the identity in words."""
     if name != "fraction_bits":
         return _MEANINGS[name].format(value)
     return "ordinary mode" if value is None else f"{value} fraction bits"
 
 
 def _json_row(row):
-    """Return a row as JSON has it, which knows no NaN and no infinity."""
+    """Return a row for JSON, which has no NaN and no infinity."""
     return {str(name): _json_value(plain(value)) for name, value in row.items()}
 
 

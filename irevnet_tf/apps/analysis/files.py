@@ -1,4 +1,4 @@
-"""The files of a study: figures, tables, and the animation."""
+"""Writing the files of a study: figures, tables, animations."""
 
 import csv
 import math
@@ -21,8 +21,8 @@ _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 def write_svg(figure: Figure, path: pathlib.Path) -> None:
     """Write a figure as SVG, with text as text.
 
-    The same figure gives the same bytes. The file's stem tells its ids from
-    those of others.
+    The same figure gives the same bytes. The ids in it depend on the file's
+    stem, so that they differ between files.
     """
     style = {"svg.fonttype": "none", "svg.hashsalt": path.stem}
     with matplotlib.rc_context(style), replacing(path) as temporary:
@@ -33,8 +33,8 @@ def write_table(rows: list[dict], path: pathlib.Path) -> None:
     """Write rows as CSV: numbers that can be read back exactly, NaN as empty.
 
     Args:
-        rows: At least one; all have the same columns.
-        path: The file.
+        rows: list of dicts. At least one row; all have the same columns.
+        path: path. The file.
     """
     with (
         replacing(path) as temporary,
@@ -47,7 +47,7 @@ def write_table(rows: list[dict], path: pathlib.Path) -> None:
 
 
 def plain(value):
-    """Return a value of NumPy as one of Python."""
+    """Return a value of NumPy as a value of Python."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -58,11 +58,12 @@ def _cell(value):
 
 
 def write_animation(frames: list[np.ndarray], path: pathlib.Path) -> None:
-    """Write frames as an animation without end.
+    """Write frames as an endless animation.
 
     Args:
-        frames: uint8 arrays (height, width), or (height, width, 3).
-        path: A .gif or .webp file.
+        frames: list of uint8 arrays (height, width) or (height, width, 3). The
+            frames.
+        path: path. A .gif or .webp file.
     """
     factor = max(1, math.ceil(SMALLEST_HEIGHT / frames[0].shape[0]))
     images = [

@@ -106,7 +106,7 @@ class Request(DataRequest):
 
 
 def parse_window(text: str | None) -> int | tuple[int, ...] | None:
-    """Return what --window means to the study.
+    """Return --window as the study takes it.
 
     Raises:
         app.UsageError: if it is neither one whole number nor four.
@@ -124,7 +124,7 @@ def parse_window(text: str | None) -> int | tuple[int, ...] | None:
 
 
 def parse_points(text: str | None) -> list[int | str] | None:
-    """Return what --points means to the studies."""
+    """Return --points as the studies take them."""
     if text is None:
         return None
     return [parse_point(point.strip()) for point in text.split(",")]
@@ -134,7 +134,7 @@ def parse_pairs(texts: tuple[str, ...] | None) -> list[tuple[str, str]]:
     """Return the two files of every --image_pair.
 
     Raises:
-        app.UsageError: if one has not two names.
+        app.UsageError: if one is not two names.
     """
     pairs = [tuple(text.split(",")) for text in texts or ()]
     for pair in pairs:

@@ -11,13 +11,13 @@ SECONDS_ELSEWHERE = 10.0
 
 
 class StudyProgress:
-    """Function of the part that is done, which tells it and the time to go.
+    """Callable that shows the part that is done, and the time to go.
 
-    On a terminal one line is kept up to date; elsewhere a line is printed
-    every ten seconds.
+    On a terminal it updates one line; elsewhere it prints a line every ten
+    seconds.
 
     Args:
-        name: What is done.
+        name: str. What is done, for the line.
     """
 
     def __init__(self, name: str):
@@ -30,7 +30,7 @@ class StudyProgress:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken."""
+        """The seconds since the start."""
         return time.monotonic() - self._start
 
     def __call__(self, part: float) -> None:
@@ -48,6 +48,6 @@ class StudyProgress:
             say(line)
 
     def clear(self) -> None:
-        """Take the line away, for what is said next."""
+        """Erase the line before other output."""
         if self._terminal:
             print("\r\x1b[K", end="", flush=True)

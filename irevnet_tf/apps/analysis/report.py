@@ -1,4 +1,4 @@
-"""A page on all studies of a network, in one file that needs no other."""
+"""The report: a page on all studies of a network, in a single file."""
 
 import base64
 import datetime
@@ -48,7 +48,7 @@ _SVG_IDS = re.compile(r'(\bid="|href="#|url\(#)')
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computes, by name."""
+    """Return the versions of Python and the packages, by name."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version(), **found}
 
@@ -62,10 +62,12 @@ def write_report(
     """Write the page.
 
     Args:
-        directory: Where its figures are, and where it goes.
-        subject: The network and the data.
-        finished: What was kept of each study, in the order of the page.
-        left_out: Why others are missing, by the studies' names.
+        directory: `AnalysisDirectory`. Where the figures are, and where the
+            page goes.
+        subject: `Subject`. The network and the data.
+        finished: dict from `Study` to `Finished`. What was kept of each study,
+            in the order of the page.
+        left_out: dict from str to str. Why other studies are missing, by name.
 
     Returns:
         The path of the page.
@@ -101,7 +103,7 @@ def write_report(
 
 
 def _command():
-    """Return the words of the command, as a shell takes them."""
+    """Return the words of the command, quoted for a shell."""
     program, *words = sys.argv
     return [shlex.quote(x) for x in (pathlib.Path(program).name, *words)]
 
@@ -143,7 +145,7 @@ def _classes(names):
 
 
 def _section(folder, study, one):
-    """Return what the template needs of a study."""
+    """Return the values of a study for the template."""
     moving = [x for x in one.files if x.endswith(ANIMATIONS)]
     drawing, picture = (folder / f"{study.name}{x}" for x in (SVG, PNG))
     is_drawing = (
@@ -167,14 +169,14 @@ def _section(folder, study, one):
 
 
 def _markup(path):
-    """Return a drawing as a part of a page, with ids of its own."""
+    """Return a drawing as part of a page, with ids unique in it."""
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     return Markup(_SVG_IDS.sub(rf"\g<1>{path.stem}-", text))
 
 
 def _data_address(path):
-    """Return a picture as the address that holds it."""
+    """Return a picture as a data URL."""
     data, ending = path.read_bytes(), path.suffix
     for quality in QUALITIES:
         if len(data) <= MOST_BYTES or path.suffix in ANIMATIONS:

@@ -21,13 +21,13 @@ _DECODED_AT_ONCE = 256
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """Images that were drawn, their labels, and how it is said.
+    """Images that were drawn, their labels, and a description.
 
     Attributes:
-        images: float32 array (N, height, width, channels), as a network
+        images: float32 array (N, height, width, channels). Images as a network
             takes them.
-        labels: int64 array (N,).
-        text: such as "4 of 360 test images".
+        labels: int64 array (N,). Their classes.
+        text: str. The description, such as "4 of 360 test images".
     """
 
     images: np.ndarray
@@ -38,13 +38,13 @@ class Sample:
 def draw_images(dataset: Dataset, part: str, count: int, seed: int) -> Sample:
     """Draw images at random, without replacement.
 
-    As for testing they are cropped and resized, as in `Dataset.arrays`.
+    They are cropped and resized as for testing, as in `Dataset.arrays`.
 
     Args:
-        dataset: The data set.
-        part: "train" or "test".
-        count: How many; there may be fewer.
-        seed: What determines them.
+        dataset: `Dataset`. The data set.
+        part: str. "train" or "test".
+        count: int. How many images; there may be fewer.
+        seed: int. The seed of the choice.
 
     Raises:
         UnreadableImageError: if a file is no whole image.
@@ -87,12 +87,12 @@ def find_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair images of different classes, and others of one class.
 
-    The first images are taken that fit, none of them twice.
+    Takes the first images that fit, none of them twice.
 
     Args:
-        labels: int array (N,).
-        across: How many pairs of different classes; there may be fewer.
-        within: How many pairs of one class; there may be fewer.
+        labels: int array (N,). The classes of the images.
+        across: int. How many pairs of different classes; there may be fewer.
+        within: int. How many pairs of one class; there may be fewer.
 
     Returns:
         Two int arrays of indices, (across, 2) and (within, 2).
@@ -128,9 +128,9 @@ def file_sha256(path: str) -> str:
 
 
 def photographs(dataset: Dataset) -> tuple[np.ndarray | None, str]:
-    """Return photographs that have nothing to do with a data set, like its own.
+    """Return unrelated photographs in the format of a data set's images.
 
-    They are scikit-learn's, and scikit-image's where it is installed.
+    They come from scikit-learn, and from scikit-image if it is installed.
 
     Returns:
         float32 array (N, height, width, channels), and their names; None

@@ -21,21 +21,22 @@ PNG = ".png"
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A study, and all that the command and the report say of it.
+    """A study, and all that the command and the report say about it.
 
     Attributes:
-        name: Its name, that of its files, and the flag's.
-        question: What it asks, in a line.
-        how_to_read: What the figure and the table show, in a paragraph.
-        picture: The format of its figure in the report, `SVG` for curves and
-            `PNG` for pictures.
-        flags: The flags that its result depends on.
-        prepare: Returns the arguments for a subject and a request.
-        run: The study itself, a function of a model and these arguments.
-        draw: Returns the figure of its result.
-        classifies: Whether it needs a network that does.
-        frames: Returns the frames of an animation of it, uint8 arrays (height,
-            width) or (height, width, 3); None if there is none.
+        name: str. Its name in --study, and that of its files.
+        question: str. What it asks, in a line.
+        how_to_read: str. What the figure and the table show, in a paragraph.
+        picture: str. The format of its figure in the report, `SVG` for curves
+            and `PNG` for pictures.
+        flags: tuple of str. The flags that its result depends on, besides
+            `seed`.
+        prepare: function. Returns the arguments for a subject and a request.
+        run: function. The study itself, of a model and these arguments.
+        draw: function. Returns the figure of its result.
+        classifies: bool. Whether it needs a network with a classifier.
+        frames: None or function. Returns the frames of its animation, uint8
+            arrays (height, width) or (height, width, 3); None if there is none.
     """
 
     name: str
@@ -50,9 +51,9 @@ class Study:
     frames: Callable[[Result], list[np.ndarray]] | None = None
 
     def settings(self, request: Request) -> dict[str, object]:
-        """Return the flags that matter, as JSON has them.
+        """Return the flags that the result depends on, in JSON's types.
 
-        Files by their content, too, which may change.
+        Image files count by their content, too, which may change.
         """
         found = {name: getattr(request, name) for name in (*self.flags, "seed")}
         if found.get("image_pair"):
@@ -69,15 +70,15 @@ class Study:
         """Run the study.
 
         Args:
-            subject: The network and the data.
-            request: The flags.
-            progress: Told how much is done, from 0 to 1.
+            subject: `Subject`. The network and the data.
+            request: `Request`. The flags.
+            progress: function. Called with the share that is done, from 0 to 1.
 
         Returns:
             The result, and the sentence on what was sampled.
 
         Raises:
-            ValueError: if the network or the data are not for this study.
+            ValueError: if the network or the data do not fit this study.
         """
         prepared = self.prepare(subject, request)
         result = self.run(

@@ -1,4 +1,4 @@
-"""What is analysed: a network, and a data set whose images it takes."""
+"""Subject: the network and the data set of an analysis."""
 
 import dataclasses
 import functools
@@ -29,14 +29,17 @@ class Subject:
     """A network and a data set that fit each other.
 
     Attributes:
-        model: The network.
-        name: What it is called.
-        dataset: The data, scaled as the network's images are.
-        fraction_bits: Of a lossless network, None of an ordinary one.
-        classifies: Whether the network does.
-        class_names: How the network's classes are called, None if it has
-            none, or if nothing tells.
-        labels_fit: Whether the data's labels number the network's classes.
+        model: Keras model. The network.
+        name: str. Its name.
+        dataset: `Dataset`. The data, scaled as the network's images are.
+        fraction_bits: None or int. Those of a lossless network, None for an
+            ordinary one.
+        classifies: bool. Whether the network has a classifier.
+        class_names: None or tuple of str. The names of the network's classes,
+            those of the data if not known. None without a classifier, or if it
+            has another number of classes.
+        labels_fit: bool. Whether the data's labels are the network's classes,
+            in order.
     """
 
     model: keras.Model
@@ -49,7 +52,7 @@ class Subject:
 
     @functools.cached_property
     def identity(self) -> dict[str, object]:
-        """What results depend on, beside a study's settings, as JSON has it."""
+        """What results depend on besides a study's settings, for JSON."""
         normalization = self.dataset.normalization
         return {
             "model": self.name,
@@ -101,7 +104,7 @@ def load_subject(request: Request) -> Subject:
 
 
 def _class_names(network, names):
-    """Return names if they are of the classes that a network tells apart."""
+    """Return names as a tuple if they are as many as a network's classes."""
     head = network.optional_head()
     if isinstance(names, str):
         names = class_names(names)

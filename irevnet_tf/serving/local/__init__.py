@@ -1,4 +1,4 @@
-"""A stand-in for TensorFlow Serving on this machine, to try things out."""
+"""LocalServer: a local stand-in for TensorFlow Serving, for tests."""
 
 from irevnet_tf.serving.local.server import LocalServer
 

@@ -1,6 +1,6 @@
-"""The bodies of requests and replies: tensors as JSON.
+"""Request and reply bodies: tensors as JSON.
 
-In the two formats of TensorFlow Serving: by columns, a list for each tensor
+TensorFlow Serving has two formats: by columns, a list for each tensor
 ("inputs", "outputs"), and by rows, an item for each image ("instances",
 "predictions"). https://www.tensorflow.org/tfx/serving/api_rest#predict_api
 """
@@ -21,7 +21,7 @@ def answer(body: bytes, model: LocalModel) -> dict:
 
     Args:
         body: bytes. JSON, in one of the two formats.
-        model: `LocalModel`. The model that is asked.
+        model: `LocalModel`. The model to run.
 
     Returns:
         The reply, in the same format.

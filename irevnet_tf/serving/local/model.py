@@ -1,4 +1,4 @@
-"""A SavedModel that answers requests or refuses them."""
+"""LocalModel: the SavedModel behind the local server."""
 
 import os
 import pathlib
@@ -8,11 +8,11 @@ import tensorflow as tf
 
 
 class Refusal(Exception):
-    """A request that is not answered.
+    """A request was refused.
 
     Args:
         status: int. The HTTP status.
-        message: string. What the client is told.
+        message: str. The error message for the client.
     """
 
     def __init__(self, status: int, message: str):
@@ -24,8 +24,8 @@ class LocalModel:
     """The newest version of an exported model. Threads may share it.
 
     Args:
-        directory: string or path. It holds a directory for each version,
-            named by an integer.
+        directory: str or path. It holds a directory for each version, named by
+            an integer.
 
     Attributes:
         version: int. The version that was loaded.
@@ -50,7 +50,7 @@ class LocalModel:
         self._loaded = tf.saved_model.load(str(paths[self.version]))
 
     def signature(self, name: str) -> tf.types.experimental.ConcreteFunction:
-        """Return a signature. Without a name, it is the default one.
+        """Return a signature, the default one for an empty name.
 
         Raises:
             Refusal: if there is none of that name.
@@ -69,7 +69,8 @@ def run(
 
     Args:
         signature: function. One of a `LocalModel`.
-        arrays: dict. All inputs by name, of the dtypes that it takes.
+        arrays: dict from str to array. All inputs by name, of the dtypes that
+            it takes.
 
     Returns:
         Arrays by name.

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API, as far as a client of networks needs it.
+"""LocalServer: the part of TensorFlow Serving's REST API that clients need.
 
 https://www.tensorflow.org/tfx/serving/api_rest
 """
@@ -26,11 +26,11 @@ _log = logging.getLogger(__name__)
 class LocalServer:
     """Serves the newest version of an exported model in this process.
 
-    It stands in for TensorFlow Serving where one tries a client or tests an
-    export, not in production: no batching, no reloading, no access control,
-    one Python process. Of the REST API it has `predict`, by columns and by
-    rows, and the status, with the same paths and HTTP statuses, but messages
-    of its own; no metadata, no labels. A request may have 256 MB.
+    It stands in for TensorFlow Serving to try a client or to test an export,
+    not in production: no batching, no reloading, no access control, one Python
+    process. It has `predict`, by columns and by rows, and the status of the
+    REST API, with the same paths and HTTP statuses, but other messages; no
+    metadata, no labels. A request may have up to 256 MB.
 
     ```python
     with LocalServer("exported/digits", "digits") as server:
@@ -39,18 +39,18 @@ class LocalServer:
     ```
 
     Args:
-        directory: string or path. The directory with the versions.
-        name: string. The name under which the model is served.
+        directory: str or path. The directory with the versions.
+        name: str. The name under which the model is served.
         rest_port: int. The port; 0 for any that is free.
-        host: string. The IPv4 address or the name to listen at. "0.0.0.0"
-            lets other machines in.
+        host: str. The IPv4 address or the name to listen at. "0.0.0.0" lets
+            other machines in.
 
     Attributes:
         version: int. The version that is served.
-        rest_address: string. The address for `Client`.
+        rest_address: str. The address for `Client`.
 
     Raises:
-        OSError: if the port is not free, or `host` is not of this machine.
+        OSError: if the port is not free, or `host` is not this machine's.
         ValueError: if there is no version in `directory`.
     """
 
@@ -93,7 +93,7 @@ class _HttpServer(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        """Print nothing about clients that leave in the middle."""
+        """Log clients that leave in the middle, instead of printing them."""
         _log.debug("Connection of %s failed", client_address, exc_info=True)
 
 
@@ -117,7 +117,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._answer(self._predict, body)
 
     def send_error(self, code, message=None, explain=None):
-        """Send what the HTTP server itself refuses, as JSON as well."""
+        """Send refusals of the HTTP server itself as JSON, too."""
         self._send(code, {"error": message or "Malformed request"})
 
     def log_message(self, *args):
