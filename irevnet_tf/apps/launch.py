@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import pathlib
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from absl import logging
 from irevnet_tf.atomic import require_replaceable
 
 
-def launch(main: Callable[[list[str]], None]) -> None:
+def launch(main: Callable[[list[str]], int | None]) -> None:
     """Parse the flags, run `main`, then exit.
 
     absl shows the docstring and the flags of the script that was started. A
@@ -70,7 +71,7 @@ def usage_errors() -> Iterator[None]:
         raise app.UsageError(str(error)) from error
 
 
-def check_writable(flag: str, value: str, *name: str) -> None:
+def check_writable(flag: str, value: str | os.PathLike, *name: str) -> None:
     """Check that a file that a flag names can be written.
 
     Args:
@@ -89,7 +90,9 @@ def check_writable(flag: str, value: str, *name: str) -> None:
         raise unwritable(flag, value, error) from error
 
 
-def unwritable(flag: str, value: str, error: OSError) -> app.UsageError:
+def unwritable(
+    flag: str, value: str | os.PathLike, error: OSError
+) -> app.UsageError:
     """Return the usage error for a file that cannot be written."""
     return app.UsageError(
         f"{flag} must be a place that can be written to, but: {error}. "
