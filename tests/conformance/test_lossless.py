@@ -9,7 +9,7 @@ import tensorflow as tf
 import irevnet_tf
 from irevnet_tf import layers
 
-each_family = pytest.mark.parametrize("family", cases.FAMILIES)
+each_family = pytest.mark.parametrize("family", cases.INFERENCE_FAMILIES)
 
 
 @pytest.fixture
@@ -50,9 +50,16 @@ def jit(encoder, decoder):
     )
 
 
-# Exports are in tests/export.
-each_way = pytest.mark.parametrize(
-    "way", [eager, predict, jit], ids=lambda way: way.__name__
+# Exports are in tests/export. XLA takes long: with kernels of 1x1, and with
+# padding at both places.
+each_way_and_family = pytest.mark.parametrize(
+    ("way", "family"),
+    [
+        *((eager, family) for family in cases.INFERENCE_FAMILIES),
+        *((predict, family) for family in ("bijective", "injective_twice")),
+        *((jit, family) for family in ("bijective_1x1", "injective_twice")),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 
 
@@ -67,8 +74,7 @@ def assert_exact(model, images, point=None, way=eager):
     np.testing.assert_array_equal(encode(restored), z)
 
 
-@each_family
-@each_way
+@each_way_and_family
 def test_trained_network_is_exact(family, way, images, trained):
     assert_exact(trained(family), images, way=way)
 
