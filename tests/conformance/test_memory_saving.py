@@ -24,7 +24,10 @@ TOLERANCES = {
 
 @pytest.fixture
 def twins(trained_weights):
-    """Return a function that builds a saving and a plain trained network."""
+    """Return a function that builds a saving and a plain trained network.
+
+    Of other depths, they are not trained, but stirred.
+    """
 
     def get(family, change=lambda model: None, **overrides):
         pair = [
@@ -32,7 +35,10 @@ def twins(trained_weights):
             for memory_saving in (True, False)
         ]
         for model in pair:
-            model.set_weights(trained_weights(family))
+            if "blocks" in overrides:
+                cases.stir(model)
+            else:
+                model.set_weights(trained_weights(family))
             change(model)
         cases.copy_values(*pair)
         return pair
@@ -80,6 +86,11 @@ def assert_same_step(saving, plain, tolerance=cases.GRADIENTS, **kwargs):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=1e-5)
 
 
+def depth(mode):
+    """Return arguments of the network: XLA takes long for each block."""
+    return {"blocks": (3, 1)} if mode == "jit" else {}
+
+
 @each_family
 def test_gradients_of_a_trained_network(family, twins):
     assert_same_step(*twins(family))
@@ -95,7 +106,7 @@ def test_gradients_of_a_trained_network(family, twins):
     ],
 )
 def test_gradients_in_other_modes(family, mode, twins):
-    assert_same_step(*twins(family), mode=mode)
+    assert_same_step(*twins(family, **depth(mode)), mode=mode)
 
 
 @each_family
@@ -114,7 +125,8 @@ def test_gradients_in_inference_mode(family, twins):
 )
 def test_gradients_under_policy(family, policy, mode, twins):
     keras.config.set_dtype_policy(policy)
-    assert_same_step(*twins(family), tolerance=TOLERANCES[policy], mode=mode)
+    pair = twins(family, **depth(mode))
+    assert_same_step(*pair, tolerance=TOLERANCES[policy], mode=mode)
 
 
 def _freeze_body(model):
@@ -176,7 +188,8 @@ def test_blocks_can_be_frozen_and_freed_between_steps(twins):
     "options", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=str
 )
 def test_fit_ends_with_the_weights_of_plain_fit(options, twins):
-    for model in (pair := twins("injective_dropout")):
+    mode = "jit" if "jit_compile" in options else "graph"
+    for model in (pair := twins("injective_dropout", **depth(mode))):
         cases.compile(model, 0.01, **options)
         keras.utils.set_random_seed(3)
         model.fit(*cases.digits(24), batch_size=8, shuffle=False, verbose=0)
