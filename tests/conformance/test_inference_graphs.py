@@ -139,7 +139,7 @@ def test_derivatives_in_forward_mode():
 
 
 def _alive(use, **kwargs):
-    model = cases.build("bijective", blocks=(2, 2), **kwargs)
+    model = cases.build("bijective", blocks=(2, 1), **kwargs)
     use(model)
     weights = [weakref.ref(v) for v in model.weights]
     del model
