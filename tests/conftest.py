@@ -4,9 +4,13 @@ import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Matrices are small: threads of BLAS would only wait for each other.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 import cases  # noqa: E402  (TensorFlow reads its log level on import)
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
@@ -30,13 +34,58 @@ def _clean_keras_state():
 
 
 @pytest.fixture(scope="session")
-def trained_weights():
-    """Return a function from a family of networks to its trained weights."""
+def trained_weights(tmp_path_factory):
+    """Return a function from a family of networks to its trained weights.
+
+    Processes that run at once share them.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     cache = {}
 
     def get(family):
+        path = folder / f"trained_{family}.npz"
+        if family not in cache and path.exists():
+            with np.load(path) as file:
+                cache[family] = [file[name] for name in file.files]
         if family not in cache:
             cache[family] = cases.train(family).get_weights()
+            unfinished = path.with_suffix(f".{os.getpid()}.npz")
+            np.savez(unfinished, *cache[family])
+            unfinished.rename(path)
         return cache[family]
 
     return get
+
+
+# What takes longest starts first, or else one process works on it alone in the
+# end.
+LONGEST = (
+    "test_memory_saving.py",
+    "test_faults.py",
+    "test_export.py",
+    "test_two_devices.py",
+    "test_fine_tuning.py",
+    "test_readme.py",
+    "test_distribution.py",
+    "test_conformance_models.py",
+    "test_features.py",
+    "test_conformance_studies.py",
+    "test_lossless.py",
+    "test_inference_graphs.py",
+    "test_check_invertible.py",
+    "test_serialization_frozen.py",
+    "test_public_reports.py",
+    "test_networks_and_images.py",
+    "test_apps.py",
+    "test_network.py",
+    "test_residuals.py",
+    "test_local_server.py",
+    "test_metamers.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 import irevnet_tf
+from irevnet_tf import analysis
 from irevnet_tf import layers
 
 SHAPE = (8, 8, 3)
@@ -136,4 +137,29 @@ MODELS = {
     "affine": (affine, False),
     "bare couplings": (bare_couplings, False),
     "psi only": (psi_only, False),
+}
+
+# Every study with the smallest arguments, of a model and labelled images.
+STUDIES = {
+    "inversion": lambda model, x, y, **kw: analysis.inversion(
+        model, x[:3], photographs=x[3:5], noise_images=2, **kw
+    ),
+    "spectrum": lambda model, x, y, **kw: analysis.spectrum(
+        model, x[:1], window=4, **kw
+    ),
+    "interpolation": lambda model, x, y, **kw: analysis.interpolation(
+        model, x[:2], x[-2:], steps=3, **kw
+    ),
+    "separation": lambda model, x, y, **kw: analysis.separation(
+        model, x, y, x, y, train_size=12, draws=2, **kw
+    ),
+    "dimensionality": lambda model, x, y, **kw: analysis.dimensionality(
+        model, x, y, x, y, **kw
+    ),
+    "metamers": lambda model, x, y, **kw: analysis.metamers(
+        model, x[:1], x[-1:], **kw
+    ),
+    "depth_gallery": lambda model, x, y, **kw: analysis.depth_gallery(
+        model, x, x[:2], **kw
+    ),
 }

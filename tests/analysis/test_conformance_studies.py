@@ -6,32 +6,10 @@ import numpy as np
 import pytest
 import small
 from matplotlib.figure import Figure
+from small import STUDIES
 
 from irevnet_tf import analysis
 
-STUDIES = {
-    "inversion": lambda model, x, y, **kw: analysis.inversion(
-        model, x[:3], photographs=x[3:5], noise_images=2, **kw
-    ),
-    "spectrum": lambda model, x, y, **kw: analysis.spectrum(
-        model, x[:1], window=4, **kw
-    ),
-    "interpolation": lambda model, x, y, **kw: analysis.interpolation(
-        model, x[:2], x[-2:], steps=3, **kw
-    ),
-    "separation": lambda model, x, y, **kw: analysis.separation(
-        model, x, y, x, y, train_size=12, draws=2, **kw
-    ),
-    "dimensionality": lambda model, x, y, **kw: analysis.dimensionality(
-        model, x, y, x, y, **kw
-    ),
-    "metamers": lambda model, x, y, **kw: analysis.metamers(
-        model, x[:1], x[-1:], **kw
-    ),
-    "depth_gallery": lambda model, x, y, **kw: analysis.depth_gallery(
-        model, x, x[:2], **kw
-    ),
-}
 COLUMNS = {
     "inversion": ("point mode input image relative_error largest_error"),
     "spectrum": "image point index singular_value",
@@ -55,17 +33,49 @@ COLUMNS = {
 }
 
 
-@pytest.fixture(scope="module", params=small.MODELS)
-def case(request):
-    build, classifies = small.MODELS[request.param]
-    model = build()
+# These differ in all that a study can meet: a head or none, one that is nested,
+# rounding, images of any size or of one channel, layers of users.
+IN_EVERY_STUDY = (
+    "injective",
+    "any size",
+    "gray",
+    "headless",
+    "nested lossless",
+    "foreign layers",
+)
+# What walks the network in both directions, and what differentiates it, meet
+# the others, and two that need a head those that have one.
+IN_ALL_MODELS = ("inversion", "spectrum")
+WITH_A_HEAD = ("interpolation", "metamers")
+CASES = [
+    (name, study)
+    for name, (_, classifies) in small.MODELS.items()
+    for study in STUDIES
+    if name in IN_EVERY_STUDY
+    or study in IN_ALL_MODELS
+    or (classifies and study in WITH_A_HEAD)
+]
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return a function from a name to a model, which stays for a while."""
+    built = {}
+
+    def get(name):
+        if name not in built:
+            built.clear()
+            built[name] = small.MODELS[name][0]()
+        return built[name]
+
+    return get
+
+
+@pytest.mark.parametrize(("name", "study"), CASES)
+def test_study_runs_draws_and_tells(name, study, models):
+    model, classifies = models(name), small.MODELS[name][1]
     channels = model.inputs[0].shape[-1]
-    return model, classifies, small.labelled(shape=(8, 8, channels))
-
-
-@pytest.mark.parametrize("study", STUDIES)
-def test_study_runs_draws_and_tells(case, study):
-    model, classifies, (x, y) = case
+    x, y = small.labelled(shape=(8, 8, channels))
     before = [weight.copy() for weight in model.get_weights()]
     nodes = _nodes(model)
     told = []

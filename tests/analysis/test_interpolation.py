@@ -99,11 +99,11 @@ def test_probabilities_are_the_models():
         model, STARTS, ENDS, steps=3, class_names=["a", "b", "c"]
     )
     np.testing.assert_allclose(
-        result.probabilities[:, 0], model.predict(STARTS), atol=1e-5
+        result.probabilities[:, 0], model(STARTS, training=False), atol=1e-5
     )
     np.testing.assert_allclose(
         result.pixel_probabilities[:, 1],
-        model.predict((STARTS + ENDS) / 2),
+        model((STARTS + ENDS) / 2, training=False),
         atol=1e-5,
     )
     rows = result.tables()["interpolation"]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import small
-from test_conformance_studies import STUDIES
+from small import STUDIES
 
 from irevnet_tf import analysis
 from irevnet_tf.analysis.network import Network

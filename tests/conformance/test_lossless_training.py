@@ -33,7 +33,7 @@ def _sequence(depth, memory_saving=True):
 @each_policy
 def test_rebuilt_inputs_are_the_inputs(policy):
     keras.config.set_dtype_policy(policy)
-    layer, x = _sequence(100)
+    layer, x = _sequence(40)
     functions = BlockFunctions(layer.blocks[0])
     arguments = []
     for block in layer.blocks:
@@ -62,7 +62,7 @@ def test_gradients_are_those_of_plain_training(policy, jit):
     keras.config.set_dtype_policy(policy)
 
     def gradients(memory_saving):
-        layer, x = _sequence(5 if jit else 10, memory_saving)
+        layer, x = _sequence(4 if jit else 8, memory_saving)
         weights = [v.value for v in layer.trainable_variables]
 
         @tf.function(jit_compile=jit, autograph=False)
@@ -80,13 +80,16 @@ def test_gradients_are_those_of_plain_training(policy, jit):
         np.testing.assert_array_equal(ours, plain)
 
 
-@each_policy
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_fit_ends_with_the_weights_of_plain_fit(policy):
     """Several steps with dropout, and what BatchNorm keeps of them."""
     keras.config.set_dtype_policy(policy)
     twins = [
         cases.build(
-            "injective_dropout", lossless=True, memory_saving=memory_saving
+            "injective_dropout",
+            blocks=(2, 1),
+            lossless=True,
+            memory_saving=memory_saving,
         )
         for memory_saving in (True, False)
     ]

@@ -178,24 +178,20 @@ def test_spectral_normalization_gets_its_gradient(training):
     _assert_as_plain(layer, run)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"steps_per_execution": 2},
-        {"jit_compile": True},
-        {"run_eagerly": True},
-    ],
-    ids=str,
-)
-def test_ways_to_fit(options):
-    """keras-team/keras#21207: rematerialisation broke in fit."""
+def test_several_steps_in_one_execution():
+    """keras-team/keras#21207: rematerialisation broke in fit.
+
+    Other ways to fit are in test_memory_saving.py.
+    """
     weights = []
     for memory_saving in (True, False):
         keras.utils.set_random_seed(3)
         model = cases.build(
             "bijective", memory_saving=memory_saving, dropout_rate=0.3
         )
-        model.compile(keras.optimizers.SGD(0.01), cases.LOSS, **options)
+        model.compile(
+            keras.optimizers.SGD(0.01), cases.LOSS, steps_per_execution=2
+        )
         images, labels = cases.digits(16)
         model.fit(images, labels, batch_size=4, shuffle=False, verbose=0)
         weights.append(model.get_weights())

@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import small_network
 import tensorflow as tf
 from absl import app
 from calling import call
@@ -221,7 +222,8 @@ def test_examples_that_are_no_files_have_no_name(tmp_path):
         raise error
 
 
-def test_the_applications_end_with_the_name(tmp_path):
+def test_the_applications_end_with_the_name(tmp_path, monkeypatch):
+    small_network.instead_of_the_default(monkeypatch)
     folder = write_folder(tmp_path / "images", count=12)
     run_dir = f"--run_dir={tmp_path / 'run'}"
     command = (

@@ -43,8 +43,11 @@ def _data(count=8):
     return images, np.zeros((count, 2), "float32")
 
 
-@pytest.mark.parametrize("eager", [False, True])
-@pytest.mark.parametrize("size", [(8, 8), (None, None)], ids=str)
+@pytest.mark.parametrize(
+    ("size", "eager"),
+    [((8, 8), False), ((None, None), False), ((8, 8), True)],
+    ids=str,
+)
 def test_fit_warns_once_with_the_number_and_the_remedy(eager, size):
     model = _model(EXPLODES, size)
     model.run_eagerly = eager

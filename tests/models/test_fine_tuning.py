@@ -18,6 +18,7 @@ from tensorflow_datasets.image_classification import mnist
 import irevnet_tf
 
 ROOT = pathlib.Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "fine_tune.py"
 
 each_way = pytest.mark.parametrize("how", nesting.WAYS)
 
@@ -104,8 +105,10 @@ def test_frozen_then_unfrozen(how):
     np.testing.assert_allclose(reconstruction, images, atol=1e-5)
 
 
-@each_way
-@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+@pytest.mark.parametrize(
+    ("stage", "how"),
+    [*zip(["stage1", "stage2", "stage1"], nesting.WAYS, strict=True)],
+)
 def test_frozen_stage_stays(how, stage):
     base = build_base()
     model = nesting.nest(base, how)
@@ -114,7 +117,8 @@ def test_frozen_stage_stays(how, stage):
     start = {name: values(base.get_layer(name)) for name in (stage, other)}
     train(model)
     assert not any(moved(base.get_layer(stage), start[stage]))
-    assert np.mean(moved(base.get_layer(other), start[other])) > 0.8
+    # All but parts of the first of three blocks, as above.
+    assert np.mean(moved(base.get_layer(other), start[other])) > 0.7
 
 
 def test_memory_does_not_grow_with_depth_however_nested():
@@ -162,7 +166,7 @@ def run_example(*arguments):
             sys.executable,
             "-W",
             "error::UserWarning",
-            ROOT / "examples" / "fine_tune.py",
+            EXAMPLE,
             "--train_examples=16",
             "--test_examples=16",
             "--head_epochs=1",

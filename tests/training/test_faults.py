@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -18,10 +19,16 @@ from irevnet_tf.distribution import WORKER_LOST
 from irevnet_tf.training import Checkpoints
 
 PATIENCE = 180.0
+TRAIN = (sys.executable, pathlib.Path(__file__).with_name("train_small.py"))
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(sys.path),
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 # Everything whose state could be forgotten. Small, for speed.
 FLAGS = (
     "--epochs=3",
-    "--steps_per_epoch=20",
+    "--steps_per_epoch=30",
     "--warmup_epochs=1",
     "--batch_size=8",
     "--accumulation_steps=2",
@@ -49,7 +56,7 @@ class Run:
             for index in range(max(1, len(ports)))
         ]
         for index, output in enumerate(self.outputs):
-            environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
+            environment = dict(ENVIRONMENT)
             if ports:
                 workers = [f"localhost:{port}" for port in ports]
                 environment["TF_CONFIG"] = json.dumps(
@@ -61,11 +68,7 @@ class Run:
             with output.open("w") as file:
                 self.processes.append(
                     subprocess.Popen(
-                        [
-                            *(sys.executable, "-m", "irevnet_tf.apps.train"),
-                            f"--run_dir={path}",
-                            *flags,
-                        ],
+                        [*TRAIN, f"--run_dir={path}", *flags],
                         env=environment,
                         stdout=file,
                         stderr=subprocess.STDOUT,
@@ -142,8 +145,35 @@ def free_ports(count):
     return ports
 
 
-def test_a_killed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path):
-    """Killed twice at random moments, asked to end once, and continued."""
+def run_on_a_full_disk(path):
+    """Try to continue a run; a limit on the size of files is the disk."""
+    before = Checkpoints(path / "checkpoints").files()
+    limited = subprocess.run(
+        [
+            *("bash", "-c", 'ulimit -f 150; trap "" XFSZ; exec "$@"', "-"),
+            *TRAIN,
+            f"--run_dir={path}",
+            *FLAGS,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+        timeout=PATIENCE,
+    )
+    assert limited.returncode == 1, limited.stderr
+    assert "Training stopped:" in limited.stderr
+    assert "File too large" in limited.stderr
+    # The last good checkpoint is left.
+    assert before
+    assert Checkpoints(path / "checkpoints").files() == before
+    assert not list((path / "checkpoints").glob(".unfinished*"))
+
+
+def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(
+    tmp_path,
+):
+    """Asked to end, on a full disk, killed twice, at random moments."""
     whole = Run(tmp_path / "whole", *FLAGS)
     statuses, output = whole.end()
     assert statuses == [0], output
@@ -152,19 +182,20 @@ def test_a_killed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path):
     parts = tmp_path / "parts"
     interrupted = 0
     for number, expected in (
-        (signal.SIGKILL, -signal.SIGKILL),
         (signal.SIGTERM, PREEMPTED),
+        (signal.SIGKILL, -signal.SIGKILL),
         (signal.SIGKILL, -signal.SIGKILL),
     ):
         run = Run(parts, *FLAGS)
         run.wait_for_progress()
-        time.sleep(moments.uniform(0.0, 1.0))
+        time.sleep(moments.uniform(0.0, 0.5))
         statuses, output = run.end(number)
         # The machine may have been faster than the signal.
         assert statuses in ([expected], [0]), output
         interrupted += statuses != [0]
         if statuses == [PREEMPTED]:
             assert "The same command continues." in output
+            run_on_a_full_disk(parts)
     assert interrupted >= 2
     statuses, output = Run(parts, *FLAGS).end()
     assert statuses == [0], output
@@ -180,7 +211,7 @@ def test_workers_notice_a_lost_one_and_continue_together(tmp_path):
     flags = (
         "--strategy=multi_worker",
         "--epochs=2",
-        "--steps_per_epoch=25",
+        "--steps_per_epoch=40",
         "--warmup_epochs=1",
         "--batch_size=16",
         "--checkpoint_steps=4",
@@ -206,32 +237,3 @@ def test_workers_notice_a_lost_one_and_continue_together(tmp_path):
     statuses, output = start().end()
     assert statuses == [0, 0], output
     assert "Test accuracy after the last epoch" in output
-
-
-def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(tmp_path):
-    """A limit on the size of files stands for the disk."""
-    path = tmp_path / "run"
-    run = Run(path, *FLAGS)
-    run.wait_for_progress()
-    statuses, output = run.end(signal.SIGTERM)
-    assert statuses == [PREEMPTED], output
-    last = run.steps()
-    limited = subprocess.run(
-        [
-            *("bash", "-c", 'ulimit -f 1000; trap "" XFSZ; exec "$@"', "-"),
-            *(sys.executable, "-m", "irevnet_tf.apps.train"),
-            f"--run_dir={path}",
-            *FLAGS,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    assert limited.returncode == 1, limited.stderr
-    assert "Training stopped:" in limited.stderr
-    assert "File too large" in limited.stderr
-    assert run.steps() == last
-    assert not list((path / "checkpoints").glob(".unfinished*"))
-    statuses, output = Run(path, *FLAGS).end()
-    assert statuses == [0], output

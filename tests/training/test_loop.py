@@ -9,6 +9,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import small_network
 import tensorflow as tf
 
 from irevnet_tf.data import load_dataset
@@ -340,8 +341,9 @@ def test_loss_that_is_not_finite_names_the_last_good_checkpoint(
 
 
 def test_leaving_the_range_of_a_lossless_network_stops_training(
-    tmp_path, digits
+    tmp_path, digits, monkeypatch
 ):
+    small_network.instead_of_the_default(monkeypatch)
     # 22 of the 24 bits leave a range of 4.
     config = RunConfig(
         epochs=40,
