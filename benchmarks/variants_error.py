@@ -13,8 +13,8 @@ import measure
 import numpy as np
 
 import irevnet_tf
-from irevnet_tf.evaluation import relative_errors
 from irevnet_tf.models.variants import VARIANTS
+from irevnet_tf.reconstruction import relative_errors
 
 BATCH = 4
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")

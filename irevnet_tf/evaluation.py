@@ -15,9 +15,10 @@ from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import naming_unreadable_files
 from irevnet_tf.distribution.workers import gather_from_workers
-from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
+from irevnet_tf.reconstruction import on_grid
+from irevnet_tf.reconstruction import relative_errors
 
 # What is added up over the images, and of what the largest value is kept.
 _SUMS = (
@@ -138,13 +139,14 @@ class Evaluator:
             ValueError: if there are no images.
         """
         sums, largest = np.zeros(len(_SUMS)), np.zeros(len(_LARGEST))
-        for batch in batches:
-            parts = [*batch, *self._compute(batch[0])]
+        for images, labels, weights in batches:
+            parts = [labels, weights, *self._compute(images)]
+            if self._encode is not None:
+                parts.append(images)
             local = map(self._strategy.experimental_local_results, parts)
-            for images, labels, *found in zip(*local, strict=True):
-                values = self._compare(
-                    *map(np.asarray, (images, labels, *found)), classes
-                )
+            # Of plain arrays, all devices make the same: the first counts.
+            for part in zip(*local, strict=False):
+                values = self._compare(classes, *map(np.asarray, part))
                 sums += [values[name] for name in _SUMS]
                 largest = np.maximum(
                     largest, [values[name] for name in _LARGEST]
@@ -173,17 +175,21 @@ class Evaluator:
             absolute_error_max=float(found["absolute_error_max"]),
         )
 
-    def _compare(self, images, labels, weights, outputs, *rest):
+    def _compare(self, classes, labels, weights, outputs, *rest):
         """Return the values that a device's batch adds to `_SUMS`, and others.
 
         Those of the inverse are 0 without images to compare.
         """
-        *reconstructions, classes = rest
         counts = weights > 0
         expected = np.argmax(labels, axis=-1)[counts]
         if classes is not None:
             expected = classes[expected]
         outputs = outputs[counts].astype("float64")
+        if np.any(expected >= outputs.shape[-1]):
+            raise ValueError(
+                f"Labels must be of the model's {outputs.shape[-1]} classes. "
+                f"Received: class {np.max(expected)}, from 0"
+            )
         highest = np.argsort(-outputs, axis=-1, kind="stable")[:, :5]
         hits = highest == expected[:, None]
         likelihoods = scipy.special.log_softmax(outputs, axis=-1)
@@ -196,8 +202,9 @@ class Evaluator:
             ),
             **dict.fromkeys(("inversion_error", *_LARGEST), 0.0),
         }
-        if reconstructions and len(expected):
-            rebuilt = reconstructions[0][counts]
+        if rest and len(expected):
+            reconstructions, images = rest
+            rebuilt = reconstructions[counts]
             originals = on_grid(self._encode, images)[counts]
             errors = relative_errors(originals, rebuilt)
             values["inversion_error"] = np.sum(errors)
@@ -210,7 +217,7 @@ def _computation(model, encode):
     """Return a function from images to outputs, and to reconstructions."""
     (output,) = model.outputs
     if encode is None:
-        return lambda images: [model(images, training=False)]
+        return lambda images: keras.tree.flatten(model(images, training=False))
     decode = invert(encode)
     if encode.inputs[0] is model.inputs[0]:
         # The layers up to the representation are computed once.
@@ -228,68 +235,3 @@ def _computation(model, encode):
         return [outputs, decode(features, training=False)]
 
     return compute
-
-
-def on_grid(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Round images as a lossless network does before anything else.
-
-    Args:
-        model: Keras model. A network of this package, or its encoder.
-        images: float array. The images, normalised.
-
-    Returns:
-        What the network can give back; `images` if it is not lossless.
-    """
-    for layer in model.layers:
-        if isinstance(layer, FixedPointRounding):
-            images = layer(images).numpy()
-    return images
-
-
-def reconstruct(
-    model: keras.Model,
-    images: np.ndarray,
-    batch_size: int = 64,
-    point: str | int | None = None,
-) -> np.ndarray:
-    """Encode images and rebuild them from their representations.
-
-    Args:
-        model: Keras model. A network of this package, with or without its top.
-        images: float array (N, height, width, channels). Normalised images.
-        batch_size: int. Images per step.
-        point: None, str or int. Where the representations are taken, as `end`
-            of `irevnet_tf.encoder`; the end if None.
-
-    Returns:
-        float array of the shape of `images`.
-    """
-    encode, decode = encoder(model, point), invert(model, point)
-    return np.concatenate(
-        [
-            decode.predict_on_batch(
-                encode.predict_on_batch(images[start : start + batch_size])
-            )
-            for start in range(0, len(images), batch_size)
-        ]
-    )
-
-
-def relative_errors(
-    images: np.ndarray, reconstructions: np.ndarray
-) -> np.ndarray:
-    """Return the relative error of each image's reconstruction.
-
-    Args:
-        images: float array, images first. The originals.
-        reconstructions: float array of the same shape. What came back.
-
-    Returns:
-        float64 array (N,) of `||x - x'||_2 / ||x||_2`. An image of zeros has
-        no relative error; its absolute error stands in.
-    """
-    images = images.reshape(len(images), -1).astype("float64")
-    differences = images - reconstructions.reshape(len(images), -1)
-    norms = np.linalg.norm(images, axis=1)
-    norms[norms == 0.0] = 1.0
-    return np.linalg.norm(differences, axis=1) / norms

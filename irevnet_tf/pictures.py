@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from irevnet_tf.atomic import replacing
-from irevnet_tf.evaluation import relative_errors
+from irevnet_tf.reconstruction import relative_errors
 
 FORMATS = (".pdf", ".png", ".svg")
 

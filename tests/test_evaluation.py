@@ -1,12 +1,13 @@
 """Tests of irevnet_tf.evaluation."""
 
+import keras
 import numpy as np
 import pytest
 
 import irevnet_tf
 from irevnet_tf.evaluation import Evaluator
-from irevnet_tf.evaluation import reconstruct
-from irevnet_tf.evaluation import relative_errors
+from irevnet_tf.reconstruction import reconstruct
+from irevnet_tf.reconstruction import relative_errors
 
 
 def build(**kwargs):
@@ -82,3 +83,25 @@ def test_evaluation_refuses_to_measure_nothing(model, images):
     for nothing in ([], [(images, np.zeros((10, 3)), np.zeros(10))]):
         with pytest.raises(ValueError, match="none with a weight above 0"):
             Evaluator(model).measure(nothing)
+
+
+def test_one_output_may_have_a_name(model, images):
+    named = keras.Model(model.input, {"logits": model.output})
+    labels = np.argmax(model(images), axis=-1)
+    for inverse in (True, False):
+        found = Evaluator(named, inverse=inverse).measure(
+            batches(images, labels, 5)
+        )
+        assert found.correct == 10
+
+
+def test_labels_must_be_the_models_classes(model, images):
+    labels = np.eye(5)[[4] * 10]
+    with pytest.raises(ValueError, match="3 classes. Received: class 4"):
+        Evaluator(model).measure([(images, labels, np.ones(10))])
+
+
+def test_images_that_are_not_finite_count(model, images):
+    images[0, 0, 0] = np.nan
+    found = Evaluator(model).measure(batches(images, np.zeros(10, int), 5))
+    assert np.isnan(found.inversion_error_max)

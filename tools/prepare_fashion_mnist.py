@@ -17,6 +17,7 @@ import tempfile
 import tensorflow_datasets as tfds
 from absl import app
 
+from irevnet_tf.apps.flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
@@ -51,11 +52,7 @@ class Request:
         "/usr/share/datasets/fashion-mnist",
         "Folder with the four files, train-images-idx3-ubyte.gz and so on.",
     )
-    data_dir: str | None = setting(
-        None,
-        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
-        "~/tensorflow_datasets if not given.",
-    )
+    data_dir: str | None = setting(None, DATA_DIR)
 
 
 def prepare(

@@ -18,6 +18,7 @@ import shutil
 from absl import app
 from absl import flags
 
+from irevnet_tf.apps.flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.invert import draw_inversions
@@ -56,11 +57,7 @@ class Request:
     run_dir: str | None = setting(None, "Directory of the training run.")
     recipe: str | None = setting(None, "The run's flag file, in recipes/.")
     hardware: str | None = setting(None, "What the run was trained on.")
-    data_dir: str | None = setting(
-        None,
-        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
-        "~/tensorflow_datasets if not given.",
-    )
+    data_dir: str | None = setting(None, DATA_DIR)
 
 
 def read_recipe(path: str) -> RunConfig:

@@ -85,18 +85,21 @@ def _logits(model):
     """Return the Keras tensor that enters the softmax of a model."""
     output = model.outputs[0]
     last = last_call(model)
+    # Of a layer inside of a nested model, only the output is in this graph.
+    is_inside = last.model is not model
     layer, inputs = last.layer, last.inputs
     activation = getattr(layer, "activation", None)
     if output.ndim == 2 and output.shape[-1] > 1:
-        if isinstance(layer, keras.layers.Softmax) or (
+        is_softmax = isinstance(layer, keras.layers.Softmax) or (
             isinstance(layer, keras.layers.Activation)
             and activation is keras.activations.softmax
-        ):
+        )
+        if is_softmax and not is_inside:
             return inputs[0]
         if isinstance(layer, keras.layers.Dense):
             if activation is keras.activations.linear:
                 return output
-            if activation is keras.activations.softmax:
+            if activation is keras.activations.softmax and not is_inside:
                 return _linear(layer)(inputs[0])
     raise ValueError(
         "`model` must end in a classifier of two classes or more: a Dense "

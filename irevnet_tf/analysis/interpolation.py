@@ -10,7 +10,7 @@ from irevnet_tf.analysis.lines import Interpolation
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.network import batches
 from irevnet_tf.analysis.steps import StepCounter
-from irevnet_tf.evaluation import relative_errors
+from irevnet_tf.reconstruction import relative_errors
 
 # The line is first decoded at `_FINE` places, then at the wanted number of
 # places, moved until their distances differ by less than `_EVEN` of the mean.

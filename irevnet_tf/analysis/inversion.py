@@ -15,8 +15,8 @@ from irevnet_tf.analysis.points import stage_points
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.analysis.words import small
-from irevnet_tf.evaluation import relative_errors
 from irevnet_tf.preprocessing import Normalization
+from irevnet_tf.reconstruction import relative_errors
 
 INPUTS = ("test", "photograph", "noise")
 # Rows of reconstructions in the figure.

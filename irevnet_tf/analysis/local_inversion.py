@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import lstsq
 
 from irevnet_tf.analysis.network import Network
-from irevnet_tf.evaluation import relative_errors
+from irevnet_tf.reconstruction import relative_errors
 
 METHODS = (
     "known image",

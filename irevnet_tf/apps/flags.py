@@ -13,6 +13,12 @@ from irevnet_tf.settings import range_words
 # They belong to the module that asks for them, whose --help lists them.
 flags.disclaim_key_flags()
 
+# What the flag of this name means wherever it is.
+DATA_DIR = (
+    "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
+    "~/tensorflow_datasets if not given."
+)
+
 
 def define_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> None:
     """Define a flag for every attribute of a dataclass.

@@ -36,8 +36,6 @@ from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import UnreadableImageError
-from irevnet_tf.evaluation import on_grid
-from irevnet_tf.evaluation import reconstruct
 from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.models.chain import Chain
@@ -45,6 +43,8 @@ from irevnet_tf.models.inversion import encoder
 from irevnet_tf.pictures import FORMATS
 from irevnet_tf.pictures import inversion_figure
 from irevnet_tf.pictures import write_picture
+from irevnet_tf.reconstruction import on_grid
+from irevnet_tf.reconstruction import reconstruct
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 from irevnet_tf.training.run_directory import PICTURE_FILE

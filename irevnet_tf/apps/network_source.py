@@ -9,6 +9,7 @@ import dataclasses
 import keras
 from absl import app
 
+from irevnet_tf.apps.flags import DATA_DIR
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.models.variants import CONSTRUCTORS
@@ -94,11 +95,7 @@ class NetworkRequest:
         "weights of a name, or the network in the file.",
         PREPROCESSING,
     )
-    data_dir: str | None = setting(
-        None,
-        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
-        "~/tensorflow_datasets if not given.",
-    )
+    data_dir: str | None = setting(None, DATA_DIR)
 
 
 def check_network(request: NetworkRequest) -> None:
@@ -129,7 +126,6 @@ def load_network(request: NetworkRequest) -> Source:
 
     Raises:
         ValueError: if they name none or several, or if it cannot be loaded.
-        app.UsageError: if the training run cannot be loaded.
         OSError: if a file cannot be read.
     """
     sources = {

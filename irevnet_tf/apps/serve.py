@@ -7,46 +7,62 @@ production use TensorFlow Serving itself.
 """
 
 import contextlib
+import dataclasses
 import pathlib
 import signal
 import threading
 
 from absl import app
-from absl import flags
 
+from irevnet_tf.apps.flags import define_flags
+from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import print_rows
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.serving import LocalServer
-
-_DIRECTORY = flags.DEFINE_string(
-    "directory",
-    None,
-    "The model's directory; the newest version in it is served.",
-    required=True,
-)
-_NAME = flags.DEFINE_string(
-    "name", None, "The model's name; that of the directory if not given."
-)
-_HOST = flags.DEFINE_string(
-    "host",
-    "127.0.0.1",
-    "The address to listen at; 0.0.0.0 for all of this machine's.",
-)
-_REST_PORT = flags.DEFINE_integer(
-    "rest_port", 8501, "The port, 0 for any that is free.", 0, 65535
-)
+from irevnet_tf.settings import setting
 
 
-def main(argv: list[str]) -> None:
-    refuse_arguments(argv)
-    name = _NAME.value or pathlib.Path(_DIRECTORY.value).resolve().name
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """The flags, by their names."""
+
+    directory: str | None = setting(
+        None, "The model's directory; the newest version in it is served."
+    )
+    name: str | None = setting(
+        None, "The model's name; that of the directory if not given."
+    )
+    host: str = setting(
+        "127.0.0.1",
+        "The address to listen at; 0.0.0.0 for all of this machine's.",
+    )
+    rest_port: int = setting(
+        8501, "The port, 0 for any that is free.", least=0, most=65535
+    )
+
+
+def serve(request: Request) -> None:
+    """Serve until the process is interrupted or terminated.
+
+    Args:
+        request: `Request`. What to serve, and where.
+
+    Raises:
+        app.UsageError: if it cannot be served there.
+    """
+    if request.directory is None:
+        raise app.UsageError(
+            "--directory must be a model's directory. "
+            "Received: --directory=None"
+        )
+    name = request.name or pathlib.Path(request.directory).resolve().name
     try:
         server = LocalServer(
-            _DIRECTORY.value,
+            request.directory,
             name,
-            host=_HOST.value,
-            rest_port=_REST_PORT.value,
+            host=request.host,
+            rest_port=request.rest_port,
         )
     except (OSError, ValueError) as error:
         raise app.UsageError(str(error)) from error
@@ -63,7 +79,13 @@ def main(argv: list[str]) -> None:
             threading.Event().wait()
 
 
+def main(argv: list[str]) -> None:
+    refuse_arguments(argv)
+    serve(from_flags(Request))
+
+
 def run() -> None:
+    define_flags(Request)
     launch(main)
 
 

@@ -26,6 +26,7 @@ import tensorflow as tf
 from absl import app
 from absl import flags
 
+from irevnet_tf.apps.flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
@@ -53,8 +54,8 @@ from irevnet_tf.training import load_data
 from irevnet_tf.training import load_trained_run
 from irevnet_tf.training import run_length
 from irevnet_tf.training import train
+from irevnet_tf.training.setup import check_devices
 from irevnet_tf.training.setup import metrics_of
-from irevnet_tf.training.summary import check_devices
 from irevnet_tf.training.summary import summarize
 
 # The code that sysexits.h has for "try again later".
@@ -70,11 +71,7 @@ class Request:
         "Directory of the training run: its configuration, weights and "
         "results.",
     )
-    data_dir: str | None = setting(
-        None,
-        "Directory of TFDS' prepared data sets; $TFDS_DATA_DIR or else "
-        "~/tensorflow_datasets if not given.",
-    )
+    data_dir: str | None = setting(None, DATA_DIR)
     strategy: str = setting(
         "none",
         "Devices: one, all of this machine (mirrored), all of several "
@@ -166,15 +163,17 @@ def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
     """
     strategy = tf.distribute.get_strategy()
     try:
-        config = RunDirectory.open(run_dir).config
+        run = load_trained_run(run_dir, data_dir, download=True)
+        config = run.directory.config
         check_devices(config, strategy)
-        run = load_trained_run(run_dir, data_dir)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    size = config.batch_size // config.accumulation_steps
+    try:
         found = Evaluator(run.model, inverse=False).on(
-            run.dataset,
-            run.dataset.test,
-            config.batch_size // config.accumulation_steps,
+            run.dataset, run.dataset.test, size
         )
-    except (ValueError, UnreadableImageError) as error:
+    except UnreadableImageError as error:
         raise app.UsageError(str(error)) from error
     if is_chief(strategy):
         measured = metrics_of(found, len(run.dataset.class_names))

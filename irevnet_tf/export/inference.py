@@ -195,15 +195,12 @@ class _Replay:
             for layer in model.layers:
                 x = self._call(self._copy(layer), x)
             return x
-        # Without the structure of inputs and outputs, and not compiled, as
-        # the clone would be.
+        # Without the structure of inputs and outputs. `clone_model` would make
+        # a model of what this makes, which there is none of behind others.
         bare = keras.Model(model.inputs[0], model.outputs[0])
-        return keras.models.clone_model(
-            bare,
-            input_tensors=x,
-            clone_function=self._copy,
-            call_function=self._call,
-        ).output
+        return bare._run_through_graph(
+            x, operation_fn=self._copy, call_fn=self._call
+        )
 
     def _copy(self, layer):
         if id(layer) not in self._steps:

@@ -149,9 +149,7 @@ def _constructor(variant):
         lossless=False,
         fraction_bits=DEFAULT_FRACTION_BITS,
     ) -> keras.Model:
-        record = None
-        if weights is not None:
-            record = find_record(variant, weights)
+        record = find_record(variant, weights)
         if record is not None:
             input_shape = _pretrained_shape(
                 record, include_top, input_tensor, input_shape, classes

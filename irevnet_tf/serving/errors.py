@@ -1,7 +1,5 @@
 """The client's exceptions."""
 
-INSTALL_HINT = 'pip install "irevnet_tf[serving]"'
-
 
 class ServingError(Exception):
     """A request failed. The message quotes the server's, if it sent one.

@@ -6,20 +6,17 @@ import urllib.parse
 import numpy as np
 import tensorflow as tf
 
+from irevnet_tf.optional import optional_import
 from irevnet_tf.serving.errors import GRPC_ERRORS
-from irevnet_tf.serving.errors import INSTALL_HINT
 from irevnet_tf.serving.errors import ServingError
 
-try:
+with optional_import(
+    "grpcio and tensorflow-serving-api are needed for grpc addresses", "serving"
+):
     import grpc
     from tensorflow_serving.apis import model_pb2
     from tensorflow_serving.apis import predict_pb2
     from tensorflow_serving.apis import prediction_service_pb2_grpc
-except ImportError as error:
-    raise ImportError(
-        "grpcio and tensorflow-serving-api are needed for grpc addresses: "
-        f"{INSTALL_HINT}"
-    ) from error
 
 UNLIMITED = -1
 

@@ -10,19 +10,15 @@ import urllib.parse
 
 import numpy as np
 
+from irevnet_tf.optional import optional_import
 from irevnet_tf.serving.errors import HTTP_ERRORS
-from irevnet_tf.serving.errors import INSTALL_HINT
 from irevnet_tf.serving.errors import ServingError
 from irevnet_tf.serving.errors import ServingTimeoutError
 from irevnet_tf.serving.errors import UnavailableError
 
-try:
+with optional_import("requests is needed for http addresses", "serving"):
     import requests
     import urllib3
-except ImportError as error:
-    raise ImportError(
-        f"requests is needed for http addresses: {INSTALL_HINT}"
-    ) from error
 
 RETRIED_STATUSES = (429, 502, 503, 504)
 

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.models.features import features
 from irevnet_tf.models.inversion import encoder
@@ -62,6 +61,9 @@ def _used(subject):
 
 def traces(subject):
     """Models made from a model leave no nodes on the layer in it."""
+    # Here, because it imports TFDS, which takes its time.
+    from irevnet_tf.evaluation import Evaluator
+
     layer = subject.body
     surrounded = Surrounded(layer, subject.inputs)
     model, x = surrounded.model, surrounded.inputs

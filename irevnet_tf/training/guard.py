@@ -1,4 +1,4 @@
-"""What watches a run: StepGuard, its errors, and the InversionProbe."""
+"""StepGuard, the callback that watches a run, and the errors that end one."""
 
 import contextlib
 import math
@@ -13,12 +13,8 @@ import tensorflow as tf
 
 from irevnet_tf.distribution import any_worker
 from irevnet_tf.distribution import worker_count
-from irevnet_tf.evaluation import on_grid
-from irevnet_tf.evaluation import relative_errors
 from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
 from irevnet_tf.layers.fixed_point import exact_limit
-from irevnet_tf.models.inversion import encoder
-from irevnet_tf.models.inversion import invert
 from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.schedule import Length
 
@@ -214,26 +210,3 @@ def require_finite(model: keras.Model, step: int, last: str) -> None:
                 f"good checkpoint is {last}. Try a lower learning rate or a "
                 "longer warm-up."
             )
-
-
-class InversionProbe:
-    """Measures the inversion error on a few images, always the same.
-
-    Args:
-        model: Keras model. A network of this package. Its current weights
-            count.
-        images: float array (N, height, width, channels). Normalised images.
-    """
-
-    def __init__(self, model: keras.Model, images: np.ndarray):
-        encode = encoder(model)
-        decode = invert(encode)
-        self._images = on_grid(encode, images)
-        self._rebuild = tf.function(
-            lambda x: decode(encode(x, training=False), training=False)
-        )
-
-    def measure(self) -> float:
-        """Return the largest relative error `||x - x'|| / ||x||`."""
-        rebuilt = self._rebuild(tf.constant(self._images)).numpy()
-        return float(np.max(relative_errors(self._images, rebuilt)))

@@ -13,6 +13,7 @@ from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import on_chief
 from irevnet_tf.distribution import same_on_all_workers
 from irevnet_tf.evaluation import Evaluator
+from irevnet_tf.reconstruction import InversionProbe
 from irevnet_tf.training.callbacks import ProfileSteps
 from irevnet_tf.training.callbacks import Progress
 from irevnet_tf.training.callbacks import Scalars
@@ -21,7 +22,6 @@ from irevnet_tf.training.checkpoints import ResumeError
 from irevnet_tf.training.checkpoints import TrainingState
 from irevnet_tf.training.config import RunOptions
 from irevnet_tf.training.guard import DivergenceError
-from irevnet_tf.training.guard import InversionProbe
 from irevnet_tf.training.guard import StepGuard
 from irevnet_tf.training.guard import naming_range_errors
 from irevnet_tf.training.guard import require_finite

@@ -5,9 +5,11 @@ import math
 import os
 
 import keras
+import tensorflow as tf
 
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import load_dataset
+from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import synchronize_batch_norm
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.models.variants import CONSTRUCTORS
@@ -54,6 +56,33 @@ def load_data(
         validation_fraction=config.validation_fraction,
         download=download,
     )
+
+
+def check_devices(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
+    """Raise ValueError if a configuration cannot run on these devices.
+
+    Args:
+        config: `RunConfig`. The run's configuration.
+        strategy: distribution strategy. It provides the devices.
+
+    Raises:
+        ValueError: if the batch cannot be divided among them, or if Keras
+            would hang there.
+    """
+    replicas = strategy.num_replicas_in_sync
+    parts = replicas * config.accumulation_steps
+    if config.batch_size % parts:
+        raise ValueError(
+            f"`batch_size` must be divisible by the {replicas} devices times "
+            f"`accumulation_steps` (={config.accumulation_steps}). "
+            f"Received: batch_size={config.batch_size}"
+        )
+    if config.jit and replicas > 1:
+        # keras #20763, #21366: XLA with several replicas hangs or fails.
+        raise ValueError(
+            "`jit` must be False on more than one device. "
+            f"Received: jit=True with {replicas} devices"
+        )
 
 
 def build_model(
@@ -196,6 +225,7 @@ def load_trained_run(
     data_dir: str | os.PathLike | None = None,
     *,
     best: bool = False,
+    download: bool = False,
 ) -> TrainedRun:
     """Rebuild the network of a run directory, with its weights.
 
@@ -207,6 +237,7 @@ def load_trained_run(
             usual one.
         best: bool. Whether to take the best weights by validation, not the
             last.
+        download: bool. Whether TFDS may prepare a set that is not there.
 
     Raises:
         ValueError: if it is no run directory, or if its data or weights are
@@ -214,10 +245,10 @@ def load_trained_run(
     """
     directory = RunDirectory.open(run_dir)
     weights = directory.trained_weights(best=best)
-    dataset = load_data(directory.config, data_dir, download=False)
+    dataset = load_data(directory.config, data_dir, download=download)
     model = build_model(directory.config, dataset, weights)
     epochs = run_length(directory.config, dataset).epochs
     finished = len(directory.read_metrics())
-    if finished < epochs:
+    if finished < epochs and is_chief(model.distribute_strategy):
         print(f"This run has finished {finished} of {epochs} epochs.")
     return TrainedRun(model, dataset, directory)

@@ -16,33 +16,6 @@ from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.setup import count_parameters
 
 
-def check_devices(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
-    """Raise ValueError if a configuration cannot run on these devices.
-
-    Args:
-        config: `RunConfig`. The run's configuration.
-        strategy: distribution strategy. It provides the devices.
-
-    Raises:
-        ValueError: if the batch cannot be divided among them, or if Keras
-            would hang there.
-    """
-    replicas = strategy.num_replicas_in_sync
-    parts = replicas * config.accumulation_steps
-    if config.batch_size % parts:
-        raise ValueError(
-            f"`batch_size` must be divisible by the {replicas} devices times "
-            f"`accumulation_steps` (={config.accumulation_steps}). "
-            f"Received: batch_size={config.batch_size}"
-        )
-    if config.jit and replicas > 1:
-        # keras #20763, #21366: XLA with several replicas hangs or fails.
-        raise ValueError(
-            "`jit` must be False on more than one device. "
-            f"Received: jit=True with {replicas} devices"
-        )
-
-
 def summarize(
     model: keras.Model,
     dataset: Dataset,

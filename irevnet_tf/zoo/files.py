@@ -23,7 +23,7 @@ def check_weights_path(weights, expected: str) -> None:
         expected: str. What it may be, for the message.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if it does not.
     """
     is_path = isinstance(weights, str | os.PathLike)
     if (

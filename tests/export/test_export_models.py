@@ -130,6 +130,32 @@ def own_residual():
     )
 
 
+def own_coupling():
+    return own(layers.AdditiveCoupling(own_residual()))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Shift(layers.InvertibleLayer):
+    """A layer of a user's: adds a weight."""
+
+    def build(self, input_shape):
+        self.shift = self.add_weight(initializer="ones")
+
+    def call(self, inputs):
+        return inputs + self.shift
+
+    def inverse(self, outputs):
+        return outputs - self.shift
+
+
+def behind_each_other(*parts):
+    """Parts in the graph of one model, as they come, nested or not."""
+    x = image = keras.Input(IMAGE)
+    for part in parts:
+        x = part(x)
+    return keras.Model(image, x)
+
+
 def random_flip():
     return keras.layers.RandomFlip()
 
@@ -179,6 +205,28 @@ MODELS = {
         "probabilities",
     ),
     "norm of rows": (lambda: with_norm(axis=1), {}, "probabilities"),
+    "own layer in front of a nested network": (
+        lambda: behind_each_other(Shift(), network()),
+        {},
+        "probabilities",
+    ),
+    "nested networks in a row": (
+        lambda: behind_each_other(own_coupling(), own_coupling()),
+        {},
+        None,
+    ),
+    "own layer behind nested networks": (
+        lambda: behind_each_other(own_coupling(), own_coupling(), Shift()),
+        {},
+        None,
+    ),
+    "sequence of networks": (
+        lambda: keras.Sequential(
+            [keras.Input(IMAGE), own_coupling(), own_coupling()]
+        ),
+        {},
+        None,
+    ),
     "coupling alone": (
         lambda: own(layers.AdditiveCoupling(own_residual())),
         {},

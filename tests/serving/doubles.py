@@ -17,18 +17,31 @@ NAMES = [f"digit {index}" for index in range(10)]
 MODEL = "digits"
 
 
+# Those of examples/serving/client.py.
+OWN_FLAGS = {"address", "count", "local", "model"}
+
+
 @contextlib.contextmanager
 def example(name):
-    """Yield the names of an app of the example; forget its flags then."""
-    before = set(flags.FLAGS)
+    """Yield the names of an app of the example, which has flags of its own.
+
+    If irevnet-train is imported, it has one of the same name, and one that must
+    be given.
+    """
+    others = {flag: flags.FLAGS[flag] for flag in OWN_FLAGS & set(flags.FLAGS)}
+    for flag in others:
+        delattr(flags.FLAGS, flag)
+    needed = ["--run_dir=none"] if "run_dir" in flags.FLAGS else []
     try:
         with flagsaver.flagsaver():
             namespace = runpy.run_path(str(EXAMPLE / name))
-            flags.FLAGS([name])
+            flags.FLAGS([name, *needed])
             yield namespace
     finally:
-        for flag in set(flags.FLAGS) - before:
+        for flag in OWN_FLAGS & set(flags.FLAGS):
             delattr(flags.FLAGS, flag)
+        for flag, found in others.items():
+            flags.FLAGS[flag] = found
 
 
 @contextlib.contextmanager

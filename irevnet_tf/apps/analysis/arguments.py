@@ -15,6 +15,7 @@ from irevnet_tf.apps.analysis.samples import photographs
 from irevnet_tf.apps.analysis.subject import Subject
 from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.image_files import read_image
+from irevnet_tf.apps.launch import say
 from irevnet_tf.data import Dataset
 
 # Columns of the figure of the depths.
@@ -99,6 +100,11 @@ def for_separation(subject: Subject, request: Request) -> Prepared:
     """Return training and test images with their labels."""
     arrays, text = _parts(subject, request)
     size = min(request.train_size, len(arrays[0]))
+    if subject.classifies and not subject.labels_fit:
+        say(
+            "The network's classes are not those of the data, in their order: "
+            "its own classifier is left out."
+        )
     options = {
         "points": parse_points(request.points),
         "train_size": size,

@@ -15,7 +15,6 @@ from irevnet_tf.apps.analysis.flags import parse_points
 from irevnet_tf.apps.analysis.flags import parse_window
 from irevnet_tf.apps.image_data import load_data
 from irevnet_tf.apps.image_data import parse_point
-from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.data import Dataset
@@ -121,13 +120,7 @@ def _labels_fit(network, names, dataset):
     if names is None:
         return True  # Nothing tells the contrary.
     places = class_places(names, dataset.class_names)
-    fit = places == list(range(len(places)))
-    if not fit:
-        say(
-            "The network's classes are not those of the data, in their order: "
-            "its own classifier is left out of --study=separation."
-        )
-    return fit
+    return places == list(range(len(places)))
 
 
 def _check_points(network, request):

@@ -62,6 +62,11 @@ class LocalServer:
         rest_port: int = 0,
         host: str = "127.0.0.1",
     ):
+        if not re.fullmatch(r"[\w.-]+", host):
+            raise ValueError(
+                "`host` must be an IPv4 address or a host name. "
+                f"Received: host={host!r}"
+            )
         model = LocalModel(directory)
         self.version = model.version
         self._http = _HttpServer((host, rest_port), _Handler)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from irevnet_tf import distribution
 from irevnet_tf import layers
+from irevnet_tf.evaluation import Evaluator
 
 IMAGES, LABELS = cases.digits(16)
 # Enough for rounding errors to come back to the first block.
@@ -158,3 +159,14 @@ def test_statistics_are_averaged(strategy):
         np.testing.assert_array_equal(
             replica_values(strategy, variable), values
         )
+
+
+def test_plain_arrays_are_evaluated_once(strategy):
+    with strategy.scope():
+        model = cases.build("injective")
+    images, labels = IMAGES, np.asarray(LABELS)
+    one_hot = np.eye(model.output_shape[-1])[labels]
+    found = Evaluator(model).measure([(images, one_hot, np.ones(len(images)))])
+    assert found.images == len(images)
+    outputs = model(images, training=False)
+    assert found.correct == np.sum(np.argmax(outputs, axis=-1) == labels)

@@ -444,7 +444,15 @@ def test_a_port_in_use_is_refused(tiny, address):
     assert not set(threading.enumerate()) - before
 
 
-@pytest.mark.parametrize("host", ["::1", "nowhere.invalid", "192.0.2.1"])
-def test_hosts_of_other_machines_are_refused(tiny, host):
-    with pytest.raises(OSError):
+@pytest.mark.parametrize(
+    ("host", "error"),
+    [
+        ("nowhere.invalid", OSError),
+        ("192.0.2.1", OSError),
+        ("::1", ValueError),
+        ("", ValueError),
+    ],
+)
+def test_hosts_of_other_machines_are_refused(tiny, host, error):
+    with pytest.raises(error):
         LocalServer(tiny, MODEL, host=host)
