@@ -17,6 +17,21 @@ import tensorflow as tf
 from irevnet_tf.data.examples import Examples
 from irevnet_tf.data.examples import FileExamples
 
+# The errors of file systems and decoders. Other errors mean that a worker is
+# lost, which should not be waited for.
+_OF_FILES = (
+    tf.errors.DataLossError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnknownError,
+)
+# What TensorFlow adds to a message: the place in a graph, and the operation.
+_PLACES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*|\s+")
+
 # Testing uses the centre: 224 pixels of a short side of 256.
 TEST_CROP = 224 / 256
 # The usual crops of ImageNet training, those of torchvision as well.
@@ -155,22 +170,6 @@ def _slice(image, window):
 def _resize(image, image_shape):
     image = tf.image.resize(image, image_shape[:2], antialias=True)
     return tf.ensure_shape(image, image_shape)
-
-
-# The errors of file systems and decoders. Other errors mean that a worker is
-# lost, which should not be waited for.
-_OF_FILES = (
-    tf.errors.DataLossError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.InternalError,
-    tf.errors.InvalidArgumentError,
-    tf.errors.NotFoundError,
-    tf.errors.OutOfRangeError,
-    tf.errors.PermissionDeniedError,
-    tf.errors.UnknownError,
-)
-# What TensorFlow adds to a message: the place in a graph, and the operation.
-_PLACES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*|\s+")
 
 
 class UnreadableImageError(ValueError):

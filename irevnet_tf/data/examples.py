@@ -13,6 +13,8 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
+SPLIT_SEED = 0
+
 
 def replica_batch_size(
     context: tf.distribute.InputContext, batch_size: int
@@ -60,9 +62,6 @@ def local_positions(
     return tf.data.Dataset.range(first_step, steps).map(
         lambda step: step * batch_size + start + tf.range(local, dtype="int64")
     )
-
-
-SPLIT_SEED = 0
 
 
 class Examples(abc.ABC):

@@ -9,6 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+# Exit status of a process whose training ended because of another worker.
+WORKER_LOST = 76
+
+# How TensorFlow's collective operations fail when a worker is gone: its
+# connection was closed, or its heartbeats stopped for 10 seconds.
+_LOSSES = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
+
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Return whether this process is the one that writes files for all.
@@ -140,19 +152,6 @@ def gather_from_workers(
 @tf.function(autograph=False)  # Traced once; it is called every few steps.
 def _gather(strategy, values):
     return strategy.gather(values, axis=0)
-
-
-# Exit status of a process whose training ended because of another worker.
-WORKER_LOST = 76
-
-# How TensorFlow's collective operations fail when a worker is gone: its
-# connection was closed, or its heartbeats stopped for 10 seconds.
-_LOSSES = (
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.UnavailableError,
-)
 
 
 class PeerWatch:
