@@ -61,8 +61,9 @@ def batches(images, labels, size, fill=0):
 
 @pytest.mark.parametrize("size, fill", [(4, 0), (4, 2), (5, 10)])
 def test_evaluation_counts_what_has_weight(model, images, size, fill):
-    labels = np.argmax(model(images), axis=-1)
-    labels[:3] = (labels[:3] + 1) % 3
+    order = np.argsort(-model(images), axis=-1)
+    labels = order[:, 0]
+    labels[:3] = order[:3, 1]  # Nearly right.
     result = Evaluator(model).measure(batches(images, labels, size, fill))
     assert (result.images, result.correct, result.accuracy) == (10, 7, 0.7)
     assert 0 < result.inversion_error_mean <= result.inversion_error_max < 1e-6

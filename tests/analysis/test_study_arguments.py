@@ -208,6 +208,9 @@ def test_pairs(model, study):
         keras.layers.Dense(3, "sigmoid"),
         keras.layers.Dense(1),
         keras.layers.Dropout(0.1),
+        # Its logits are in the graph of another model.
+        keras.Sequential([keras.layers.Dense(3, "softmax")]),
+        keras.Sequential([keras.layers.Dense(3), keras.layers.Softmax()]),
     ],
 )
 def test_head_that_is_no_classifier(head):
