@@ -1,6 +1,7 @@
 """Fine-tuning: nested networks, frozen parts, and the example."""
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -180,6 +181,7 @@ def example(tmp_path_factory):
             "--compare",
         ),
         "to clothes": (
+            "small",
             *QUICK,
             "--source=digits",
             "--target=fashion_mnist",
@@ -198,7 +200,10 @@ def example(tmp_path_factory):
         ],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        },
     )
     assert result.returncode == 0, result.stderr
     results = json.loads(result.stdout.splitlines()[-1])
