@@ -1,13 +1,11 @@
 """Prints the peak memory, in MB, of a process that trains a few steps.
 
-Of networks of each depth, one after the other; the peak is that of all so far.
-
-python peak_memory.py MEMORY_SAVING DEPTH...
+First that of a network with few blocks, then that of one with many, and last
+that of one with many that does not save memory; the peak is that of all so far.
 """
 
 import pathlib
 import re
-import sys
 
 import numpy as np
 
@@ -36,6 +34,6 @@ def peak():
     return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
 
 
-for depth in sys.argv[2:]:
-    train(int(depth), bool(int(sys.argv[1])))
+for depth, memory_saving in ((2, True), (10, True), (10, False)):
+    train(depth, memory_saving)
     print(peak())

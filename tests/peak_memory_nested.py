@@ -1,9 +1,10 @@
 """Prints the peak memory, in MB, of a process that fine-tunes, as JSON.
 
-python peak_memory_nested.py MEMORY_SAVING NESTING...
+python peak_memory_nested.py NESTING...
 
 First that of a network with few blocks, then, one after the other, of deep
-ones, each nested in another way. The first peak to rise tells which one it is.
+ones, each nested in another way, and last that of one that does not save
+memory. The first peak to rise tells which one it is.
 """
 
 import json
@@ -41,8 +42,9 @@ def peak_after_training(depth, memory_saving, how):
     return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
 
 
-memory_saving, ways = bool(int(sys.argv[1])), sys.argv[2:]
+ways = sys.argv[1:]
 keras.utils.set_random_seed(0)
-peaks = [peak_after_training(1, memory_saving, ways[0])]
-peaks += [peak_after_training(9, memory_saving, how) for how in ways]
+peaks = [peak_after_training(1, True, ways[0])]
+peaks += [peak_after_training(9, True, how) for how in ways]
+peaks += [peak_after_training(9, False, ways[0])]
 print(json.dumps(peaks))

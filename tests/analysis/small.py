@@ -37,9 +37,16 @@ def irevnet(family="bijective", shape=SHAPE, **kwargs):
         kwargs["channels"] = (8, 32)
     arguments = {**cases.FAMILIES[family], **kwargs}
     model = irevnet_tf.IRevNet(**arguments)
-    seen = [side or 8 for side in model.inputs[0].shape[1:]]
-    for _ in range(10):
-        model(images(16, seen), training=True)
+    # As much as ten steps with these images would move them, in one.
+    norms = [x for x in model._flatten_layers() if hasattr(x, "momentum")]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum **= 10
+    model(
+        images(16, [x or 8 for x in model.inputs[0].shape[1:]]), training=True
+    )
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     return model
 
 

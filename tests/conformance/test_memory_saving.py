@@ -109,7 +109,7 @@ def test_gradients_in_other_modes(family, mode, twins):
     assert_same_step(*twins(family, **depth(mode)), mode=mode)
 
 
-@each_family
+@pytest.mark.parametrize("family", ["bijective_1x1", "injective_twice"])
 def test_gradients_in_inference_mode(family, twins):
     assert_same_step(*twins(family), training=False)
 
@@ -120,7 +120,6 @@ def test_gradients_in_inference_mode(family, twins):
         ("graph", "mixed_bfloat16", "injective_dropout"),
         ("graph", "mixed_float16", "bijective"),
         ("jit", "mixed_bfloat16", "bijective"),
-        ("jit", "mixed_float16", "injective_dropout"),
     ],
 )
 def test_gradients_under_policy(family, policy, mode, twins):
@@ -154,30 +153,42 @@ def _regularize(model):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [_freeze_body, _freeze_stage, _freeze_block, _freeze_norm, _regularize],
+    ("change", "mode"),
+    [
+        (_freeze_body, "graph"),
+        (_freeze_stage, "graph"),
+        (_freeze_block, "graph"),
+        (_freeze_block, "eager"),
+        (_freeze_norm, "graph"),
+        (_freeze_norm, "eager"),
+        (_regularize, "graph"),
+    ],
 )
-@pytest.mark.parametrize("mode", ["graph", "eager"])
 def test_gradients_with(change, mode, twins):
     assert_same_step(*twins("injective_dropout", change), mode=mode)
 
 
-@pytest.mark.parametrize("change", [_freeze_stage, _freeze_block])
-def test_frozen_weights_and_statistics_stay(change, twins):
-    model, _ = twins("injective_dropout", change)
-    frozen = {
-        "_freeze_stage": model.get_layer("stage1"),
-        "_freeze_block": model.get_layer("stage2").blocks[1],
-    }[change.__name__]
-    before = [v.numpy() for v in frozen.variables if "seed" not in v.path]
+def test_frozen_weights_and_statistics_stay():
+    model = cases.stir(cases.build("injective_dropout"))
+    _freeze_stage(model)
+    _freeze_block(model)
+    frozen = [
+        variable
+        for part in (
+            model.get_layer("stage1"),
+            model.get_layer("stage2").blocks[1],
+        )
+        for variable in part.variables
+        if "seed" not in variable.path
+    ]
+    before = [v.numpy() for v in frozen]
     cases.compile(model).train_on_batch(*cases.digits(8))
-    after = [v.numpy() for v in frozen.variables if "seed" not in v.path]
-    for old, new in zip(before, after, strict=True):
-        np.testing.assert_array_equal(old, new)
+    for old, variable in zip(before, frozen, strict=True):
+        np.testing.assert_array_equal(old, variable)
 
 
 def test_blocks_can_be_frozen_and_freed_between_steps(twins):
-    saving, plain = twins("injective")
+    saving, plain = twins("injective", blocks=(2, 1))
     for trainable in (True, False, True):
         for model in (saving, plain):
             model.get_layer("stage1").blocks[1].trainable = trainable
@@ -188,8 +199,7 @@ def test_blocks_can_be_frozen_and_freed_between_steps(twins):
     "options", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=str
 )
 def test_fit_ends_with_the_weights_of_plain_fit(options, twins):
-    mode = "jit" if "jit_compile" in options else "graph"
-    for model in (pair := twins("injective_dropout", **depth(mode))):
+    for model in (pair := twins("injective_dropout", blocks=(3, 1))):
         cases.compile(model, 0.01, **options)
         keras.utils.set_random_seed(3)
         model.fit(*cases.digits(24), batch_size=8, shuffle=False, verbose=0)
@@ -216,7 +226,7 @@ def test_second_derivatives_in_a_graph(twins):
 
         return gradient()
 
-    saving, plain = twins("bijective")
+    saving, plain = twins("bijective", blocks=(2, 1))
     assert cases.relative_error(penalty(saving), penalty(plain)) < 1e-4
 
 
@@ -236,16 +246,9 @@ def test_second_derivatives_of_an_eager_step_are_refused():
 def test_memory_does_not_grow_with_depth():
     """Peak memory of a process that trains few blocks, then many."""
     script = pathlib.Path(__file__).parents[1] / "peak_memory.py"
-
-    def growth(memory_saving):
-        result = subprocess.run(
-            [sys.executable, script, memory_saving, "2", "10"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        few, many = map(float, result.stdout.split())
-        return many - few
-
+    result = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=True
+    )
+    few, many, plain = map(float, result.stdout.split())
     # Measured: 0.1 to 0.2; 0.6 with inverses that run ahead.
-    assert growth("1") < 0.35 * growth("0")
+    assert many - few < 0.35 * (plain - few)

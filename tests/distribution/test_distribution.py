@@ -137,20 +137,6 @@ def test_keras_alone_still_fails_on_several_workers(results):
         assert "PerReplica" in str(results[worker]["failure"])
 
 
-def test_a_killed_worker_ends_the_other(tmp_path):
-    commands = two_workers("lost_worker.py", "5")
-    addresses = commands[0][2]["cluster"]["worker"]
-    start = time.monotonic()
-    (status, output), (killed, _) = run(tmp_path, commands)
-    assert killed == -9
-    assert status == distribution.WORKER_LOST, output
-    assert (
-        "/job:worker/task:0 lost contact with "
-        f"/job:worker/task:1 at {addresses[1]}" in output
-    )
-    assert time.monotonic() - start < 60
-
-
 def test_keras_that_was_not_checked_is_refused(monkeypatch):
     monkeypatch.setattr(keras_fit.keras, "__version__", "3.99.0")
     with pytest.raises(ValueError, match="Received: keras.__version__='3.99"):

@@ -97,7 +97,7 @@ def test_warmup_needs_its_package(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "network",
     [
-        'IRevNet28(weights="digits")',
+        "IRevNet([1], [1], [2048], input_shape=(4, 4, 3))",
         "IRevNet([1], [1], [16], input_shape=(512, 512, 3))",
     ],
 )

@@ -20,8 +20,13 @@ def all_points(family):
     return points
 
 
-@MODES
-@pytest.mark.parametrize("family", cases.INFERENCE_FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "lossless"),
+    [
+        *((family, False) for family in cases.INFERENCE_FAMILIES),
+        *((family, True) for family in ("bijective_1x1", "injective_twice")),
+    ],
+)
 def test_every_point_holds_the_image(family, lossless, trained_weights):
     model = cases.build(family, lossless=lossless)
     model.set_weights(trained_weights(family))

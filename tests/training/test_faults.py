@@ -173,30 +173,25 @@ def run_on_a_full_disk(path):
 def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(
     tmp_path,
 ):
-    """Asked to end, on a full disk, killed twice, at random moments."""
+    """Asked to end, on a full disk, and killed, at random moments."""
     whole = Run(tmp_path / "whole", *FLAGS)
     statuses, output = whole.end()
     assert statuses == [0], output
 
     moments = random.Random()  # Other moments in every run of this test.
     parts = tmp_path / "parts"
-    interrupted = 0
     for number, expected in (
         (signal.SIGTERM, PREEMPTED),
-        (signal.SIGKILL, -signal.SIGKILL),
         (signal.SIGKILL, -signal.SIGKILL),
     ):
         run = Run(parts, *FLAGS)
         run.wait_for_progress()
         time.sleep(moments.uniform(0.0, 0.5))
         statuses, output = run.end(number)
-        # The machine may have been faster than the signal.
-        assert statuses in ([expected], [0]), output
-        interrupted += statuses != [0]
+        assert statuses == [expected], output
         if statuses == [PREEMPTED]:
             assert "The same command continues." in output
             run_on_a_full_disk(parts)
-    assert interrupted >= 2
     statuses, output = Run(parts, *FLAGS).end()
     assert statuses == [0], output
     assert_equal(final_values(parts), final_values(whole.path))
@@ -218,16 +213,19 @@ def test_workers_notice_a_lost_one_and_continue_together(tmp_path):
         "--log_steps=0",
     )
 
-    def start():
-        return Run(tmp_path / "run", *flags, ports=free_ports(2))
+    def start(ports=None):
+        return Run(tmp_path / "run", *flags, ports=ports or free_ports(2))
 
-    run = start()
+    run = start(ports := free_ports(2))
     run.wait_for_progress()
     killed = time.monotonic()
     statuses, output = run.end(signal.SIGKILL, worker=1)
     assert statuses == [WORKER_LOST, -signal.SIGKILL], output
     assert time.monotonic() - killed < 60
-    assert "lost contact with /job:worker/task:1" in output
+    assert (
+        "/job:worker/task:0 lost contact with "
+        f"/job:worker/task:1 at localhost:{ports[1]}" in output
+    )
 
     run = start()
     run.wait_for_progress()

@@ -27,8 +27,9 @@ def fitted(strategy, config, x=X, size=16):
     return model.get_weights() + averages
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(
+    ("parts", "precision"), [(1, "float32"), (2, "mixed_float16")]
+)
 def test_two_replicas_take_the_steps_of_one(strategy, parts, precision):
     """With decay, clipping of the sum, averages and accumulated parts."""
     config = RunConfig(
