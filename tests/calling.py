@@ -27,6 +27,6 @@ def call_with_own_flags(module, *arguments):
     request = from_flags(module.Request, values)
     if module is invert:
         path, drawn = invert.invert_images(request)
-        print(f"Wrote {drawn} images and their reconstructions to {path}")
+        print(invert.wrote(path, drawn))
     else:
         print(evaluate.table(evaluate.evaluate_network(request)))

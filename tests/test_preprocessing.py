@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf.data import load_dataset
+from irevnet_tf.models.predictions import class_places
 from irevnet_tf.preprocessing import PREPROCESSING
 
 MODES = list(PREPROCESSING)
@@ -160,3 +161,10 @@ def test_top_is_at_most_all():
 def test_what_cannot_be_decoded(arguments, message):
     with pytest.raises(ValueError, match=message):
         irevnet_tf.decode_predictions(**arguments)
+
+
+def test_places_of_classes_by_name_id_or_folder():
+    names = ["T-shirt/top", "Bag", "Bag"]
+    wanted = ["T-shirt_top", "T-shirt/top", "Bag", "Coat"]
+    assert class_places(names, wanted) == [0, 0, None, None]
+    assert class_places("fashion_mnist", ["9", "Coat"]) == [9, 4]

@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import app
 
 from irevnet_tf.data.decoding import central_crop
+from irevnet_tf.data.decoding import plain_message
 from irevnet_tf.export.checks import WHITE
 from irevnet_tf.preprocessing import Normalization
 
@@ -124,8 +125,8 @@ def _telling_of(path, flag):
         yield
     except tf.errors.OpError as error:
         raise app.UsageError(
-            f"{flag} must be JPEG, PNG, GIF or BMP files, but: "
-            f"{error.message.split(' [Op:')[0].strip()}. "
+            f"{flag} must be whole JPEG, PNG, GIF or BMP files, in gray or "
+            f"RGB, but TensorFlow says: {plain_message(error)} "
             f"Received: {flag} with {path}"
         ) from error
 

@@ -252,7 +252,15 @@ def _figure(model, name, shown, point) -> Figure:
 def main(argv: list[str]) -> None:
     refuse_arguments(argv)
     path, drawn = invert_images(from_flags(Request))
-    print(f"Wrote {drawn} images and their reconstructions to {path}")
+    print(wrote(path, drawn))
+
+
+def wrote(path: pathlib.Path, drawn: int) -> str:
+    """Return the line that tells a person what was drawn."""
+    images = "1 image and its reconstruction"
+    if drawn != 1:
+        images = f"{drawn} images and their reconstructions"
+    return f"Wrote {images} to {path}"
 
 
 def run() -> None:

@@ -15,6 +15,9 @@ from absl import logging
 
 from irevnet_tf.atomic import require_replaceable
 
+# As shells have it for a process that SIGINT ended.
+INTERRUPTED = 130
+
 
 def launch(main: Callable[[list[str]], int | None]) -> None:
     """Parse the flags, run `main`, then exit.
@@ -44,6 +47,9 @@ def _with_short_errors(main, argv):
         return main(argv)
     except app.UsageError as error:
         return f"{pathlib.Path(argv[0]).name}: {error}"
+    except KeyboardInterrupt:
+        print(f"{pathlib.Path(argv[0]).name}: interrupted", flush=True)
+        return INTERRUPTED
 
 
 def refuse_arguments(argv: list[str]) -> None:

@@ -14,7 +14,8 @@ irevnet-evaluate and irevnet-invert read it from there.
 
 Exit status: 0 when the run is finished; 1, with a message, if a flag does not
 fit, if the loss stops being finite, if a lossless network leaves its range, if
-an image cannot be read or if a file cannot be written; 75 if the process was
+an image cannot be read or if a file cannot be written; 130 after Ctrl-C, which
+loses the steps behind the last checkpoint; 75 if the process was
 asked to end by SIGTERM and has written a checkpoint; 76 if another worker was
 lost. After 75 and 76 the same command continues, without anyone's help.
 """
@@ -29,6 +30,7 @@ from absl import flags
 from irevnet_tf.apps.flags import DATA_DIR
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
+from irevnet_tf.apps.launch import INTERRUPTED
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.data.decoding import UnreadableImageError
@@ -140,6 +142,9 @@ def train_run(
         UnreadableImageError,
     ) as error:
         sys.exit(f"Training stopped: {error}")
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command continues.", flush=True)
+        sys.exit(INTERRUPTED)
     except Preempted as error:
         print(f"{error} The same command continues.", flush=True)
         sys.exit(PREEMPTED)

@@ -239,5 +239,14 @@ def _problem(path, image_shape):
     try:
         decode_whole(tf.io.read_file(path), image_shape)
     except tf.errors.OpError as error:
-        return _PLACES.sub(" ", error.message).strip()
+        return plain_message(error)
     return "nothing, any more"
+
+
+def plain_message(error: tf.errors.OpError) -> str:
+    """Return what TensorFlow says of an error, without the place in a graph.
+
+    Args:
+        error: TensorFlow error.
+    """
+    return _PLACES.sub(" ", error.message).strip()

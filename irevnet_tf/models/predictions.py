@@ -101,7 +101,11 @@ def class_places(names, wanted) -> list[int | None]:
         A list as long as `wanted`, with None for those that none or several
         of the network's classes are called.
     """
-    known = class_aliases(names)
+    # What is no name of a folder is one with "_" for "/".
+    known = [
+        {*aliases, *(alias.replace("/", "_") for alias in aliases)}
+        for aliases in class_aliases(names)
+    ]
     places = [
         [place for place, aliases in enumerate(known) if name in aliases]
         for name in wanted

@@ -528,7 +528,9 @@ def test_own_images_are_interpolated(tmp_path, capsys):
             "--point=1",
         )
     (tmp_path / "b.png").write_bytes(b"no image")
-    with pytest.raises(app.UsageError, match="--image_pair must be JPEG, PNG"):
+    with pytest.raises(
+        app.UsageError, match="--image_pair must be whole JPEG, PNG"
+    ):
         run_app(
             *DIGITS, "--study=interpolation", f"--output={tmp_path / 'o'}", pair
         )

@@ -22,6 +22,7 @@ from matplotlib.image import imread
 from irevnet_tf.apps import demo
 from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
+from irevnet_tf.apps import launch
 from irevnet_tf.apps import train
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.training import DivergenceError
@@ -438,3 +439,22 @@ def test_every_attribute_of_a_run_has_a_flag_with_its_default():
     with flagsaver.flagsaver():
         flags.FLAGS(["program", "--run_dir=run"])
         assert from_flags(RunConfig) == RunConfig()
+
+
+def test_ctrl_c_is_answered_in_a_line(capsys):
+    def main(argv):
+        raise KeyboardInterrupt
+
+    assert launch._with_short_errors(main, ["/bin/irevnet-export"]) == 130
+    assert capsys.readouterr().out == "irevnet-export: interrupted\n"
+
+
+def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        call(train, f"--run_dir={tmp_path / 'run'}", "--epochs=4")
+    assert caught.value.code == 130
+    assert "The same command continues." in capsys.readouterr().out

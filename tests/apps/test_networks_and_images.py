@@ -276,7 +276,10 @@ REFUSED = {
     "no picture": ("--images={}/nowhere.png", "which is neither"),
     "an empty name": ("--images={}/a.bmp,", "Received: --images with ''"),
     "none in a directory": ("--images={}", "without any"),
-    "no image": ("--images={}/text.png", "PNG, GIF or BMP files, but: "),
+    "no image": (
+        "--images={}/text.png",
+        "PNG, GIF or BMP files, in gray or RGB, but",
+    ),
     "no point": ("--images={}/a.bmp --point=stage9", "Received: 'stage9'"),
     "two of a kind": ("--images={}/a.bmp --dataset=digits", "not both"),
     "another size": ("--images={}/a.bmp --image_size=9", "Received: --image"),

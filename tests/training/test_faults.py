@@ -180,6 +180,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(
 
     moments = random.Random()  # Other moments in every run of this test.
     parts = tmp_path / "parts"
+    interrupted = 0
     for number, expected in (
         (signal.SIGTERM, PREEMPTED),
         (signal.SIGKILL, -signal.SIGKILL),
@@ -188,10 +189,13 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(
         run.wait_for_progress()
         time.sleep(moments.uniform(0.0, 0.5))
         statuses, output = run.end(number)
-        assert statuses == [expected], output
+        # The machine may have been faster than the signal.
+        assert statuses in ([expected], [0]), output
+        interrupted += statuses != [0]
         if statuses == [PREEMPTED]:
             assert "The same command continues." in output
             run_on_a_full_disk(parts)
+    assert interrupted >= 1
     statuses, output = Run(parts, *FLAGS).end()
     assert statuses == [0], output
     assert_equal(final_values(parts), final_values(whole.path))
