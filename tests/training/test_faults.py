@@ -186,7 +186,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(
     ):
         run = Run(parts, *FLAGS)
         run.wait_for_progress()
-        time.sleep(moments.uniform(0.0, 0.5))
+        time.sleep(moments.uniform(0.0, 0.3))
         statuses, output = run.end(number)
         assert statuses == [expected], output
         if statuses == [PREEMPTED]:
