@@ -14,10 +14,10 @@ irevnet-evaluate and irevnet-invert read it from there.
 
 Exit status: 0 when the run is finished; 1, with a message, if a flag does not
 fit, if the loss stops being finite, if a lossless network leaves its range, if
-an image cannot be read or if a file cannot be written; 130 after Ctrl-C, which
-loses the steps behind the last checkpoint; 75 if the process was
+an image cannot be read or if a file cannot be written; 75 if the process was
 asked to end by SIGTERM and has written a checkpoint; 76 if another worker was
-lost. After 75 and 76 the same command continues, without anyone's help.
+lost; 130 after Ctrl-C, which loses the steps since the last checkpoint. After
+75, 76 and 130 the same command continues, without anyone's help.
 """
 
 import dataclasses
