@@ -5,6 +5,7 @@ The client needs neither TensorFlow nor Keras.
 
 import importlib
 
+from irevnet_tf.optional import optional_import
 from irevnet_tf.serving.client import Classification
 from irevnet_tf.serving.client import Client
 from irevnet_tf.serving.errors import InvalidRequestError
@@ -28,5 +29,7 @@ __all__ = [
 def __getattr__(name):
     # It runs the SavedModel, in TensorFlow.
     if name == "LocalServer":
-        return importlib.import_module("irevnet_tf.serving.local").LocalServer
+        with optional_import("TensorFlow is needed for LocalServer", "serving"):
+            local = importlib.import_module("irevnet_tf.serving.local")
+        return local.LocalServer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,16 +4,18 @@ import json
 import urllib.parse
 
 import numpy as np
-import tensorflow as tf
 
 from irevnet_tf.optional import optional_import
 from irevnet_tf.serving.errors import GRPC_ERRORS
 from irevnet_tf.serving.errors import ServingError
 
 with optional_import(
-    "grpcio and tensorflow-serving-api are needed for grpc addresses", "serving"
+    "TensorFlow, grpcio and tensorflow-serving-api are needed for grpc "
+    "addresses",
+    "serving",
 ):
     import grpc
+    import tensorflow as tf
     from tensorflow_serving.apis import model_pb2
     from tensorflow_serving.apis import predict_pb2
     from tensorflow_serving.apis import prediction_service_pb2_grpc

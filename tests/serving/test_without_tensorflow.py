@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 # What a machine without TensorFlow has not.
 CODE = """
@@ -58,3 +60,20 @@ def test_all_else_says_what_is_missing():
         "which there is only the client in irevnet_tf.serving. Received: "
         "tensorflow and keras not installed"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "from irevnet_tf.serving import LocalServer",
+            "TensorFlow is needed for LocalServer: pip install",
+        ),
+        (
+            "from irevnet_tf.serving import Client\nClient('grpc://a:1', 'm')",
+            "TensorFlow, grpcio and tensorflow-serving-api are needed for grpc",
+        ),
+    ],
+)
+def test_what_needs_tensorflow_says_so(code, message):
+    assert message in run(code).stderr.splitlines()[-1]
