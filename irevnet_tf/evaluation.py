@@ -136,7 +136,8 @@ class Evaluator:
                 labels, if they do not count alike.
 
         Raises:
-            ValueError: if there are no images.
+            ValueError: if there are no images, or labels of classes that the
+                model does not have.
         """
         sums, largest = np.zeros(len(_SUMS)), np.zeros(len(_LARGEST))
         for images, labels, weights in batches:
