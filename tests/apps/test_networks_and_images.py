@@ -301,3 +301,16 @@ def test_errors_tell_what_was_expected(case, tmp_path):
             *text.format(images).split(),
         )
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_errors_of_files_are_without_places_in_graphs(tmp_path):
+    path = tmp_path / "a.png"
+    write(path, np.arange(64, dtype="uint8").reshape(8, 8, 1))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(app.UsageError, match="TensorFlow says: ") as caught:
+        draw(
+            "--weights=digits",
+            f"--images={path}",
+            f"--output={tmp_path / 'b.png'}",
+        )
+    assert "{{" not in str(caught.value) and "[Op:" not in str(caught.value)
