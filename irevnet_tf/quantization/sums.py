@@ -65,11 +65,12 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
         sums = _of_groups(integers, low, high, residual.groups[index])
         if residual.groups[index] > 1:
             # Rounded sums are added up in other units.
+            places = 2.0 ** GROUP_BITS[index]
             rounded = sums * residual.groups[index] * np.ldexp(1.0, unit)
-            total = rounded * 2.0**GROUP_BITS + residual.groups[index]
-            shifts = np.abs(shift) * 2.0**GROUP_BITS
+            total = rounded * places + residual.groups[index]
+            shifts = np.abs(shift) * places
             found.append(_largest(f"{place} (groups)", total + shifts))
-            own = np.full_like(unit, -GROUP_BITS - 1)
+            own = np.full_like(unit, -GROUP_BITS[index] - 1)
         else:
             sums = sums + np.abs(np.ldexp(shift.astype("float64"), -unit))
             own = np.where(np.abs(kernel).max((0, 1, 2)) > 0, unit - 1, -1)
