@@ -17,7 +17,7 @@ from irevnet_tf.layers.straight_through import quantized
 
 # To how many binary places the sums of groups of input channels are rounded, in
 # each of the convolutions.
-GROUP_BITS = (6, 6, 0)
+GROUP_BITS = (3, 3, 0)
 # Numbers of bits beyond which nothing fits into float32.
 MOST_BITS = 16
 
@@ -60,7 +60,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         fraction_bits: int. F is a multiple of 2**-fraction_bits.
         groups: sequence of three positive ints. In how many groups of input
             channels each convolution is split. The sums of several groups are
-            each rounded, to 6 binary places of an activation, and to a step
+            each rounded, to an eighth of an activation, and to a step
             in the last convolution, before they are added up.
         fine_tuning: bool. Whether kernels and shifts are trained, by
             straight-through gradients. The variables are then any floats, of
