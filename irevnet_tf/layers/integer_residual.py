@@ -15,9 +15,9 @@ from irevnet_tf.layers.parts import TrackedParts
 from irevnet_tf.layers.residual import check_kernel_sizes
 from irevnet_tf.layers.straight_through import quantized
 
-# To how many binary places the sums of groups of input channels are rounded, in
-# each of the convolutions.
-GROUP_BITS = (3, 3, 0)
+# Sums of groups of input channels are rounded to multiples of so many units of
+# the weights, so that 16 groups do not exceed what one may.
+GROUP_UNITS = 16
 # Numbers of bits beyond which nothing fits into float32.
 MOST_BITS = 16
 
@@ -60,8 +60,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         fraction_bits: int. F is a multiple of 2**-fraction_bits.
         groups: sequence of three positive ints. In how many groups of input
             channels each convolution is split. The sums of several groups are
-            each rounded, to an eighth of an activation, and to a step
-            in the last convolution, before they are added up.
+            each rounded to multiples of 16 units before they are added up.
         fine_tuning: bool. Whether kernels and shifts are trained, by
             straight-through gradients. The variables are then any floats, of
             which the layer computes with the nearest valid ones.
@@ -153,10 +152,10 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
                 )
             )
             self.shifts.append(self._weight(f"shift{index}", (outputs,)))
-            if self.fine_tuning:
-                self.units.append(
-                    self._constant(f"unit{index}", (outputs,), "ones")
-                )
+            # The power of two of which a channel's weights are multiples.
+            self.units.append(
+                self._constant(f"unit{index}", (outputs,), "ones")
+            )
         self.step = self._constant("step", (self.filters,))
         # No |F| is larger.
         self.reach = self._constant("reach", ())
@@ -222,10 +221,17 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             )
         ]
         if groups > 1:
-            scale = 2.0 ** GROUP_BITS[index]
-            parts = [round_straight_through(x, scale) for x in parts]
-        sums = tf.add_n(parts) if groups > 1 else parts[0]
+            unit = self.sum_unit(index)
+            parts = [round_straight_through(x / unit, 1.0) for x in parts]
+            sums = tf.add_n(parts) * unit
+        else:
+            sums = parts[0]
         return tf.nn.bias_add(sums, shift)
+
+    def sum_unit(self, index):
+        """Return the unit of the sums of a convolution, by output channel."""
+        unit = tf.convert_to_tensor(self.units[index])
+        return unit * GROUP_UNITS if self.groups[index] > 1 else unit
 
     def valid_weights(self) -> list:
         """Return the pairs (kernel, shift) to compute with."""
@@ -240,7 +246,6 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         ]
 
     def _valid_pair(self, index, kernel, shift):
-        is_split = self.groups[index] > 1
         low, high = self.first_range if index == 0 else (0, 1)
         return quantized(
             kernel,
@@ -250,7 +255,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             largest_input=high if index == 0 else self.largest_activation,
             is_symmetric=low < 0,
             groups=self.groups[index],
-            shift_unit=2.0 ** -GROUP_BITS[index] if is_split else None,
+            shift_unit=self.sum_unit(index),
             sum_bits=self.sum_bits,
         )
 
@@ -261,7 +266,9 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         step = self.step.numpy().astype("float64")
         least, largest = partial_sums(kernel, 0 * inputs, inputs)
         # Groups are rounded by half a place each.
-        slack = 0.5 * self.groups[2] * (self.groups[2] > 1)
+        slack = 0.0
+        if self.groups[2] > 1:
+            slack = self.sum_unit(2).numpy() * self.groups[2] / 2
         return (
             np.rint(least - slack + shift) * step,
             np.rint(largest + slack + shift) * step,

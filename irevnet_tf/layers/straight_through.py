@@ -14,7 +14,7 @@ def quantized(
     largest_input: int,
     is_symmetric: bool,
     groups: int,
-    shift_unit: float | None,
+    shift_unit,
     sum_bits: int,
 ) -> tuple:
     """Return the valid weights next to trained ones, for exact sums.
@@ -28,17 +28,16 @@ def quantized(
         largest_input: int. The largest input.
         is_symmetric: bool. Whether inputs may also be negative.
         groups: int. The groups of inputs that are added up separately.
-        shift_unit: None or float. The unit of the shift; None for that of the
-            weights.
+        shift_unit: float tensor (outputs,). The power of two of which the sums
+            are multiples.
         sum_bits: int. Partial sums stay below 2**sum_bits units.
 
     Returns:
         The kernel, of integers times `unit`, and the shift, of odd multiples of
-        half a unit where that is less than 1. Their gradients pass to `kernel`
-        and `shift`.
+        half of `shift_unit` where that is less than 1. Their gradients pass to
+        `kernel` and `shift`.
     """
     limit = 2.0**sum_bits
-    shift_unit = unit if shift_unit is None else shift_unit
     offset = shift / shift_unit
     # Halves, where the sum is rounded to more than its own unit.
     is_rounded = shift_unit < 1.0

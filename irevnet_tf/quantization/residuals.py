@@ -10,7 +10,7 @@ import tensorflow as tf
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers.integer_arithmetic import partial_sums
-from irevnet_tf.layers.integer_residual import GROUP_BITS
+from irevnet_tf.layers.integer_residual import GROUP_UNITS
 from irevnet_tf.quantization.bits import Bits
 from irevnet_tf.quantization.thresholds import Threshold
 from irevnet_tf.quantization.thresholds import best_range
@@ -173,13 +173,13 @@ def _set_inner(made, index, kernel, gain, norm, a, y, bits):
     _split_groups(made, index, rounded(scale)[2], bits)
     scale = _shrunk(scale, too_large)
     power, scale, integers = rounded(scale)
-    made.kernels[index].assign(integers * 0.5**power)
+    made.kernels[index].assign(integers * 0.5**power + 0.0)
+    made.units[index].assign(0.5**power)
     made.shifts[index].assign(np.zeros(len(scale)))
     sums = _mean(made, index, a) * 2.0**power
     shift = sums - scale * norm.sign * _channel_mean(y)
-    unit = _shift_unit(made, index, power)
     threshold = scale * norm.sign * norm.threshold + np.where(lives, shift, 0)
-    threshold = (np.floor(threshold / unit) + 0.5) * unit
+    threshold = _half(threshold, made.groups[index], 0.5**power)
     constant = np.where(norm.gain == 0, norm.constant, 0.0)
     on = np.where(constant > 0, float(largest), 0.0)
     made.shifts[index].assign(np.where(lives, -threshold * 0.5**power, on))
@@ -206,23 +206,30 @@ def _set_last(made, kernel, gain, a, y, bits):
     scale = _shrunk(scale, too_large, halves=True)
     power = np.log2(np.where(lives, scale, 1.0))
     dropped = np.maximum(power - bits.fraction_bits, 0.0)
-    made.kernels[2].assign(np.rint(weights * scale) * 0.5**dropped)
+    made.kernels[2].assign(np.rint(weights * scale) * 0.5**dropped + 0.0)
+    made.units[2].assign(0.5**dropped)
     made.shifts[2].assign(np.zeros(len(scale)))
     made.step.assign(2.0 ** (dropped - power))
     shift = _channel_mean(y) * scale - _mean(made, 2, a) * 2.0**dropped
-    unit = _shift_unit(made, 2, dropped)
-    # Halves only where sums are rounded to more than their own unit.
-    half = np.where((dropped > 0) & (made.groups[2] == 1), 0.5, 0.0)
     limit = 2.0**bits.sum_bits / 64
-    shift = (np.floor(np.clip(shift, -limit, limit) / unit) + half) * unit
+    shift = np.clip(shift, -limit, limit)
+    shift = _half(shift, made.groups[2], 0.5**dropped)
     made.shifts[2].assign(np.where(lives, shift * 0.5**dropped, 0.0))
 
 
-def _shift_unit(made, index, power):
-    """Return the unit of a shift, in that of the weights."""
-    if made.groups[index] == 1:
-        return np.ones_like(power)
-    return 2.0 ** np.maximum(power - GROUP_BITS[index], 0.0)
+def _half(shift, groups, unit):
+    """Return shifts as odd multiples of half the unit of the sums.
+
+    As whole multiples, where sums are integers and `round` has nothing to do.
+
+    Args:
+        shift: float64 array (outputs,). In units of the weights.
+        groups: int. In how many groups inputs are added up.
+        unit: float64 array (outputs,). The unit of the weights.
+    """
+    step = 1 if groups == 1 else GROUP_UNITS
+    half = np.where(step * unit < 1, 0.5, 0.0)
+    return (np.floor(shift / step) + half) * step
 
 
 def _shrunk(scale, too_large, halves=False):

@@ -11,7 +11,7 @@ from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 from irevnet_tf.layers.integer_arithmetic import column_unit
 from irevnet_tf.layers.integer_arithmetic import last_bit
 from irevnet_tf.layers.integer_arithmetic import partial_sums
-from irevnet_tf.layers.integer_residual import GROUP_BITS
+from irevnet_tf.layers.integer_residual import GROUP_UNITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,30 +55,34 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
     for index, pair in enumerate(residual.valid_weights()):
         place = f"{name}/conv{index + 1}"
         kernel, shift = (x.numpy() for x in pair)
-        unit = column_unit(kernel)
-        integers = np.ldexp(kernel.astype("float64"), -unit)
+        unit = residual.units[index].numpy().astype("float64")
+        _check_powers(place, "unit", unit)
+        integers = kernel / unit
         _check_weights(place, integers, residual.weight_bits)
         low, high = (
             residual.first_range
             if index == 0
             else (0, residual.largest_activation)
         )
-        sums = _of_groups(integers, low, high, residual.groups[index])
-        if residual.groups[index] > 1:
-            # Rounded sums are added up in other units.
-            places = 2.0 ** GROUP_BITS[index]
-            rounded = sums * residual.groups[index] * np.ldexp(1.0, unit)
-            total = rounded * places + residual.groups[index]
-            shifts = np.abs(shift) * places
-            found.append(_largest(f"{place} (groups)", total + shifts))
-            _check_shifts(place, shift, -GROUP_BITS[index] - 1)
-        else:
-            # In half the unit of the shift, where that is less.
-            less = np.minimum(last_bit(shift) + 1 - unit, 0)
-            shifts = np.abs(np.ldexp(shift.astype("float64"), -unit))
-            sums = np.ldexp(sums + shifts, -less)
-        found.append(_largest(place, sums))
-    _check_powers(name, residual)
+        groups = residual.groups[index]
+        sums = _of_groups(integers, low, high, groups)
+        if groups > 1:
+            # Rounded, they are added up in larger units.
+            found.append(_largest(place, sums))
+            place = f"{place} (groups)"
+            sums = groups * (sums / GROUP_UNITS + 1)
+            unit = unit * GROUP_UNITS
+        # In half the unit of the shift, where that is less.
+        less = np.minimum(np.exp2(last_bit(shift) + 1.0) / unit, 1.0)
+        found.append(_largest(place, (sums + np.abs(shift) / unit) / less))
+    for factor in ("scale0", "step"):
+        _check_powers(name, factor, getattr(residual, factor).numpy())
+    step = residual.step.numpy()
+    if np.any(last_bit(step) < -residual.fraction_bits):
+        raise ValueError(
+            f"F must be a multiple of 2**-{residual.fraction_bits}. Received: "
+            f"step={step.min()!r} in {name}"
+        )
     least, largest = residual.range_of_output()
     reach = max(np.max(np.abs(least)), np.max(np.abs(largest)))
     if not reach <= float(residual.reach):
@@ -119,40 +123,23 @@ def _of_groups(integers, low, high, groups):
 
 
 def _check_weights(place, integers, bits):
-    largest = np.abs(integers).reshape(-1, integers.shape[-1]).max(axis=0)
-    if np.any(largest > 2 ** (bits - 1) - 1):
-        channel = int(np.argmax(largest))
+    largest = 2 ** (bits - 1) - 1
+    fits = (integers == np.rint(integers)) & (np.abs(integers) <= largest)
+    if not fits.all():
+        channel = int(np.argwhere(~fits)[0][-1])
+        value = integers[~fits][0]
         raise ValueError(
             f"The weights of {place} must be integers of {bits} bits times a "
-            f"power of two. Received: {largest[channel]:g} units in channel "
+            f"power of two. Received: {value:g} units in channel {channel}"
+        )
+
+
+def _check_powers(place, name, values):
+    fits = np.isin(np.abs(np.frexp(values)[0]), (0.0, 0.5))
+    if not fits.all():
+        channel = int(np.argmin(fits))
+        raise ValueError(
+            f"`{name}` of an integer residual must be powers of two. "
+            f"Received: {name}={values[channel]:g} in {place}, channel "
             f"{channel}"
-        )
-
-
-def _check_shifts(place, shift, unit):
-    found = last_bit(shift)
-    if np.any(found < unit):
-        channel = int(np.argmin(found))
-        raise ValueError(
-            f"The shifts of {place} must be multiples of 2**{unit}. Received: "
-            f"shift={shift[channel]!r} in channel {channel}"
-        )
-
-
-def _check_powers(name, residual):
-    for of in ("scale0", "step"):
-        values = getattr(residual, of).numpy()
-        fractions = np.abs(np.frexp(values)[0])
-        if not np.all(np.isin(fractions, (0.0, 0.5))):
-            channel = int(np.argmin(np.isin(fractions, (0.0, 0.5))))
-            raise ValueError(
-                f"`{of}` of an integer residual must be powers of two. "
-                f"Received: {of}={values[channel]!r} in {name}, channel "
-                f"{channel}"
-            )
-    step = residual.step.numpy()
-    if np.any(last_bit(step) < -residual.fraction_bits):
-        raise ValueError(
-            f"F must be a multiple of 2**-{residual.fraction_bits}. Received: "
-            f"step={step.min()!r} in {name}"
         )

@@ -6,7 +6,6 @@ import numpy as np
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.integer_arithmetic import column_unit
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.quantization.bits import Bits
@@ -131,8 +130,6 @@ def _copied_block(block, residual):
 def _trainable(residual):
     """Return a residual that is trained, which computes the same."""
     made = _like(residual, fine_tuning=True)
-    for kernel, unit in zip(residual.kernels, made.units, strict=True):
-        unit.assign(np.ldexp(1.0, column_unit(kernel.numpy())))
     _take_over(made, residual)
     return made
 
@@ -162,5 +159,7 @@ def _take_over(made, residual):
     for variables, values in pairs:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+    for unit, value in zip(made.units, residual.units, strict=True):
+        unit.assign(value)
     for name in ("scale0", "shift0", "step", "reach"):
         getattr(made, name).assign(getattr(residual, name))
