@@ -45,6 +45,24 @@ def column_unit(kernel: np.ndarray) -> np.ndarray:
     return np.where(bits == NO_BIT, 0, bits)
 
 
+def sum_unit(kernel: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return the exponent of the unit of the sums of every output channel.
+
+    It is that of the weights, or a finer one of which the shift is a multiple
+    of a half: weights may all be even, or be rounded to 0.
+
+    Args:
+        kernel: float array (..., outputs). The weights.
+        shift: float array (outputs,). What is added to the sums.
+
+    Returns:
+        int array (outputs,); 0 for a channel of zeros.
+    """
+    bits = last_bit(kernel).reshape(-1, kernel.shape[-1]).min(axis=0)
+    bits = np.minimum(bits, last_bit(shift) + 1)
+    return np.where(bits >= NO_BIT, 0, bits)
+
+
 def partial_sums(
     kernel: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -240,7 +240,6 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         ]
 
     def _valid_pair(self, index, kernel, shift):
-        is_split = self.groups[index] > 1
         low, high = self.first_range if index == 0 else (0, 1)
         return quantized(
             kernel,
@@ -250,7 +249,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             largest_input=high if index == 0 else self.largest_activation,
             is_symmetric=low < 0,
             groups=self.groups[index],
-            shift_unit=2.0 ** -GROUP_BITS[index] if is_split else None,
+            group_unit=2.0 ** -GROUP_BITS[index],
             sum_bits=self.sum_bits,
         )
 

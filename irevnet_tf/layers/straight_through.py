@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from irevnet_tf.layers.gradients import with_gradient
+from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 
 
 def quantized(
@@ -14,7 +15,7 @@ def quantized(
     largest_input: int,
     is_symmetric: bool,
     groups: int,
-    shift_unit: float | None,
+    group_unit: float,
     sum_bits: int,
 ) -> tuple:
     """Return the valid weights next to trained ones, for exact sums.
@@ -28,8 +29,8 @@ def quantized(
         largest_input: int. The largest input.
         is_symmetric: bool. Whether inputs may also be negative.
         groups: int. The groups of inputs that are added up separately.
-        shift_unit: None or float. The unit of the shift; None for that of the
-            weights.
+        group_unit: float. To what the sums of groups are rounded, if there are
+            several.
         sum_bits: int. Partial sums stay below 2**sum_bits units.
 
     Returns:
@@ -37,30 +38,37 @@ def quantized(
         half a unit where that is less than 1. Their gradients pass to `kernel`
         and `shift`.
     """
-    limit = 2.0**sum_bits
-    shift_unit = unit if shift_unit is None else shift_unit
+    limit = whole = 2.0**sum_bits
+    shift_unit, margin = unit, 1.0
+    if groups > 1:
+        # Sums of groups, each off by half a unit, are added up in any order.
+        shift_unit, margin = tf.maximum(unit, group_unit), 2.0 * groups
+        whole = 2.0 ** (EXACT_BITS - 1)
     offset = shift / shift_unit
     # Halves, where the sum is rounded to more than its own unit.
     is_rounded = shift_unit < 1.0
+    farthest = whole - margin - 1.0
+    offset = tf.clip_by_value(offset, -farthest, farthest)
     offset = tf.where(is_rounded, tf.floor(offset) + 0.5, tf.round(offset))
-    offset = tf.clip_by_value(offset, -limit / 2 + 0.5, limit / 2 - 0.5)
-    room = limit - tf.abs(offset) - 1.0
+    room = whole - tf.abs(offset) - margin
 
     def reach(integers):
-        """Return the largest partial sum of each output channel."""
+        """Return the largest partial sum of each channel, 1 for too large."""
         parts = tf.reshape(
             integers, [*kernel.shape[:2], groups, -1, kernel.shape[3]]
         )
         signs = [tf.abs(parts)] if is_symmetric else [parts, -parts]
         sums = [tf.reduce_sum(tf.nn.relu(x), [0, 1, 3]) for x in signs]
-        return largest_input * tf.reduce_max(tf.stack(sums), [0, 1])
+        sums = largest_input * tf.stack(sums)
+        total = tf.reduce_max(tf.reduce_sum(sums, 1), 0) * (unit / shift_unit)
+        return tf.maximum(total / room, tf.reduce_max(sums, [0, 1]) / limit)
 
     integers = tf.clip_by_value(kernel / unit, -largest_weight, largest_weight)
-    integers *= tf.minimum(1.0, room / tf.maximum(reach(integers), 1.0))
+    integers /= tf.maximum(reach(integers), 1.0)
     nearest = tf.round(integers)
     # What is cut off instead of rounded stays below what it was cut from.
     integers = tf.where(
-        reach(nearest) < room,
+        reach(nearest) < 1.0,
         nearest,
         tf.sign(integers) * tf.floor(tf.abs(integers)),
     )

@@ -3,6 +3,7 @@
 import dataclasses
 
 from irevnet_tf.layers.fixed_point import check_fraction_bits
+from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 from irevnet_tf.layers.integer_residual import check_bits
 
 OVERFLOW = ("scale", "split")
@@ -56,4 +57,17 @@ class Bits:
     @property
     def room(self) -> float:
         """What sums may reach, with some room for shifts that are corrected."""
-        return 2.0**self.sum_bits * (1 - 1 / 64)
+        return 2.0**self.sum_bits - self.slack(1) - 1
+
+    @property
+    def room_of_groups(self) -> float:
+        """The same where rounded sums of groups are added up."""
+        return 2.0 ** (EXACT_BITS - 1) - self.slack(2) - 1
+
+    def slack(self, groups: int) -> float:
+        """Return by how many units a shift may be corrected.
+
+        Args:
+            groups: int. In how many groups sums are split.
+        """
+        return 2.0 ** (self.sum_bits if groups == 1 else EXACT_BITS - 1) / 64

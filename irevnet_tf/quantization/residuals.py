@@ -165,19 +165,20 @@ def _set_inner(made, index, kernel, gain, norm, a, y, bits):
         return power, scale, np.rint(weights * scale * norm.sign)
 
     def too_large(scale):
-        _, scale, integers = rounded(scale)
-        sums = _largest_sum(made, index, integers, made.groups[index])
-        sums += np.abs(scale * norm.threshold) + 2
-        return scale, sums / bits.room
+        power, scale, integers = rounded(scale)
+        offset = np.abs(scale * norm.threshold)
+        return scale, _excess(made, index, integers, power, offset, bits)
 
     _split_groups(made, index, rounded(scale)[2], bits)
-    scale = _shrunk(scale, too_large)
+    scale = _shrunk(scale, too_large, halves=made.groups[index] > 1)
     power, scale, integers = rounded(scale)
     made.kernels[index].assign(integers * 0.5**power)
     made.shifts[index].assign(np.zeros(len(scale)))
     sums = _mean(made, index, a) * 2.0**power
     shift = sums - scale * norm.sign * _channel_mean(y)
     unit = _shift_unit(made, index, power)
+    limit = unit * bits.slack(made.groups[index])
+    shift = np.clip(shift, -limit, limit)
     threshold = scale * norm.sign * norm.threshold + np.where(lives, shift, 0)
     threshold = (np.floor(threshold / unit) + 0.5) * unit
     constant = np.where(norm.gain == 0, norm.constant, 0.0)
@@ -199,13 +200,13 @@ def _set_last(made, kernel, gain, a, y, bits):
 
     def too_large(scale):
         integers = np.rint(weights * scale)
-        sums = _largest_sum(made, 2, integers, made.groups[2])
-        return scale, (sums + 2) / bits.room
+        dropped = _dropped(scale, bits)
+        return scale, _excess(made, 2, integers, dropped, 0.0, bits)
 
     _split_groups(made, 2, np.rint(weights * scale), bits)
     scale = _shrunk(scale, too_large, halves=True)
     power = np.log2(np.where(lives, scale, 1.0))
-    dropped = np.maximum(power - bits.fraction_bits, 0.0)
+    dropped = _dropped(scale, bits)
     made.kernels[2].assign(np.rint(weights * scale) * 0.5**dropped)
     made.shifts[2].assign(np.zeros(len(scale)))
     made.step.assign(2.0 ** (dropped - power))
@@ -213,9 +214,36 @@ def _set_last(made, kernel, gain, a, y, bits):
     unit = _shift_unit(made, 2, dropped)
     # Halves only where sums are rounded to more than their own unit.
     half = np.where((dropped > 0) & (made.groups[2] == 1), 0.5, 0.0)
-    limit = 2.0**bits.sum_bits / 64
+    limit = unit * bits.slack(made.groups[2])
     shift = (np.floor(np.clip(shift, -limit, limit) / unit) + half) * unit
     made.shifts[2].assign(np.where(lives, shift * 0.5**dropped, 0.0))
+
+
+def _dropped(scale, bits):
+    """Return how many places of F behind the grid's are rounded off."""
+    power = np.log2(np.where(scale > 0, scale, 1.0))
+    return np.maximum(power - bits.fraction_bits, 0.0)
+
+
+def _excess(made, index, integers, power, offset, bits):
+    """Return how many times too large the sums of each channel are.
+
+    Args:
+        made: `IntegerResidual`. The layer.
+        index: int. Which of its convolutions.
+        integers: float64 array (side, side, inputs, outputs). The weights.
+        power: float64 array (outputs,). The weights are these integers times
+            0.5**power.
+        offset: float64 array (outputs,). What is added, in their units.
+        bits: `Bits`. How many bits there are.
+    """
+    groups = made.groups[index]
+    total = _largest_sum(made, index, integers, 1) + offset
+    if groups == 1:
+        return (total + 2) / bits.room
+    parts = (_largest_sum(made, index, integers, groups) + 2) / bits.room
+    total = total / _shift_unit(made, index, power) + 2 * groups + 2
+    return np.maximum(parts, total / bits.room_of_groups)
 
 
 def _shift_unit(made, index, power):

@@ -11,6 +11,7 @@ from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 from irevnet_tf.layers.integer_arithmetic import column_unit
 from irevnet_tf.layers.integer_arithmetic import last_bit
 from irevnet_tf.layers.integer_arithmetic import partial_sums
+from irevnet_tf.layers.integer_arithmetic import sum_unit
 from irevnet_tf.layers.integer_residual import GROUP_BITS
 
 
@@ -20,7 +21,8 @@ class Sums:
 
     Attributes:
         name: str. The stage, the block and the convolution.
-        bits: float. Its logarithm to base 2, in units of the channel's weights.
+        bits: float. Its logarithm to base 2, in units of the channel's weights
+            and, but for a half, its shift.
         channel: int. The output channel in which it is.
     """
 
@@ -34,7 +36,8 @@ class Sums:
         if not self.bits < EXACT_BITS - 1:
             raise ValueError(
                 f"All partial sums must stay below 2**{EXACT_BITS - 1} units "
-                "of the weights, for floats to hold them exactly. Received: "
+                "of the weights and shifts, for floats to hold them exactly. "
+                "Received: "
                 f"2**{self.bits:.2f} in {self.name}, channel {self.channel}"
             )
 
@@ -62,19 +65,18 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
             if index == 0
             else (0, residual.largest_activation)
         )
-        sums = _of_groups(integers, low, high, residual.groups[index])
-        if residual.groups[index] > 1:
+        groups = residual.groups[index]
+        sums, shift = _of_groups(integers, low, high, groups), np.abs(shift)
+        if groups > 1:
             # Rounded sums are added up in other units.
-            places = 2.0 ** GROUP_BITS[index]
-            rounded = sums * residual.groups[index] * np.ldexp(1.0, unit)
-            total = rounded * places + residual.groups[index]
-            shifts = np.abs(shift) * places
-            found.append(_largest(f"{place} (groups)", total + shifts))
-            own = np.full_like(unit, -GROUP_BITS[index] - 1)
+            own = np.maximum(unit, -GROUP_BITS[index])
+            own = np.minimum(own, last_bit(shift) + 1)
+            total = _of_groups(integers, low, high, 1) * np.ldexp(1.0, unit)
+            total = np.ldexp(total + shift, -own) + groups
+            found.append(_largest(f"{place} (groups)", total))
         else:
-            sums = sums + np.abs(np.ldexp(shift.astype("float64"), -unit))
-            own = np.where(np.abs(kernel).max((0, 1, 2)) > 0, unit - 1, -1)
-        _check_shifts(place, shift, own)
+            own = sum_unit(kernel, shift)
+            sums = np.ldexp(sums, unit - own) + np.ldexp(shift, -own)
         found.append(_largest(place, sums))
     _check_grid(name, residual)
     least, largest = residual.range_of_output()
@@ -124,16 +126,6 @@ def _check_weights(place, integers, bits):
             f"The weights of {place} must be integers of {bits} bits times a "
             f"power of two. Received: {largest[channel]:g} units in channel "
             f"{channel}"
-        )
-
-
-def _check_shifts(place, shift, unit):
-    found = last_bit(shift)
-    if np.any(found < unit):
-        channel = int(np.argmax(unit - found))
-        raise ValueError(
-            f"The shifts of {place} must be multiples of half a unit of the "
-            f"weights. Received: shift={shift[channel]!r} in channel {channel}"
         )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.integer_arithmetic import column_unit
+from irevnet_tf.layers.integer_arithmetic import sum_unit
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.quantization.bits import Bits
@@ -131,8 +131,12 @@ def _copied_block(block, residual):
 def _trainable(residual):
     """Return a residual that is trained, which computes the same."""
     made = _like(residual, fine_tuning=True)
-    for kernel, unit in zip(residual.kernels, made.units, strict=True):
-        unit.assign(np.ldexp(1.0, column_unit(kernel.numpy())))
+    for unit, *pair in zip(
+        made.units, residual.kernels, residual.shifts, strict=True
+    ):
+        exponents = sum_unit(*(x.numpy() for x in pair))
+        # Where sums are not rounded, shifts are integers.
+        unit.assign(np.ldexp(1.0, np.minimum(exponents, 0)))
     _take_over(made, residual)
     return made
 
