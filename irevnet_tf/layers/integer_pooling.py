@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.fixed_point import nan_unless
 from irevnet_tf.layers.gradients import round_straight_through
 from irevnet_tf.layers.integer_residual import check_bits
 
@@ -93,7 +94,9 @@ class IntegerPooling(keras.layers.Layer):
         largest = float(2**self.activation_bits - 1)
         a = round_straight_through(tf.minimum(sums, largest), 1.0)
         if self.pooling == "max":
-            pooled = tf.reduce_max(a, [1, 2])
+            # XLA's maximum leaves NaN out.
+            is_number = tf.reduce_all(a >= 0.0, [1, 2, 3])
+            pooled = nan_unless(is_number, tf.reduce_max(a, [1, 2]))
         else:
             pixels = tf.cast(tf.reduce_prod(tf.shape(a)[1:3]), "float32")
             mean = tf.reduce_sum(a, [1, 2]) * (AVERAGE_SCALE / pixels)

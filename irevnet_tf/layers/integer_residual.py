@@ -7,6 +7,7 @@ import tensorflow as tf
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.fixed_point import check_fraction_bits
+from irevnet_tf.layers.fixed_point import without_sign_of_zero
 from irevnet_tf.layers.gradients import round_straight_through
 from irevnet_tf.layers.integer_arithmetic import partial_sums
 from irevnet_tf.layers.integer_files import read_integers
@@ -185,7 +186,9 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         for index in (0, 1):
             a = self.activate(self.convolve(a, index, *weights[index]))
         sums = self.convolve(a, 2, *weights[2])
-        return round_straight_through(sums, 1.0) * self.step
+        rounded = round_straight_through(sums, 1.0)
+        # Sums with zeros of the padding are left out by XLA, sign and all.
+        return without_sign_of_zero(rounded, sums) * self.step
 
     def first_activation(self, x):
         """Return a0, given x2."""

@@ -118,7 +118,9 @@ def integer_dense(
         trainable=False,
     )
     made.build((None, len(kernel)))
-    made.set_weights([integers * 0.5**power, offset * 0.5**power])
+    # Zeros without a sign, which sums of nothing but zeros would have.
+    weights = [integers * 0.5**power + 0.0, offset * 0.5**power + 0.0]
+    made.set_weights(weights)
     return made
 
 

@@ -1,12 +1,14 @@
 """Sums: how large partial sums can get, in units of their last bit."""
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
 
 from irevnet_tf.layers import IntegerPooling
 from irevnet_tf.layers import IntegerResidual
+from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 from irevnet_tf.layers.integer_arithmetic import column_unit
 from irevnet_tf.layers.integer_arithmetic import last_bit
@@ -54,9 +56,11 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
             two, F is not on the grid, or `reach` is exceeded.
     """
     found = []
+    _check_scale(name, residual.scale0, residual.shift0)
     for index, pair in enumerate(residual.valid_weights()):
         place = f"{name}/conv{index + 1}"
         kernel, shift = (x.numpy() for x in pair)
+        _check_finite(place, kernel, shift)
         unit = column_unit(kernel)
         integers = np.ldexp(kernel.astype("float64"), -unit)
         _check_weights(place, integers, residual.weight_bits)
@@ -81,10 +85,11 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
     _check_grid(name, residual)
     least, largest = residual.range_of_output()
     reach = max(np.max(np.abs(least)), np.max(np.abs(largest)))
-    if not reach <= float(residual.reach):
+    known = float(residual.reach.numpy())
+    if not reach <= known:
         raise ValueError(
             "`reach` of an integer residual must be at least what F can be, "
-            f"{reach:g}. Received: reach={float(residual.reach):g} in {name}"
+            f"{reach:g}. Received: reach={known:g} in {name}"
         )
     return found
 
@@ -96,8 +101,10 @@ def dense_sums(pool: IntegerPooling, dense: keras.layers.Dense) -> Sums:
         pool: `IntegerPooling`. What the logits are computed from.
         dense: Keras `Dense`. The layer of the logits.
     """
+    _check_scale(pool.name, pool.scale, pool.shift)
     kernel = dense.kernel.numpy()
     bias = dense.bias.numpy() if dense.use_bias else np.zeros(dense.units)
+    _check_finite(dense.name, kernel, bias)
     unit = np.minimum(column_unit(kernel), last_bit(bias))
     inputs = np.full(len(kernel), float(pool.largest_output))
     least, largest = partial_sums(kernel, 0 * inputs, inputs)
@@ -107,7 +114,9 @@ def dense_sums(pool: IntegerPooling, dense: keras.layers.Dense) -> Sums:
 
 def _largest(place, sums):
     channel = int(np.argmax(sums))
-    return Sums(place, float(np.log2(max(sums[channel], 1.0))), channel)
+    bits = math.log2(max(sums[channel], 1.0))
+    # Down to what all machines agree about.
+    return Sums(place, math.floor(bits * 1e6 + 1e-3) / 1e6, channel)
 
 
 def _of_groups(integers, low, high, groups):
@@ -129,8 +138,48 @@ def _check_weights(place, integers, bits):
         )
 
 
+def check_entrance(entrance: PixelRange) -> None:
+    """Raise ValueError unless its bounds and offsets are such."""
+    bounds, offset = entrance.bounds.numpy(), entrance.offset.numpy()
+    if not (np.all(np.isfinite(bounds)) and bounds[0] < bounds[1]):
+        raise ValueError(
+            "The bounds of pixels must be finite, the least one first. "
+            f"Received: bounds={bounds.tolist()} in {entrance.name}"
+        )
+    if not np.all(np.abs(offset) < 0.5):
+        raise ValueError(
+            "The offsets of pixels must be below half a step of the grid. "
+            f"Received: offset={offset.tolist()} in {entrance.name}"
+        )
+
+
+def _check_scale(place, scale, shift):
+    """Raise ValueError unless a product is exact, for it may be fused."""
+    scale, shift = scale.numpy(), shift.numpy()
+    _check_finite(place, scale[None], shift)
+    wrong = (np.abs(np.frexp(scale)[0]) != 0.5) & (scale != 0)
+    if np.any(wrong):
+        channel = int(np.argmax(wrong))
+        raise ValueError(
+            "What streams are multiplied by must be powers of two or 0. "
+            f"Received: {scale[channel]:g} in {place}, channel {channel}"
+        )
+
+
+def _check_finite(place, kernel, shift):
+    """Raise ValueError unless weights (..., channels) are finite."""
+    finite = np.isfinite(kernel).reshape(-1, len(shift)).all(axis=0)
+    finite &= np.isfinite(shift)
+    if not np.all(finite):
+        raise ValueError(
+            "All weights must be finite. Received: NaN or infinity in "
+            f"{place}, channel {int(np.argmin(finite))}"
+        )
+
+
 def _check_grid(name, residual):
     step = residual.step.numpy()
+    _check_finite(f"{name}, step of F", step[None], 0 * step)
     if np.any(last_bit(step) < -residual.fraction_bits):
         raise ValueError(
             f"F must be a multiple of 2**-{residual.fraction_bits}. Received: "
