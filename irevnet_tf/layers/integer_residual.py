@@ -7,7 +7,7 @@ import tensorflow as tf
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.fixed_point import check_fraction_bits
-from irevnet_tf.layers.gradients import round_straight_through
+from irevnet_tf.layers.gradients import floor_straight_through
 from irevnet_tf.layers.integer_arithmetic import partial_sums
 from irevnet_tf.layers.integer_files import read_integers
 from irevnet_tf.layers.integer_files import write_integers
@@ -16,8 +16,9 @@ from irevnet_tf.layers.residual import check_kernel_sizes
 from irevnet_tf.layers.straight_through import quantized
 
 # Sums of groups of input channels are rounded to multiples of so many units of
-# the weights, so that 16 groups do not exceed what one may.
-GROUP_UNITS = 16
+# the weights, so that up to 16 groups add up to a quarter of what one may.
+GROUP_UNITS = 64
+MOST_GROUPS = 16
 # Numbers of bits beyond which nothing fits into float32.
 MOST_BITS = 16
 
@@ -28,18 +29,19 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
 
     With A = 2**activation_bits - 1, and integers a0, a1, a2 from 0 to A:
 
-        a0 = round(clip(x2 * scale0 + shift0, 0, A))
-        a1 = round(clip(conv(a0, kernel1) + shift1, 0, A))
-        a2 = round(clip(conv(a1, kernel2) + shift2, 0, A))
-        F  = round(conv(a2, kernel3) + shift3) * step
+        a0 = floor(clip(x2 * scale0 + shift0, 0, A))
+        a1 = floor(clip(conv(a0, kernel1) + shift1, 0, A))
+        a2 = floor(clip(conv(a1, kernel2) + shift2, 0, A))
+        F  = floor(conv(a2, kernel3) + shift3) * step
 
     A kernel's weights are integers of `weight_bits` bits times a power of two
-    for each output channel, and so are the shifts, to half an integer, so that
-    `round` never meets a tie. `scale0` and `step` are powers of two. All that
-    is added up are multiples of a power of two, and as long as all partial
-    sums stay below 2**24 of its units, which `irevnet_tf.certify` proves,
-    nothing is ever rounded but by `round`: F has the same bits in every
-    runtime, with every order of summation, in batches of every size.
+    for each output channel, its unit; shifts are odd multiples of half of it,
+    so that `floor` never meets an integer. `scale0` and `step` are powers of
+    two. All that is added up are multiples of a power of two, and as long as
+    all partial sums stay below 2**24 of them, which `irevnet_tf.certify`
+    proves, nothing is ever rounded but by `floor`: F has the same bits in every
+    runtime, with every order of summation, in batches of every size. Not even
+    the sign of a zero differs, for F has no -0.
 
     `irevnet_tf.portable` makes these layers from `BottleneckResidual`s. They
     have no mode of training: with `training=True` they compute the same.
@@ -51,8 +53,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         bottleneck_ratio: positive int. The first two convolutions have
             `filters//bottleneck_ratio` output channels.
         preactivation: bool. Whether F starts with a threshold, as BatchNorm
-            and ReLU do. If not, a0 = round(clip(x2 * scale0, -M, M)) with
-            M = 2**(activation_bits - 1) - 1.
+            and ReLU do. If not, a0 = floor(clip(x2 * scale0 + shift0, -M, M))
+            with M = 2**(activation_bits - 1) - 1.
         weight_bits: int from 2 to 16. Bits of the weights, with the sign.
         activation_bits: int from 2 to 16. Bits of the activations.
         sum_bits: int up to 23. Partial sums are kept below 2**sum_bits while
@@ -60,7 +62,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         fraction_bits: int. F is a multiple of 2**-fraction_bits.
         groups: sequence of three positive ints. In how many groups of input
             channels each convolution is split. The sums of several groups are
-            each rounded to multiples of 16 units before they are added up.
+            each rounded downwards to multiples of 64 units before they are
+            added up.
         fine_tuning: bool. Whether kernels and shifts are trained, by
             straight-through gradients. The variables are then any floats, of
             which the layer computes with the nearest valid ones.
@@ -184,22 +187,22 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         for index in (0, 1):
             a = self.activate(self.convolve(a, index, *weights[index]))
         sums = self.convolve(a, 2, *weights[2])
-        return round_straight_through(sums, 1.0) * self.step
+        return floor_straight_through(sums) * self.step
 
     def first_activation(self, x):
         """Return a0, given x2."""
-        x = x * self.scale0
+        x = x * self.scale0 + self.shift0
         if self.preactivation:
-            return self.activate(x + self.shift0)
+            return self.activate(x)
         low, high = self.first_range
-        return round_straight_through(tf.clip_by_value(x, low, high), 1.0)
+        return floor_straight_through(tf.clip_by_value(x, low, high))
 
     def activate(self, sums):
         """Return the activations, integers from 0 to A, of sums."""
         # In this order, runtimes make one operation of a convolution, its
         # shift and ReLU.
         clipped = tf.minimum(tf.nn.relu(sums), float(self.largest_activation))
-        return round_straight_through(clipped, 1.0)
+        return floor_straight_through(clipped)
 
     def convolve(self, a, index, kernel, shift):
         """Return what is rounded next: a convolution of integers, shifted."""
@@ -222,7 +225,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         ]
         if groups > 1:
             unit = self.sum_unit(index)
-            parts = [round_straight_through(x / unit, 1.0) for x in parts]
+            parts = [floor_straight_through(x / unit) for x in parts]
             sums = tf.add_n(parts) * unit
         else:
             sums = parts[0]
@@ -266,12 +269,13 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         step = self.step.numpy().astype("float64")
         least, largest = partial_sums(kernel, 0 * inputs, inputs)
         # Groups are rounded by half a place each.
+        # Each group is rounded downwards.
         slack = 0.0
         if self.groups[2] > 1:
-            slack = self.sum_unit(2).numpy() * self.groups[2] / 2
+            slack = self.sum_unit(2).numpy() * self.groups[2]
         return (
-            np.rint(least - slack + shift) * step,
-            np.rint(largest + slack + shift) * step,
+            np.floor(least - slack + shift) * step,
+            np.floor(largest + shift) * step,
         )
 
     def save_own_variables(self, store):

@@ -2,17 +2,22 @@
 
 import dataclasses
 import hashlib
+import math
 
 import keras
 import numpy as np
 
+from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import IntegerPooling
+from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
+from irevnet_tf.quantization.source import MOVING
 from irevnet_tf.quantization.sums import Sums
+from irevnet_tf.quantization.sums import check_entrance
 from irevnet_tf.quantization.sums import convolution_sums
 from irevnet_tf.quantization.sums import dense_sums
 
@@ -135,6 +140,7 @@ def certify(model: keras.Model) -> Certificate:
             f"it and returns what can be certified. Received: "
             f"model={model.name}"
         )
+    check_entrance(entrance)
     residuals = [
         (f"{sequence.name}/{block.name}", block.residual)
         for sequence in sequences
@@ -152,13 +158,14 @@ def certify(model: keras.Model) -> Certificate:
         activation_bits=first.activation_bits,
         sums=tuple(sums),
         logits=logits,
-        streams=_streams(layers, chain.downsampling),
+        streams=_streams(layers),
         stream_limit=exact_limit("float32", entrance.fraction_bits),
         weights=_hash(layers),
     )
     known, values = entrance.certificate, found.to_dict()
     if known is None:
         return found
+    known = known if isinstance(known, dict) else {}
     # The model may have another head by now, or none.
     keys = [key for key in values if values[key] != known.get(key)]
     keys = [key for key in keys if key != "logits"]
@@ -171,25 +178,32 @@ def certify(model: keras.Model) -> Certificate:
 
 
 def is_portable(chain: Chain) -> bool:
-    """Return whether all of a chain of layers computes with integers."""
-    layers = [getattr(x, "layer", x) for x in chain.layers]
+    """Return whether all of a chain of layers is that of a portable network."""
+    entrance, *layers = [getattr(x, "layer", x) for x in chain.layers]
     sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
     return (
-        isinstance(layers[0], PixelRange)
+        type(entrance) is PixelRange
         and bool(sequences)
-        and all(x.is_portable for x in sequences)
+        and all(type(x) in (*MOVING, ReversibleSequence) for x in layers)
+        and all(
+            type(block) is AdditiveCoupling
+            and type(block.residual) is IntegerResidual
+            for sequence in sequences
+            for block in sequence.blocks
+        )
     )
 
 
 def _head_sums(model):
-    layers = [x for x in model.layers if isinstance(x, IntegerPooling)]
-    dense = model.layers[-1]
-    if not layers or not isinstance(dense, keras.layers.Dense):
+    """Return the sums of a classifier of integers, None for another head."""
+    *_, pool, dense = model.layers
+    is_dense = isinstance(dense, keras.layers.Dense)
+    if not isinstance(pool, IntegerPooling) or pool.scaled or not is_dense:
         return None
-    return dense_sums(layers[0], dense)
+    return dense_sums(pool, dense)
 
 
-def _streams(layers, side):
+def _streams(layers):
     """Return the largest magnitude in every stage.
 
     The network runs on an image of the least size, of the least value of every
@@ -202,6 +216,7 @@ def _streams(layers, side):
     entrance = layers[0]
     limit = exact_limit("float32", entrance.fraction_bits)
     low, high = entrance.bounds.numpy()
+    side = math.lcm(*(getattr(x, "divisor", 1) for x in layers))
     shape = (1, side, side, len(entrance.offset.numpy()))
     bounds = [np.full(shape, low), np.full(shape, high)]
     found = {}
@@ -211,19 +226,20 @@ def _streams(layers, side):
             continue
         incoming = max(_largest(x) for x in bounds)
         for block in layer.blocks:
+            _check_zeros(f"{layer.name}/{block.name}", block, bounds)
             bounds = [
                 block.couple(x, fx2.astype("float32"))
                 for x, fx2 in zip(
                     bounds, block.residual.range_of_output(), strict=True
                 )
             ]
-        reach = [float(block.residual.reach) for block in layer.blocks]
+        reach = [float(b.residual.reach.numpy()) for b in layer.blocks]
         reach = max(sum(reach[::2]), sum(reach[1::2]))
         outgoing = max(_largest(x) for x in bounds)
         # What the layer itself looks at: its input, and all that may be added
         # or, on the way back, subtracted.
         found[layer.name] = max(incoming, outgoing) + reach
-        if found[layer.name] >= limit:
+        if not found[layer.name] < limit:
             raise ValueError(
                 f"The streams in {layer.name} must stay below {limit:g}, for "
                 "floats to hold every step; use fewer `fraction_bits`. "
@@ -231,6 +247,16 @@ def _streams(layers, side):
                 f"fraction_bits={entrance.fraction_bits}"
             )
     return found
+
+
+def _check_zeros(place, block, bounds):
+    """Raise ValueError if the inverse would clear what is not zero."""
+    count = block.zero_channels
+    if count and any(np.any(x2[..., -count:]) for _, x2 in bounds):
+        raise ValueError(
+            "`zero_channels` of a block must be zero for every image. "
+            f"Received: zero_channels={count} in {place}"
+        )
 
 
 def _largest(streams):

@@ -160,6 +160,7 @@ def _quantized_sequence(sequence, streams, bits, progress):
             zero_channels=block.zero_channels,
             fraction_bits=bits.fraction_bits,
             name=block.name,
+            dtype="float32",
         )
         coupling.build(tuple((None, *x.shape[1:]) for x in streams))
         fx2 = in_batches(residual, streams[1])

@@ -118,7 +118,9 @@ def integer_dense(
         trainable=False,
     )
     made.build((None, len(kernel)))
-    made.set_weights([integers * 0.5**power, offset * 0.5**power])
+    # Zeros without a sign, which sums of nothing but zeros would have.
+    weights = [integers * 0.5**power + 0.0, offset * 0.5**power + 0.0]
+    made.set_weights(weights)
     return made
 
 
@@ -139,7 +141,7 @@ def _set_pool(pool, norm, x, bits):
     on = np.where(norm.constant > 0, float(largest), 0.0)
     scale = norm.sign * 2.0**power
     pool.scale.assign(np.where(is_constant, 0.0, scale))
-    pool.shift.assign(np.where(is_constant, on, -scale * threshold))
+    pool.shift.assign(np.where(is_constant, on, 0.5 - scale * threshold))
     gain = np.where(
         is_constant, norm.constant / largest, norm.gain * 0.5**power
     )

@@ -47,6 +47,18 @@ def check_source(
             f"model={model.name} with layers "
             f"{[layer.name for layer in model.layers][:8]}"
         )
+    if len(model.outputs) > 1:
+        raise ValueError(
+            "`model` must have one output: its representation, pooled features "
+            f"or classes. Received: model={model.name} with "
+            f"{len(model.outputs)} outputs"
+        )
+    if not any(hasattr(getattr(x, "layer", x), "blocks") for x in chain.layers):
+        raise ValueError(
+            "`model` must have residuals, those of a stage at least. "
+            f"Received: model={model.name} with layers "
+            f"{[layer.name for layer in model.layers][:8]}"
+        )
     if image.dtype != "float32":
         raise ValueError(
             "`model` must take float32, in which portable networks compute. "

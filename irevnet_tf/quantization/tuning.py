@@ -19,11 +19,11 @@ def fine_tunable(model: keras.Model) -> keras.Model:
     """Return a trainable copy of a portable network.
 
     It computes what `model` computes, to the last bit, and so it goes on while
-    it is trained: its kernels, its shifts and its classifier are floats, of
-    which it uses the nearest valid integers, with the gradient of the identity
-    (straight-through). Training saves memory as in any i-RevNet, with exactly
-    rebuilt inputs. `irevnet_tf.portable(trained)` then makes a portable
-    network of it again.
+    it is trained: its kernels and shifts are floats, of which it uses the
+    nearest valid integers, with the gradient of the identity
+    (straight-through). Only the classifier is an ordinary one meanwhile.
+    Training saves memory as in any i-RevNet, with exactly rebuilt inputs.
+    `irevnet_tf.portable(trained)` then makes a portable network of it again.
 
     Example:
 
@@ -124,6 +124,7 @@ def _copied_block(block, residual):
         zero_channels=block.zero_channels,
         fraction_bits=block.fraction_bits,
         name=block.name,
+        dtype=block.dtype_policy,
     )
 
 
