@@ -26,8 +26,8 @@ class PixelRange(FixedPointRounding):
 
     Args:
         fraction_bits: int from 0 to 23. As in `FixedPointRounding`.
-        certificate: None or dict. What `irevnet_tf.Certificate.to_dict`
-            returned for the network.
+        certificate: None or dict. That of the network, as
+            `irevnet_tf.certify(model).to_dict()` returns it.
 
     Call arguments:
         inputs: float32 tensor. The images.

@@ -16,6 +16,7 @@ from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.quantization.source import MOVING
+from irevnet_tf.quantization.source import own_layers
 from irevnet_tf.quantization.sums import Sums
 from irevnet_tf.quantization.sums import check_entrance
 from irevnet_tf.quantization.sums import convolution_sums
@@ -33,13 +34,14 @@ class Certificate:
         weight_bits: int. Bits of the residuals' weights.
         activation_bits: int. Bits of their activations.
         sums: tuple of `Sums`. The largest partial sums, three of every block.
-        logits: None or `Sums`. That of the logits, None without a head of
-            integers: such a model's classes are not covered.
+        logits: None or `Sums`. That of the logits, None without a classifier
+            of integers: such a model's classes are not covered.
         streams: dict from str to float. For every stage, what the magnitude of
             no value in it exceeds, for all images in the range, and on the way
             back from their representations.
         stream_limit: float. What must not be reached by `streams`.
-        weights: str. The SHA-256 of the weights, but for the head's.
+        weights: str. The SHA-256 of the weights, but for the classifier's.
+        classifier: None or str. The SHA-256 of the classifier's weights.
     """
 
     pixel_range: tuple[float, float]
@@ -51,6 +53,7 @@ class Certificate:
     streams: dict[str, float]
     stream_limit: float
     weights: str
+    classifier: str | None
 
     def to_dict(self) -> dict:
         """Return the attributes as JSON can hold them."""
@@ -126,7 +129,7 @@ def certify(model: keras.Model) -> Certificate:
             certificate is of other weights.
     """
     chain = find_chain(model)
-    layers = [getattr(x, "layer", x) for x in chain.layers]
+    layers = own_layers(chain)
     entrance = layers[0]
     sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
     if not is_portable(chain):
@@ -147,7 +150,8 @@ def certify(model: keras.Model) -> Certificate:
         for block in sequence.blocks
     ]
     sums = [s for name, x in residuals for s in convolution_sums(name, x)]
-    logits = _head_sums(chain.model)
+    head = _classifier(chain.model)
+    logits = dense_sums(*head) if head else None
     for one in [*sums, logits] if logits else sums:
         one.check()
     first = residuals[0][1]
@@ -161,14 +165,16 @@ def certify(model: keras.Model) -> Certificate:
         streams=_streams(layers),
         stream_limit=exact_limit("float32", entrance.fraction_bits),
         weights=_hash(layers),
+        classifier=_hash(head) if head else None,
     )
     known, values = entrance.certificate, found.to_dict()
     if known is None:
         return found
     known = known if isinstance(known, dict) else {}
-    # The model may have another head by now, or none.
     keys = [key for key in values if values[key] != known.get(key)]
-    keys = [key for key in keys if key != "logits"]
+    if None in (values["classifier"], known.get("classifier")):
+        # The model has another head by now, or none.
+        keys = [key for key in keys if key not in ("logits", "classifier")]
     if keys:
         raise ValueError(
             "The certificate in `model` must be that of its weights: one of "
@@ -179,7 +185,7 @@ def certify(model: keras.Model) -> Certificate:
 
 def is_portable(chain: Chain) -> bool:
     """Return whether all of a chain of layers is that of a portable network."""
-    entrance, *layers = [getattr(x, "layer", x) for x in chain.layers]
+    entrance, *layers = own_layers(chain)
     sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
     return (
         type(entrance) is PixelRange
@@ -194,13 +200,13 @@ def is_portable(chain: Chain) -> bool:
     )
 
 
-def _head_sums(model):
-    """Return the sums of a classifier of integers, None for another head."""
+def _classifier(model):
+    """Return the two layers of a classifier of integers, () without one."""
     *_, pool, dense = model.layers
     is_dense = isinstance(dense, keras.layers.Dense)
     if not isinstance(pool, IntegerPooling) or pool.scaled or not is_dense:
-        return None
-    return dense_sums(pool, dense)
+        return ()
+    return pool, dense
 
 
 def _streams(layers):

@@ -13,6 +13,7 @@ from irevnet_tf.quantization.certificate import certify
 from irevnet_tf.quantization.head import integer_dense
 from irevnet_tf.quantization.source import assembled
 from irevnet_tf.quantization.source import check_source
+from irevnet_tf.quantization.source import own_layers
 
 
 def fine_tunable(model: keras.Model) -> keras.Model:
@@ -77,15 +78,14 @@ def settled(
 
 def chain_residual(chain: Chain) -> IntegerResidual:
     """Return the first residual of a chain."""
-    layers = (getattr(x, "layer", x) for x in chain.layers)
+    layers = own_layers(chain)
     return next(x.blocks[0].residual for x in layers if hasattr(x, "blocks"))
 
 
 def _copied(chain, head, convert):
     """Return copies of all layers, with other residuals."""
     layers = []
-    for step in chain.steps:
-        layer = getattr(step.layer, "layer", step.layer)
+    for step, layer in zip(chain.steps, own_layers(chain), strict=True):
         if isinstance(layer, ReversibleSequence):
             blocks = [
                 _copied_block(block, convert(block.residual))
