@@ -65,8 +65,9 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             each rounded downwards to multiples of 64 units before they are
             added up.
         fine_tuning: bool. Whether kernels and shifts are trained, by
-            straight-through gradients. The variables are then any floats, of
-            which the layer computes with the nearest valid ones.
+            straight-through gradients. The variables are then any floats of
+            the order of 1, with the scaled valid values next to which the layer
+            computes.
 
     Call arguments:
         inputs: float32 tensor. x2, the stream that F reads.
@@ -250,9 +251,10 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
 
     def _valid_pair(self, index, kernel, shift):
         low, high = self.first_range if index == 0 else (0, 1)
+        kernel_scale, shift_scale = self.trained_scales(index)
         return quantized(
-            kernel,
-            shift,
+            kernel * kernel_scale,
+            shift * shift_scale,
             tf.convert_to_tensor(self.units[index]),
             largest_weight=2 ** (self.weight_bits - 1) - 1,
             largest_input=high if index == 0 else self.largest_activation,
@@ -261,6 +263,18 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             shift_unit=self.sum_unit(index),
             sum_bits=self.sum_bits,
         )
+
+    def trained_scales(self, index):
+        """Return what trained kernels and shifts are to be multiplied by.
+
+        Trained variables are of the order of 1, so that optimizers need no
+        other learning rates than for other networks.
+        """
+        unit = tf.convert_to_tensor(self.units[index])
+        shift_scale = tf.fill(tf.shape(unit), 2.0**self.activation_bits)
+        if index == 2:
+            shift_scale = 1.0 / tf.convert_to_tensor(self.step)
+        return unit * 2.0 ** (self.weight_bits - 1), shift_scale
 
     def range_of_output(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the least and the largest F of each channel, of any x2."""

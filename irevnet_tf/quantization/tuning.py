@@ -20,9 +20,10 @@ def fine_tunable(model: keras.Model) -> keras.Model:
     """Return a trainable copy of a portable network.
 
     It computes what `model` computes, to the last bit, and so it goes on while
-    it is trained: its kernels and shifts are floats, of which it uses the
-    nearest valid integers, with the gradient of the identity
-    (straight-through). Only the classifier is an ordinary one meanwhile.
+    it is trained: its kernels and shifts are floats, of the order of 1, of
+    which it uses the nearest valid integers, with the gradient of the identity
+    (straight-through). What leads into the residuals and their steps stay as
+    they are. Only the classifier is an ordinary one meanwhile.
     Training saves memory as in any i-RevNet, with exactly rebuilt inputs.
     `irevnet_tf.portable(trained)` then makes a portable network of it again.
 
@@ -152,15 +153,12 @@ def _like(residual, fine_tuning):
 
 
 def _take_over(made, residual):
-    pairs = zip(
-        zip(made.kernels, made.shifts, strict=True),
-        residual.valid_weights(),
-        strict=True,
-    )
-    for variables, values in pairs:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-    for unit, value in zip(made.units, residual.units, strict=True):
-        unit.assign(value)
     for name in ("scale0", "shift0", "step", "reach"):
         getattr(made, name).assign(getattr(residual, name))
+    for index, values in enumerate(residual.valid_weights()):
+        made.units[index].assign(residual.units[index])
+        if made.fine_tuning:
+            scales = made.trained_scales(index)
+            values = [x / y for x, y in zip(values, scales, strict=True)]
+        made.kernels[index].assign(values[0])
+        made.shifts[index].assign(values[1])
