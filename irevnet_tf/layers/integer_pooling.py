@@ -22,9 +22,9 @@ class IntegerPooling(keras.layers.Layer):
         maximum = max(a) * gain
 
     The sums are exact; 1/(4 n) keeps them from ties, where the rounding of the
-    product could count. That is so for up to 1024 pixels, and for all powers of
-    two. `irevnet_tf.portable` makes this layer. A classifier of integers takes
-    what it returns unscaled, without `gain`.
+    product could count. That is so for up to 2**(18 - activation_bits) pixels,
+    1024 at 8 bits. `irevnet_tf.portable` makes this layer. A classifier of
+    integers takes what it returns unscaled, without `gain`.
 
     Args:
         pooling: str. "avg" or "max".

@@ -77,9 +77,9 @@ class PixelRange(FixedPointRounding):
     def call(self, inputs):
         bounds = tf.convert_to_tensor(self.bounds)
         axes = range(1, inputs.shape.rank)
-        # NaN is not within, either.
-        within = (tf.reduce_min(inputs, axes) >= bounds[0]) & (
-            tf.reduce_max(inputs, axes) <= bounds[1]
+        # NaN is not within, either; XLA's minimum would leave it out.
+        within = tf.reduce_all(
+            (inputs >= bounds[0]) & (inputs <= bounds[1]), axes
         )
         tf.debugging.Assert(
             tf.reduce_all(within),
