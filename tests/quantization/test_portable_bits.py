@@ -212,12 +212,29 @@ def test_images_out_of_range_under_xla(pooling):
 
 def test_f_has_no_zeros_with_a_sign():
     """They would show where XLA leaves out the zeros of the padding."""
-    model = portable_networks.portable()
-    for residual in list(portable_networks.residuals(model).values())[:2]:
-        x = tf.zeros((1, 4, 4, residual.scale0.shape[0]))
-        for way in (eager, jit):
-            found = way(residual)(x - 0.0).numpy()
-            assert not np.any(np.signbit(found[found == 0]))
+    layer = layers.IntegerResidual(
+        1, bottleneck_ratio=1, kernel_sizes=(1, 1, 1)
+    )
+    layer.build((None, 2, 2, 1))
+    layer.kernels[2].assign([[[[0.5]]]])
+    layer.shifts[2].assign([-0.25])
+    layer.step.assign([1.0])
+    for way in (eager, graph, jit):
+        assert_same_bits(way(layer)(np.zeros((1, 2, 2, 1))), [[[[0]] * 2] * 2])
+
+
+def test_one_nan_under_xla():
+    """Maxima of XLA leave it out."""
+    layer = layers.ReversibleSequence(
+        [layers.AdditiveCoupling(keras.layers.Dense(2), fraction_bits=14)]
+    )
+    x = np.ones((2, 3, 3, 2), "float32")
+    wrong = x.copy()
+    wrong[1, 2, 1, 0] = np.nan
+    for pair in ((x, wrong), (wrong, x)):
+        for y in jit(layer)(pair):
+            assert np.isfinite(y[0]).all()
+            assert np.isnan(y[1]).all()
 
 
 def test_rounded_in_a_graph_with_zeros_that_are_known():
