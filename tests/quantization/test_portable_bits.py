@@ -82,7 +82,7 @@ def test_as_the_formulas(row):
 
 @pytest.mark.parametrize(
     ("way", "row"),
-    [(graph, ROWS[1]), (predict, ROWS[5]), (jit, ROWS[0]), (jit, ROWS[4])],
+    [(graph, ROWS[1]), (predict, ROWS[5]), (jit, ROWS[7]), (jit, ROWS[4])],
     ids=lambda x: x.__name__ if callable(x) else row_name(x),
 )
 def test_in_other_ways(way, row):
