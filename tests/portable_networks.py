@@ -15,6 +15,7 @@ NETWORKS = {
         "strides": (1, 2),
         "channels": (8, 32),
         "initial_downsampling": 1,
+        "bottleneck_ratio": 1,
         "input_shape": (8, 8, 3),
     },
     "bijective": {
@@ -46,6 +47,7 @@ NETWORKS = {
         "strides": (1, 2),
         "channels": (8, 32),
         "initial_downsampling": 1,
+        "bottleneck_ratio": 2,
         "input_shape": (12, 8, 1),
     },
 }
@@ -95,12 +97,11 @@ def images(shape, count=32, seed=0):
 
 
 @functools.cache
-def _weights(name, options):
-    overrides, options = map(dict, options)
+def _made(name, overrides, options):
+    overrides, options = dict(overrides), dict(options)
     model = network(name, **overrides)
     x = images(model.input_shape[1:])
-    made = irevnet_tf.portable(model, x, verbose=0, **options)
-    return made.get_config(), made.get_weights()
+    return irevnet_tf.portable(model, x, verbose=0, **options)
 
 
 def portable(name="injective", overrides=(), **options):
@@ -111,11 +112,11 @@ def portable(name="injective", overrides=(), **options):
         overrides: dict. Arguments of `IRevNet`.
         **options: keyword arguments. Those of `irevnet_tf.portable`.
     """
-    pairs = tuple(tuple(dict(x).items()) for x in (overrides, options))
-    config, weights = _weights(name, pairs)
-    made = irevnet_tf.models.model.Functional.from_config(config)
-    made.set_weights(weights)
-    return made
+    pairs = (tuple(dict(x).items()) for x in (overrides, options))
+    made = _made(name, *pairs)
+    copy = keras.models.clone_model(made)
+    copy.set_weights(made.get_weights())
+    return copy
 
 
 def residuals(model):

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import is_integer
+from irevnet_tf.layers.gradients import is_compiled
 from irevnet_tf.layers.gradients import round_straight_through
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
@@ -144,7 +145,11 @@ def without_sign_of_zero(rounded, x):
 
 
 def _peak(x):
-    return tf.reduce_max(tf.abs(x), axis=range(1, x.shape.rank))
+    magnitude = tf.abs(x)
+    if is_compiled():
+        # XLA's maximum leaves NaN out.
+        magnitude = tf.where(tf.math.is_nan(x), x.dtype.max, magnitude)
+    return tf.reduce_max(magnitude, axis=range(1, x.shape.rank))
 
 
 # Files have it under its first name.

@@ -98,8 +98,14 @@ def integer_dense(
         bits: `Bits`. How many bits there are.
     """
     heaviest = np.abs(kernel).max(axis=0)
-    heaviest = np.where(heaviest > 0, heaviest, 1.0)
-    power = np.floor(np.log2(bits.largest_weight / heaviest))
+    lives, weight = heaviest > 0, np.abs(bias)
+    # A channel without weights has its bias.
+    scale = np.where(
+        lives,
+        bits.largest_weight / np.where(lives, heaviest, 1.0),
+        bits.room / np.where(weight > 0, weight, bits.room),
+    )
+    power = np.floor(np.log2(scale))
     inputs = np.full(len(kernel), float(largest_input))
     while True:
         integers = np.rint(kernel * 2.0**power)

@@ -30,7 +30,7 @@ def fine_tunable(model: keras.Model) -> keras.Model:
     Example:
 
     >>> tuned = irevnet_tf.fine_tunable(made)
-    >>> tuned.compile(irevnet_tf.training.SGD(1e-3), loss)
+    >>> tuned.compile(keras.optimizers.SGD(1e-3), loss)
     >>> tuned.fit(x_train, y_train)
     >>> made = irevnet_tf.portable(tuned)
 
