@@ -32,7 +32,7 @@ def write_integers(residual: keras.layers.Layer, store) -> None:
         store[f"shift{index}"] = shift.numpy()
     for name in _FLOATS:
         store[name] = getattr(residual, name).numpy()
-    store[BITS] = np.array(_layout(residual), "int16")
+    store[BITS] = np.array(layout(residual), "int16")
 
 
 def read_integers(residual: keras.layers.Layer, store) -> None:
@@ -51,13 +51,13 @@ def read_integers(residual: keras.layers.Layer, store) -> None:
             "The file must be that of a portable network, not fine-tuned. "
             f"Received: no integer weights for {residual.path}"
         )
-    layout = tuple(np.array(store[BITS]).tolist())
-    if layout != _layout(residual):
+    found = tuple(np.array(store[BITS]).tolist())
+    if found != layout(residual):
         raise ValueError(
             "The file must be of a network with as many weight_bits, "
             "activation_bits and fraction_bits, and the same groups, "
-            f"{_layout(residual)}; a .keras file keeps them. Received: "
-            f"{layout}"
+            f"{layout(residual)}; a .keras file keeps them. Received: "
+            f"{found}"
         )
     for index, kernel in enumerate(residual.kernels, start=1):
         integers = np.array(store[f"kernel{index}"], "float32")
@@ -69,7 +69,8 @@ def read_integers(residual: keras.layers.Layer, store) -> None:
         getattr(residual, name).assign(np.array(store[name]))
 
 
-def _layout(residual):
+def layout(residual: keras.layers.Layer) -> tuple[int, ...]:
+    """Return the numbers of bits of an `IntegerResidual`, and its groups."""
     return (
         residual.weight_bits,
         residual.activation_bits,

@@ -19,19 +19,19 @@ class IntegerPooling(keras.layers.Layer):
     With A = 2**activation_bits - 1, n pixels, and sums over all pixels:
 
         a       = floor(clip(x * scale + shift, 0, A))
-        average = floor(sum(a) * (4 / n) + 1/2 + 1/(4 n)) * gain
-        maximum = max(a) * gain
+        average = floor(sum(a) * (4 / n) + 1/2 + 1/(4 n)) / 4
+        maximum = max(a)
 
     The sums are exact; 1/(4 n) keeps them from integers, where the rounding of
-    the product could count. That is so for up to 1024 pixels, and for all
-    powers of two. `irevnet_tf.portable` makes this layer. A classifier of
-    integers takes what it returns unscaled, without `gain`.
+    the product could count: for up to 2**(18 - activation_bits) pixels, 1024 at
+    8 bits. Features are these times `gain`; a classifier of integers takes them
+    divided by A + 1. `irevnet_tf.portable` makes this layer.
 
     Args:
         pooling: str. "avg" or "max".
         activation_bits: int from 2 to 16. Bits of the activations.
         scaled: bool. Whether to multiply by `gain`, for features of the size
-            that they had in training.
+            that they had in training, and not to divide by A + 1.
 
     Call arguments:
         inputs: float32 tensor. The invertible representation.
@@ -43,7 +43,8 @@ class IntegerPooling(keras.layers.Layer):
         `(batch, channels)`, float32. NaN for an image whose representation is.
 
     Raises:
-        ValueError: if an argument is out of range, or `dtype` is not float32.
+        ValueError: if an argument is out of range, or `dtype` is not float32;
+            at build, if an average is of too many pixels.
     """
 
     def __init__(
@@ -71,12 +72,25 @@ class IntegerPooling(keras.layers.Layer):
         self.activation_bits = check_bits("activation_bits", activation_bits)
 
     @property
-    def largest_output(self) -> int:
-        """What no pooled integer exceeds, before `gain`."""
-        largest = 2**self.activation_bits - 1
-        return largest * (AVERAGE_SCALE if self.pooling == "avg" else 1)
+    def output_unit(self) -> float:
+        """Of what the output is a multiple, if it is not scaled."""
+        unit = 2.0**-self.activation_bits
+        return unit / AVERAGE_SCALE if self.pooling == "avg" else unit
+
+    @property
+    def largest_output(self) -> float:
+        """What the output does not exceed, if it is not scaled."""
+        return 1.0 - 2.0**-self.activation_bits
 
     def build(self, input_shape):
+        most = 2 ** (18 - self.activation_bits)
+        height, width = (side or 1 for side in input_shape[1:3])
+        if self.pooling == "avg" and height * width > most:
+            raise ValueError(
+                f"Averages of integers are exact for up to {most} pixels of a "
+                "representation. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
         self.scale, self.shift, self.gain = (
             self.add_weight(
                 name=name,
@@ -100,11 +114,12 @@ class IntegerPooling(keras.layers.Layer):
             pixels = tf.cast(tf.reduce_prod(tf.shape(a)[1:3]), "float32")
             mean = tf.reduce_sum(a, [1, 2]) * (AVERAGE_SCALE / pixels)
             pooled = floor_straight_through(mean + (0.5 + 0.25 / pixels))
+            pooled *= 1.0 / AVERAGE_SCALE
         # In some runtimes ReLU makes 0 of NaN, which is in all of an image that
         # was out of range, or nowhere.
         within = tf.abs(inputs[:, 0, 0, 0]) < 2.0**EXACT_BITS
         pooled = nan_unless(within, pooled)
-        return pooled * self.gain if self.scaled else pooled
+        return pooled * (self.gain if self.scaled else 1 / (largest + 1.0))
 
     def get_config(self):
         return {

@@ -37,8 +37,9 @@ def quantized(
         half of `shift_unit`. Their gradients pass to `kernel` and `shift`.
     """
     limit = 2.0**sum_bits
-    # Not beyond what a sum may reach: there it makes no difference.
-    offset = tf.clip_by_value(shift / shift_unit, -limit / 2, limit / 2 - 1.0)
+    # Of several groups, half is left for what their sums add up to.
+    farthest = limit - 2.0 if groups == 1 else limit / 2
+    offset = tf.clip_by_value(shift / shift_unit, -farthest, farthest - 1.0)
     offset = tf.floor(offset) + 0.5
     # Of several groups, the shift is added to what is left of their sums.
     room = limit - 1.0 - (tf.abs(offset) if groups == 1 else 0.0)

@@ -68,6 +68,8 @@ def quantize_head(
     if len(layers) == 3:
         return [pool]
     pooled = in_batches(pool, representation).astype("float64")
+    # Of what the classifier takes.
+    gain = gain * 2.0**bits.activation_bits
     trained = in_batches(
         lambda x: layers[2](layers[1](layers[0](x, training=False))),
         representation,
@@ -77,7 +79,7 @@ def quantize_head(
     shift = (trained.mean(axis=0) - pooled.mean(axis=0) * gain) @ dense.kernel
     bias = shift + (dense.bias.numpy() if dense.use_bias else 0.0)
     kernel = dense.kernel.numpy().astype("float64") * gain[:, None]
-    made = integer_dense(dense, kernel, bias, pool.largest_output, bits)
+    made = integer_dense(dense, kernel, bias, pool, bits)
     return [pool, made]
 
 
@@ -85,7 +87,7 @@ def integer_dense(
     layer: keras.layers.Dense,
     kernel: np.ndarray,
     bias: np.ndarray,
-    largest_input: int,
+    pool: IntegerPooling,
     bits: Bits,
 ) -> keras.layers.Dense:
     """Return a Dense layer of integers times powers of two, for integers.
@@ -94,22 +96,23 @@ def integer_dense(
         layer: Keras `Dense`. It has the name and the activation.
         kernel: float64 array (inputs, outputs). The weights to round.
         bias: float64 array (outputs,). The bias to round.
-        largest_input: int. The largest input.
+        pool: `IntegerPooling`. What it takes.
         bits: `Bits`. How many bits there are.
     """
+    unit = pool.output_unit
     heaviest = np.abs(kernel).max(axis=0)
     lives, weight = heaviest > 0, np.abs(bias)
     # A channel without weights has its bias.
     scale = np.where(
         lives,
         bits.largest_weight / np.where(lives, heaviest, 1.0),
-        bits.room / np.where(weight > 0, weight, bits.room),
+        bits.room * unit / np.where(weight > 0, weight, bits.room),
     )
     power = np.floor(np.log2(scale))
-    inputs = np.full(len(kernel), float(largest_input))
+    inputs = np.full(len(kernel), pool.largest_output / unit)
     while True:
         integers = np.rint(kernel * 2.0**power)
-        offset = np.rint(bias * 2.0**power)
+        offset = np.rint(bias * 2.0**power / unit)
         least, largest = partial_sums(integers, 0 * inputs, inputs)
         sums = np.maximum(-least, largest) + np.abs(offset)
         if np.all(sums < bits.room):
@@ -125,7 +128,7 @@ def integer_dense(
     )
     made.build((None, len(kernel)))
     # Zeros without a sign, which sums of nothing but zeros would have.
-    weights = [integers * 0.5**power + 0.0, offset * 0.5**power + 0.0]
+    weights = [integers * 0.5**power + 0.0, offset * unit * 0.5**power + 0.0]
     made.set_weights(weights)
     return made
 
@@ -151,4 +154,4 @@ def _set_pool(pool, norm, x, bits):
     gain = np.where(
         is_constant, norm.constant / largest, norm.gain * 0.5**power
     )
-    return gain / (pool.largest_output / largest)
+    return gain

@@ -72,8 +72,8 @@ def settled(
             fraction_bits=residual.fraction_bits,
             overflow="scale",
         )
-        largest = layers[-2].largest_output
-        layers[-1] = integer_dense(layers[-1], kernel, bias, largest, bits)
+        pool = layers[-2]
+        layers[-1] = integer_dense(layers[-1], kernel, bias, pool, bits)
     return assembled(model, layers, find_preprocessing(chain))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers.integer_files import BITS
+from irevnet_tf.layers.integer_files import layout
 
 SUFFIX = ".weights.h5"
 
@@ -93,28 +94,38 @@ def _damaged(received):
 
 
 def _require_kind(path, model, received):
-    """Raise ValueError if one is portable, the file or the model."""
-    found = []
+    """Raise ValueError for a portable file in another network, or reversely."""
+    found = {}
+
+    def visit(name, item):
+        if name.endswith(f"/vars/{BITS}"):
+            found[name] = tuple(item[()].tolist())
+
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.append(name))
-    of_integers = any(name.endswith(f"/vars/{BITS}") for name in found)
-    if of_integers and not _is_portable(model):
+        file.visititems(visit)
+    residuals = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, IntegerResidual)
+    ]
+    if found and not residuals:
         raise ValueError(
             "The weights file must be of an ordinary or lossless network; "
             f"`portable=True` takes those of portable ones. {received}"
         )
-    if _is_portable(model) and not of_integers:
+    if residuals and not found:
         raise ValueError(
             "The weights file must be of a portable network, with integer "
             "weights: `irevnet_tf.portable` makes one of a trained network. "
             f"{received}"
         )
-
-
-def _is_portable(model):
-    return any(
-        isinstance(layer, IntegerResidual) for layer in model._flatten_layers()
-    )
+    if set(found.values()) - set(map(layout, residuals)):
+        raise ValueError(
+            "The weights file must be of a network with the same numbers of "
+            "bits: weight_bits, activation_bits, fraction_bits and groups of "
+            f"{layout(residuals[0])}; a .keras file keeps others. {received}, "
+            f"with {sorted(set(found.values()))}"
+        )
 
 
 def _count_arrays(path, model):
