@@ -6,7 +6,7 @@ import numpy as np
 # The entry that only such files have: the numbers of bits, and the groups.
 BITS = "bits"
 # Variables that are floats in files, too.
-_FLOATS = ("scale0", "shift0", "step", "reach")
+_FLOATS = ("scale0", "shift0", "reach")
 
 
 def write_integers(residual: keras.layers.Layer, store) -> None:

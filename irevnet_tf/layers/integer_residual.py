@@ -32,16 +32,16 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         a0 = floor(clip(x2 * scale0 + shift0, 0, A))
         a1 = floor(clip(conv(a0, kernel1) + shift1, 0, A))
         a2 = floor(clip(conv(a1, kernel2) + shift2, 0, A))
-        F  = floor(conv(a2, kernel3) + shift3) * step
+        F  = floor(conv(a2, kernel3) + shift3) * 2**-fraction_bits
 
     A kernel's weights are integers of `weight_bits` bits times a power of two
     for each output channel, its unit; shifts are odd multiples of half of it,
-    so that `floor` never meets an integer. `scale0` and `step` are powers of
-    two. All that is added up are multiples of a power of two, and as long as
-    all partial sums stay below 2**24 of them, which `irevnet_tf.certify`
-    proves, nothing is ever rounded but by `floor`: F has the same bits in every
-    runtime, with every order of summation, in batches of every size. Not even
-    the sign of a zero differs, for F has no -0.
+    so that `floor` never meets an integer. `scale0` are powers of two. All that
+    is added up are multiples of a power of two, and as long as all partial sums
+    stay below 2**24 of them, which `irevnet_tf.certify` proves, nothing is ever
+    rounded but by `floor`: F has the same bits in every runtime, with every
+    order of summation, in batches of every size. Not even the sign of a zero
+    differs, for F has no -0.
 
     `irevnet_tf.portable` makes these layers from `BottleneckResidual`s. They
     have no mode of training: with `training=True` they compute the same.
@@ -160,7 +160,6 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             self.units.append(
                 self._constant(f"unit{index}", (outputs,), "ones")
             )
-        self.step = self._constant("step", (self.filters,))
         # No |F| is larger.
         self.reach = self._constant("reach", ())
 
@@ -188,7 +187,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         for index in (0, 1):
             a = self.activate(self.convolve(a, index, *weights[index]))
         sums = self.convolve(a, 2, *weights[2])
-        return floor_straight_through(sums) * self.step
+        return floor_straight_through(sums) * 2.0**-self.fraction_bits
 
     def first_activation(self, x):
         """Return a0, given x2."""
@@ -271,16 +270,13 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         other learning rates than for other networks.
         """
         unit = tf.convert_to_tensor(self.units[index])
-        shift_scale = tf.fill(tf.shape(unit), 2.0**self.activation_bits)
-        if index == 2:
-            shift_scale = 1.0 / tf.convert_to_tensor(self.step)
-        return unit * 2.0 ** (self.weight_bits - 1), shift_scale
+        bits = self.fraction_bits if index == 2 else self.activation_bits
+        return unit * 2.0 ** (self.weight_bits - 1), 2.0**bits
 
     def range_of_output(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the least and the largest F of each channel, of any x2."""
         kernel, shift = (x.numpy() for x in self.valid_weights()[2])
         inputs = np.ones(kernel.shape[2]) * self.largest_activation
-        step = self.step.numpy().astype("float64")
         least, largest = partial_sums(kernel, 0 * inputs, inputs)
         # Groups are rounded by half a place each.
         # Each group is rounded downwards.
@@ -288,8 +284,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         if self.groups[2] > 1:
             slack = self.sum_unit(2).numpy() * self.groups[2]
         return (
-            np.floor(least - slack + shift) * step,
-            np.floor(largest + shift) * step,
+            np.floor(least - slack + shift) * 2.0**-self.fraction_bits,
+            np.floor(largest + shift) * 2.0**-self.fraction_bits,
         )
 
     def save_own_variables(self, store):

@@ -206,13 +206,12 @@ def _set_last(made, kernel, gain, a, y, bits):
 
     _split_groups(made, 2, np.rint(weights * scale), bits)
     scale = _shrunk(scale, too_large, halves=True)
-    power = np.log2(np.where(lives, scale, 1.0))
-    unit = 0.5 ** np.maximum(power - bits.fraction_bits, 0.0)
+    grid = 2.0**bits.fraction_bits
+    unit = grid / np.where(lives, scale, grid)
     _set_kernel(made, 2, np.rint(weights * scale), unit)
-    made.step.assign(0.5**power / unit)
     shift = _channel_mean(y) * scale * unit - _mean(made, 2, a)
     shift = _corrected(0.0, shift, made, 2, bits)
-    made.shifts[2].assign(np.where(lives, shift, unit / 2))
+    made.shifts[2].assign(np.where(lives, shift, 0.5))
 
 
 def _set_kernel(made, index, integers, unit):

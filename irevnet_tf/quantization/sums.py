@@ -52,7 +52,7 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
 
     Raises:
         ValueError: if weights are no integers of their bits times a power of
-            two, other factors are no powers of two, F is not on the grid, or
+            two, other factors are no powers of two, F could be -0, or
             `reach` is exceeded.
     """
     found = []
@@ -84,7 +84,6 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
         # In half the unit of the shift, where that is less.
         less = np.minimum(np.exp2(last_bit(shift) + 1.0) / unit, 1.0)
         found.append(_largest(place, (sums + np.abs(shift) / unit) / less))
-    _check_step(name, residual)
     # Of the last convolution, whose zeros go into the streams.
     if np.any(np.exp2(last_bit(shift) + 1.0) > unit):
         raise ValueError(
@@ -185,14 +184,4 @@ def _check_finite(place, kernel, shift):
         raise ValueError(
             "All weights must be finite. Received: NaN or infinity in "
             f"{place}, channel {int(np.argmin(finite))}"
-        )
-
-
-def _check_step(name, residual):
-    step = residual.step.numpy()
-    _check_powers(name, "step", step)
-    if np.any(last_bit(step) < -residual.fraction_bits):
-        raise ValueError(
-            f"F must be a multiple of 2**-{residual.fraction_bits}. Received: "
-            f"step={step.min()!r} in {name}"
         )

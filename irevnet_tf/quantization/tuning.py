@@ -22,8 +22,7 @@ def fine_tunable(model: keras.Model) -> keras.Model:
     It computes what `model` computes, to the last bit, and so it goes on while
     it is trained: its kernels and shifts are floats, of the order of 1, of
     which it uses the nearest valid integers, with the gradient of the identity
-    (straight-through). What leads into the residuals and their steps stay as
-    they are. Only the classifier is an ordinary one meanwhile.
+    (straight-through). What leads into the residuals stays as it is. Only the classifier is an ordinary one meanwhile.
     Training saves memory as in any i-RevNet, with exactly rebuilt inputs.
     `irevnet_tf.portable(trained)` then makes a portable network of it again.
 
@@ -153,7 +152,7 @@ def _like(residual, fine_tuning):
 
 
 def _take_over(made, residual):
-    for name in ("scale0", "shift0", "step", "reach"):
+    for name in ("scale0", "shift0", "reach"):
         getattr(made, name).assign(getattr(residual, name))
     for index, values in enumerate(residual.valid_weights()):
         made.units[index].assign(residual.units[index])
