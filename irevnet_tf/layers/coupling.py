@@ -210,13 +210,11 @@ class Coupling(InvertibleLayer):
     def run_residual(self, x2, training):
         """Return F(x2) in the streams' dtype."""
         fx2 = self.residual(x2, training=training)
-        # Again, since Keras only assumes what a Lambda returns.
-        self._check_dtype(fx2.dtype)
+        self._check_dtype(fx2.dtype)  # Keras assumes what a Lambda returns.
         return tf.cast(fx2, self.compute_dtype)
 
     def on_grid(self, fx2):
         """Return F(x2) on the grid of a lossless coupling, or as it is."""
-        # Integer residuals return values on a grid.
         own = getattr(self.residual, "fraction_bits", None)
         if self.fraction_bits in (None, own):
             return fx2

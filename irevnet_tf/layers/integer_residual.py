@@ -1,19 +1,17 @@
 """F in integers, whose results have the same bits in every runtime."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import floor_straight_through
-from irevnet_tf.layers.integer_arithmetic import partial_sums
 from irevnet_tf.layers.integer_files import read_integers
 from irevnet_tf.layers.integer_files import write_integers
 from irevnet_tf.layers.parts import TrackedParts
 from irevnet_tf.layers.residual import check_kernel_sizes
-from irevnet_tf.layers.straight_through import quantized
+from irevnet_tf.layers.straight_through import valid_pair
 
 # Sums of groups of input channels are rounded to multiples of so many units of
 # the weights, so that up to 16 groups add up to a quarter of what one may.
@@ -245,48 +243,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         if not self.fine_tuning:
             return pairs
         return [
-            self._valid_pair(index, *pair) for index, pair in enumerate(pairs)
+            valid_pair(self, index, *pair) for index, pair in enumerate(pairs)
         ]
-
-    def _valid_pair(self, index, kernel, shift):
-        low, high = self.first_range if index == 0 else (0, 1)
-        kernel_scale, shift_scale = self.trained_scales(index)
-        return quantized(
-            kernel * kernel_scale,
-            shift * shift_scale,
-            tf.convert_to_tensor(self.units[index]),
-            largest_weight=2 ** (self.weight_bits - 1) - 1,
-            largest_input=high if index == 0 else self.largest_activation,
-            is_symmetric=low < 0,
-            groups=self.groups[index],
-            shift_unit=self.sum_unit(index),
-            sum_bits=self.sum_bits,
-        )
-
-    def trained_scales(self, index):
-        """Return what trained kernels and shifts are to be multiplied by.
-
-        Trained variables are of the order of 1, so that optimizers need no
-        other learning rates than for other networks.
-        """
-        unit = tf.convert_to_tensor(self.units[index])
-        bits = self.fraction_bits if index == 2 else self.activation_bits
-        return unit * 2.0 ** (self.weight_bits - 1), 2.0**bits
-
-    def range_of_output(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the least and the largest F of each channel, of any x2."""
-        kernel, shift = (x.numpy() for x in self.valid_weights()[2])
-        inputs = np.ones(kernel.shape[2]) * self.largest_activation
-        least, largest = partial_sums(kernel, 0 * inputs, inputs)
-        # Groups are rounded by half a place each.
-        # Each group is rounded downwards.
-        slack = 0.0
-        if self.groups[2] > 1:
-            slack = self.sum_unit(2).numpy() * self.groups[2]
-        return (
-            np.floor(least - slack + shift) * 2.0**-self.fraction_bits,
-            np.floor(largest + shift) * 2.0**-self.fraction_bits,
-        )
 
     def save_own_variables(self, store):
         if self.fine_tuning:

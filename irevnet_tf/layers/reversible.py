@@ -156,9 +156,8 @@ class ReversibleSequence(InvertibleLayer):
         On x86, that is enough with oneDNN, in float32 and bfloat16, and with
         one thread, except in float64. Otherwise TensorFlow multiplies matrices
         by Eigen, which cuts sums into parts by the number of rows (images
-        times pixels) and threads, in no order that padding could settle.
-        Images one by one would agree, but take 2 to 4 times as long, in a
-        loop that gradients and exports would have to go through.
+        times pixels) and threads. Images one by one would agree, but take 2 to
+        4 times as long.
         """
         is_single = streams[0].shape[0] in (None, 1)
         depends = self.fraction_bits is not None and not self.is_portable
@@ -178,9 +177,8 @@ class ReversibleSequence(InvertibleLayer):
         if self.memory_saving and needs_gradient:
             return MemorySavingPass(self, training).run(inputs, self)
         check, reach = self.range_check(), self._reach()
-        if reach is not None:
-            check.see(inputs[0], reach[0])
-            check.see(inputs[1], reach[1])
+        for x, more in zip(inputs, reach, strict=False):
+            check.see(x, more)
         y = inputs
         for block in self.blocks:
             run = functools.partial(block, training=training)
@@ -188,33 +186,31 @@ class ReversibleSequence(InvertibleLayer):
                 y = run_with_separate_gradients(block, run, y)
             else:
                 y = run(y)
-            if reach is None:
+            if not reach:
                 check.see(y[1])
         return y if self.is_proven else check.guard(*y)
 
     def _run_inverse(self, outputs, training):
         check, reach = self.range_check(), self._reach()
         x1, x2 = outputs
-        if reach is not None:
-            # The last block's F is subtracted from the second stream.
-            odd = len(self.blocks) % 2
-            check.see(x1, reach[odd])
-            check.see(x2, reach[1 - odd])
+        # The last block's F is subtracted from the second stream.
+        odd = len(self.blocks) % 2
+        for x, more in zip(outputs[:: 1 - 2 * odd], reach, strict=False):
+            check.see(x, more)
         for block in reversed(self.blocks):
             x1, x2 = block.inverse((x1, x2), training=training)
-            if reach is None:
+            if not reach:
                 check.see(x1)
         return check.guard(x1, x2)
 
     def _reach(self):
-        """Return what the blocks can add to each of the two streams.
+        """Return what the blocks can add to each of the two streams, if known.
 
-        With it, one look at the input does for all blocks. None if it is not
-        known.
+        With it, one look at the input does for all blocks.
         """
         residuals = [block.residual for block in self.blocks]
         if not self.is_portable or any(x.fine_tuning for x in residuals):
-            return None
+            return []
         reach = [tf.convert_to_tensor(x.reach) for x in residuals]
         return [
             tf.add_n(of_stream) if of_stream else tf.zeros_like(reach[0])

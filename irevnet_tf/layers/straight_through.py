@@ -5,6 +5,45 @@ import tensorflow as tf
 from irevnet_tf.layers.gradients import with_gradient
 
 
+def trained_scales(residual, index: int) -> tuple:
+    """Return what trained kernels and shifts are to be multiplied by.
+
+    Trained variables are of the order of 1, so that optimizers need no other
+    learning rates than for other networks.
+
+    Args:
+        residual: `IntegerResidual`. The layer.
+        index: int. Which of its convolutions.
+    """
+    unit = tf.convert_to_tensor(residual.units[index])
+    bits = residual.fraction_bits if index == 2 else residual.activation_bits
+    return unit * 2.0 ** (residual.weight_bits - 1), 2.0**bits
+
+
+def valid_pair(residual, index: int, kernel, shift) -> tuple:
+    """Return the valid kernel and shift next to trained ones.
+
+    Args:
+        residual: `IntegerResidual`. The layer.
+        index: int. Which of its convolutions.
+        kernel: float tensor (side, side, inputs, outputs). Trained.
+        shift: float tensor (outputs,). Trained.
+    """
+    low, high = residual.first_range if index == 0 else (0, 1)
+    kernel_scale, shift_scale = trained_scales(residual, index)
+    return quantized(
+        kernel * kernel_scale,
+        shift * shift_scale,
+        tf.convert_to_tensor(residual.units[index]),
+        largest_weight=2 ** (residual.weight_bits - 1) - 1,
+        largest_input=high if index == 0 else residual.largest_activation,
+        is_symmetric=low < 0,
+        groups=residual.groups[index],
+        shift_unit=residual.sum_unit(index),
+        sum_bits=residual.sum_bits,
+    )
+
+
 def quantized(
     kernel,
     shift,

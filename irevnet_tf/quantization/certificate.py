@@ -21,6 +21,7 @@ from irevnet_tf.quantization.sums import Sums
 from irevnet_tf.quantization.sums import check_entrance
 from irevnet_tf.quantization.sums import convolution_sums
 from irevnet_tf.quantization.sums import dense_sums
+from irevnet_tf.quantization.sums import range_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -235,9 +236,7 @@ def _streams(layers):
             _check_zeros(f"{layer.name}/{block.name}", block, bounds)
             bounds = [
                 block.couple(x, fx2.astype("float32"))
-                for x, fx2 in zip(
-                    bounds, block.residual.range_of_output(), strict=True
-                )
+                for x, fx2 in zip(bounds, range_of(block.residual), strict=True)
             ]
         reach = [float(b.residual.reach.numpy()) for b in layer.blocks]
         reach = max(sum(reach[::2]), sum(reach[1::2]))

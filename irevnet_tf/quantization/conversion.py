@@ -9,6 +9,7 @@ from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.model import find_preprocessing
+from irevnet_tf.quantization.batches import in_batches
 from irevnet_tf.quantization.bits import Bits
 from irevnet_tf.quantization.certificate import certify
 from irevnet_tf.quantization.head import check_head
@@ -16,7 +17,6 @@ from irevnet_tf.quantization.head import quantize_head
 from irevnet_tf.quantization.pixels import check_images
 from irevnet_tf.quantization.pixels import pixel_offset
 from irevnet_tf.quantization.pixels import pixel_range_of
-from irevnet_tf.quantization.residuals import in_batches
 from irevnet_tf.quantization.residuals import quantize_residual
 from irevnet_tf.quantization.source import assembled
 from irevnet_tf.quantization.source import check_source

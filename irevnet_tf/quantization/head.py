@@ -7,8 +7,8 @@ import numpy as np
 
 from irevnet_tf.layers import IntegerPooling
 from irevnet_tf.layers.integer_arithmetic import partial_sums
+from irevnet_tf.quantization.batches import in_batches
 from irevnet_tf.quantization.bits import Bits
-from irevnet_tf.quantization.residuals import in_batches
 from irevnet_tf.quantization.thresholds import Threshold
 from irevnet_tf.quantization.thresholds import sample
 from irevnet_tf.quantization.thresholds import squared_error

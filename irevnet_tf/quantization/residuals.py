@@ -1,7 +1,6 @@
 """From a trained residual to one of integers, calibrated on its inputs."""
 
 import functools
-from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -11,24 +10,13 @@ from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers.integer_arithmetic import partial_sums
 from irevnet_tf.layers.integer_residual import MOST_GROUPS
+from irevnet_tf.quantization.batches import in_batches
 from irevnet_tf.quantization.bits import Bits
+from irevnet_tf.quantization.sums import reach_of
 from irevnet_tf.quantization.thresholds import Threshold
 from irevnet_tf.quantization.thresholds import best_range
 from irevnet_tf.quantization.thresholds import sample
 from irevnet_tf.quantization.thresholds import squared_error
-
-# Values that are held at a time, in a batch of activations.
-BATCH_VALUES = 2**23
-
-
-def in_batches(function: Callable, *arrays: np.ndarray) -> np.ndarray:
-    """Return `function` of arrays, computed some images at a time."""
-    size = max(1, BATCH_VALUES // max(x[0].size for x in arrays))
-    parts = [
-        np.asarray(function(*(x[start : start + size] for x in arrays)))
-        for start in range(0, len(arrays[0]), size)
-    ]
-    return np.concatenate(parts)
 
 
 def quantize_residual(
@@ -82,8 +70,7 @@ def quantize_residual(
             a = in_batches(functools.partial(_activations, made, index), a)
         else:
             _set_last(made, kernel, gain, a, y, bits)
-    least, largest = made.range_of_output()
-    made.reach.assign(max(np.max(np.abs(least)), np.max(np.abs(largest))))
+    made.reach.assign(reach_of(made))
     return made
 
 

@@ -91,8 +91,7 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
             "could be -0. Received: another shift in "
             f"{place}, channel {int(np.argmax(last_bit(shift)))}"
         )
-    least, largest = residual.range_of_output()
-    reach = max(np.max(np.abs(least)), np.max(np.abs(largest)))
+    reach = reach_of(residual)
     known = float(residual.reach.numpy())
     if not reach <= known:
         raise ValueError(
@@ -100,6 +99,27 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
             f"{reach:g}. Received: reach={known:g} in {name}"
         )
     return found
+
+
+def range_of(residual: IntegerResidual) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest F of each channel, of any x2."""
+    kernel, shift = (x.numpy() for x in residual.valid_weights()[2])
+    inputs = np.ones(kernel.shape[2]) * residual.largest_activation
+    least, largest = partial_sums(kernel, 0 * inputs, inputs)
+    # Each group is rounded downwards.
+    slack = 0.0
+    if residual.groups[2] > 1:
+        slack = residual.sum_unit(2).numpy() * residual.groups[2]
+    grid = 2.0**-residual.fraction_bits
+    return (
+        np.floor(least - slack + shift) * grid,
+        np.floor(largest + shift) * grid,
+    )
+
+
+def reach_of(residual: IntegerResidual) -> float:
+    """Return what no |F| of a residual exceeds."""
+    return float(max(np.max(np.abs(bound)) for bound in range_of(residual)))
 
 
 def dense_sums(pool: IntegerPooling, dense: keras.layers.Dense) -> Sums:

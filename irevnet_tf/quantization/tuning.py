@@ -1,11 +1,11 @@
 """fine_tunable: training a network of integers, and back to integers."""
 
 import keras
-import numpy as np
 
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers.straight_through import trained_scales
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.quantization.bits import Bits
@@ -14,6 +14,7 @@ from irevnet_tf.quantization.head import integer_dense
 from irevnet_tf.quantization.source import assembled
 from irevnet_tf.quantization.source import check_source
 from irevnet_tf.quantization.source import own_layers
+from irevnet_tf.quantization.sums import reach_of
 
 
 def fine_tunable(model: keras.Model) -> keras.Model:
@@ -22,7 +23,8 @@ def fine_tunable(model: keras.Model) -> keras.Model:
     It computes what `model` computes, to the last bit, and so it goes on while
     it is trained: its kernels and shifts are floats, of the order of 1, of
     which it uses the nearest valid integers, with the gradient of the identity
-    (straight-through). What leads into the residuals stays as it is. Only the classifier is an ordinary one meanwhile.
+    (straight-through). What leads into the residuals stays as it is. Only the
+    classifier is an ordinary one meanwhile.
     Training saves memory as in any i-RevNet, with exactly rebuilt inputs.
     `irevnet_tf.portable(trained)` then makes a portable network of it again.
 
@@ -139,8 +141,7 @@ def _fixed(residual):
     """Return a residual of the integers that a trained one computes with."""
     made = _like(residual, fine_tuning=False)
     _take_over(made, residual)
-    least, largest = made.range_of_output()
-    made.reach.assign(max(np.max(np.abs(least)), np.max(np.abs(largest))))
+    made.reach.assign(reach_of(made))
     return made
 
 
@@ -157,7 +158,7 @@ def _take_over(made, residual):
     for index, values in enumerate(residual.valid_weights()):
         made.units[index].assign(residual.units[index])
         if made.fine_tuning:
-            scales = made.trained_scales(index)
+            scales = trained_scales(made, index)
             values = [x / y for x, y in zip(values, scales, strict=True)]
         made.kernels[index].assign(values[0])
         made.shifts[index].assign(values[1])
