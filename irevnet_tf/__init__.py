@@ -11,15 +11,18 @@ __all__ = [
     "IRevNet300",
     "IRevNet301",
     "analysis",
+    "certify",
     "convert_state_dict",
     "decode_predictions",
     "encoder",
     "export_saved_model",
     "features",
+    "fine_tunable",
     "invert",
     "layers",
     "list_weights",
     "load_pytorch_checkpoint",
+    "portable",
     "preprocess_input",
     "testing",
     "undo_preprocess",
@@ -56,6 +59,9 @@ if not _MISSING:
     from irevnet_tf.models.variants import IRevNet301
     from irevnet_tf.preprocessing import preprocess_input
     from irevnet_tf.preprocessing import undo_preprocess
+    from irevnet_tf.quantization.certificate import certify
+    from irevnet_tf.quantization.conversion import portable
+    from irevnet_tf.quantization.tuning import fine_tunable
     from irevnet_tf.zoo.registry import list_weights
 
 

@@ -178,11 +178,14 @@ def install(trained: TrainedRun, record: WeightsRecord) -> None:
     """Copy the weights, and put the record in the place of the old one."""
     path = FOLDER / REGISTRY_FILE
     records = json.loads(path.read_text(encoding="utf-8"))
-    key = (record.model, record.name)
-    kept = [r for r in records if (r["model"], r["name"]) != key]
-    records = sorted(
-        [*kept, record.to_dict()], key=lambda r: (r["model"], r["name"])
-    )
+
+    def key(record):
+        portable = record.get("portable", False)
+        return (record["model"], record["name"], portable)
+
+    new = record.to_dict()
+    kept = [old for old in records if key(old) != key(new)]
+    records = sorted([*kept, new], key=key)
     text = json.dumps(records, indent=2) + "\n"
     with (
         replacing(path) as registry,

@@ -89,6 +89,11 @@ class NetworkRequest:
         "With --weights: whether the inverse is to be exact to the last bit; "
         "as in training if not given, no for a file.",
     )
+    portable: bool = setting(
+        False,
+        "With --weights: take those of a portable network, of integers, as "
+        "irevnet-portable makes them.",
+    )
     preprocessing: str | None = setting(
         None,
         "How images were scaled in training; if not given, as for the run, the "
@@ -109,6 +114,7 @@ def check_network(request: NetworkRequest) -> None:
         "--classes": request.classes,
         "--image_channels": request.image_channels,
         "--lossless": request.lossless,
+        "--portable": request.portable or None,
     }
     if request.weights is None and set(of_weights.values()) != {None}:
         given = [flag for flag, x in of_weights.items() if x is not None]
@@ -165,11 +171,15 @@ def _of_run(request):
 
 def _of_weights(request):
     name = request.model or _only_network_with(request.weights)
-    record = find_record(name, request.weights)
+    record = find_record(name, request.weights, request.portable)
     lossless = request.lossless
     if lossless is None:
         lossless = record is not None and record.lossless
-    arguments = {"weights": request.weights, "lossless": lossless}
+    arguments = {
+        "weights": request.weights,
+        "lossless": lossless,
+        "portable": request.portable,
+    }
     if request.classes is not None:
         arguments["classes"] = request.classes
     if request.image_channels is not None:
@@ -184,7 +194,7 @@ def _of_weights(request):
 
 def _only_network_with(weights):
     """Return the name of the one network that has weights of this name."""
-    names = [x.model for x in weights_records() if x.name == weights]
+    names = {x.model for x in weights_records() if x.name == weights}
     if len(names) != 1:
         raise ValueError(
             "--weights must be a name that one network has "
@@ -192,4 +202,4 @@ def _only_network_with(weights):
             "be given with --model. "
             f"Received: --weights={weights}, --model=None"
         )
-    return names[0]
+    return names.pop()

@@ -8,9 +8,12 @@ from irevnet_tf.layers.channels import InjectivePadding
 from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.downsampling import InvertibleDownsampling
 from irevnet_tf.layers.fixed_point import FixedPointRounding
+from irevnet_tf.layers.integer_pooling import IntegerPooling
+from irevnet_tf.layers.integer_residual import IntegerResidual
 from irevnet_tf.layers.inverse import Inverse
 from irevnet_tf.layers.inverse import Shared
 from irevnet_tf.layers.normalization import BatchNormalization
+from irevnet_tf.layers.pixel_range import PixelRange
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
@@ -28,9 +31,12 @@ __all__ = [
     "FixedPoint",
     "FixedPointRounding",
     "InjectivePadding",
+    "IntegerPooling",
+    "IntegerResidual",
     "Inverse",
     "InvertibleDownsampling",
     "InvertibleLayer",
+    "PixelRange",
     "RebuiltInputsWarning",
     "ReversibleSequence",
     "Shared",

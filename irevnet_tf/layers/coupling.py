@@ -202,6 +202,11 @@ class Coupling(InvertibleLayer):
             fx2 = self.run_residual(x2, training)
         return self.uncouple(outputs, x2, fx2)
 
+    @property
+    def is_portable(self) -> bool:
+        """Whether F has the same bits in every runtime and batch."""
+        return getattr(self.residual, "is_portable", False)
+
     def run_residual(self, x2, training):
         """Return F(x2) in the streams' dtype."""
         fx2 = self.residual(x2, training=training)
@@ -211,7 +216,9 @@ class Coupling(InvertibleLayer):
 
     def on_grid(self, fx2):
         """Return F(x2) on the grid of a lossless coupling, or as it is."""
-        if self.fraction_bits is None:
+        # Integer residuals return values on a grid.
+        own = getattr(self.residual, "fraction_bits", None)
+        if self.fraction_bits in (None, own):
             return fx2
         return round_to_grid(fx2, self.fraction_bits)
 

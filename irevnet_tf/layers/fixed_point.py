@@ -62,10 +62,15 @@ class RangeCheck:
         if fraction_bits is not None:
             self._limit = exact_limit(dtype, fraction_bits)
 
-    def see(self, x):
-        """Note the largest magnitude in each image of a batch."""
+    def see(self, x, more=0.0):
+        """Note the largest magnitude in each image of a batch.
+
+        Args:
+            x: tensor (batch, ...). The values.
+            more: float or scalar tensor. How much larger they may become.
+        """
         if self._fraction_bits is not None:
-            self._peaks.append(_peak(x))
+            self._peaks.append(_peak(x) + more)
 
     # The same inside a loop, which passes on the peaks that it has seen.
 
@@ -107,14 +112,21 @@ class RangeCheck:
         tf.debugging.Assert(
             tf.reduce_all(within), [message, tf.reduce_max(peaks)]
         )
-        # 1 or NaN. A NaN constant in the graph would make
-        # `tf.debugging.enable_check_numerics` complain.
-        one = tf.ones_like(peaks)
-        factor = tf.stop_gradient(tf.sqrt(tf.where(within, one, -one)))
-        return tuple(
-            x * tf.reshape(factor, [-1] + [1] * (x.shape.rank - 1))
-            for x in tensors
-        )
+        return tuple(nan_unless(within, x) for x in tensors)
+
+
+def nan_unless(within, x):
+    """Return x, with NaN for every image that is not within a range.
+
+    Args:
+        within: bool tensor (batch,). Which images are.
+        x: float tensor (batch, ...). The values.
+    """
+    # 1 or NaN. A NaN constant in the graph would make
+    # `tf.debugging.enable_check_numerics` complain.
+    one = tf.ones(tf.shape(within), x.dtype)
+    factor = tf.stop_gradient(tf.sqrt(tf.where(within, one, -one)))
+    return x * tf.reshape(factor, [-1] + [1] * (x.shape.rank - 1))
 
 
 def _peak(x):

@@ -63,7 +63,10 @@ def round_straight_through(x, scale: float):
         scale: float. A power of two.
     """
     with record.stop_recording(), _overriding("Round", _STRAIGHT_THROUGH, [x]):
-        y = tf.round(x * scale) * (1.0 / scale)
+        if scale == 1.0:
+            y = tf.round(x)
+        else:
+            y = tf.round(x * scale) * (1.0 / scale)
     record.record_operation(_STRAIGHT_THROUGH, [y], [x], lambda dy: [dy])
     return y
 

@@ -99,9 +99,10 @@ class ReversibleSequence(InvertibleLayer):
         _refuse_shared_layers(blocks)
         self.blocks = blocks
         self.fraction_bits = _common_fraction_bits(blocks)
+        self.is_portable = all(block.is_portable for block in blocks)
         # By default, Keras compiles `predict` with XLA on a GPU, but not a
         # call; exact inverses need the same kernels in both.
-        self.supports_jit = self.fraction_bits is None
+        self.supports_jit = self.fraction_bits is None or self.is_portable
         self.memory_saving = memory_saving
         self.on_drift = check_action(on_drift)
 
@@ -151,7 +152,8 @@ class ReversibleSequence(InvertibleLayer):
         doubled.
         """
         is_single = streams[0].shape[0] in (None, 1)
-        if self.fraction_bits is None or training or not is_single:
+        depends = self.fraction_bits is not None and not self.is_portable
+        if not depends or training or not is_single:
             return run(streams, training)
         batch = tf.shape(streams[0])[0]
         missing = tf.maximum(2 - batch, 0)
@@ -166,7 +168,10 @@ class ReversibleSequence(InvertibleLayer):
         needs_gradient = self._needs_gradient(inputs, training)
         if self.memory_saving and needs_gradient:
             return MemorySavingPass(self, training).run(inputs, self)
-        check = self.range_check()
+        check, reach = self.range_check(), self._reach()
+        if reach is not None:
+            check.see(inputs[0], reach[0])
+            check.see(inputs[1], reach[1])
         y = inputs
         for block in self.blocks:
             run = functools.partial(block, training=training)
@@ -174,16 +179,38 @@ class ReversibleSequence(InvertibleLayer):
                 y = run_with_separate_gradients(block, run, y)
             else:
                 y = run(y)
-            check.see(y[1])
+            if reach is None:
+                check.see(y[1])
         return check.guard(*y)
 
     def _run_inverse(self, outputs, training):
-        check = self.range_check()
+        check, reach = self.range_check(), self._reach()
         x1, x2 = outputs
+        if reach is not None:
+            # The last block's F is subtracted from the second stream.
+            odd = len(self.blocks) % 2
+            check.see(x1, reach[odd])
+            check.see(x2, reach[1 - odd])
         for block in reversed(self.blocks):
             x1, x2 = block.inverse((x1, x2), training=training)
-            check.see(x1)
+            if reach is None:
+                check.see(x1)
         return check.guard(x1, x2)
+
+    def _reach(self):
+        """Return what the blocks can add to each of the two streams.
+
+        With it, one look at the input does for all blocks. None if it is not
+        known.
+        """
+        residuals = [block.residual for block in self.blocks]
+        if not self.is_portable or any(x.fine_tuning for x in residuals):
+            return None
+        reach = [tf.convert_to_tensor(x.reach) for x in residuals]
+        return [
+            tf.add_n(of_stream) if of_stream else tf.zeros_like(reach[0])
+            for of_stream in (reach[::2], reach[1::2])
+        ]
 
     def _needs_gradient(self, inputs, training):
         """Return whether a gradient of this pass may be taken.

@@ -88,8 +88,18 @@ def check_lossless(lossless: bool, fraction_bits: int) -> None:
     """Raise ValueError for `fraction_bits` that would have no effect."""
     if fraction_bits != DEFAULT_FRACTION_BITS and not lossless:
         raise ValueError(
-            "`fraction_bits` counts only with `lossless=True`. "
+            "`fraction_bits` counts only with `lossless` or `portable`. "
             f"Received: fraction_bits={fraction_bits}, lossless={lossless}"
+        )
+
+
+def check_portable(portable: bool, weights) -> None:
+    """Raise ValueError for a portable network that nothing was made of."""
+    if portable and weights is None:
+        raise ValueError(
+            "`portable=True` needs `weights`, those of a portable network: "
+            "`irevnet_tf.portable` makes one of a trained one. "
+            f"Received: portable={portable}, weights=None"
         )
 
 

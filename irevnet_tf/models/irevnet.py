@@ -1,5 +1,6 @@
 """IRevNet, the function that builds every i-RevNet."""
 
+import functools
 import math
 
 import keras
@@ -10,27 +11,24 @@ from irevnet_tf.layers import ChannelMerge
 from irevnet_tf.layers import ChannelSplit
 from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import InjectivePadding
+from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import InvertibleDownsampling
+from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.downsampling import check_divisible
-from irevnet_tf.layers.normalization import BatchNormalization
-from irevnet_tf.layers.residual import EPSILON
-from irevnet_tf.layers.residual import default_initializer
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_activation
 from irevnet_tf.models.checks import check_image_shape
 from irevnet_tf.models.checks import check_input_tensor
 from irevnet_tf.models.checks import check_lossless
 from irevnet_tf.models.checks import check_options
+from irevnet_tf.models.checks import check_portable
 from irevnet_tf.models.checks import check_stages
+from irevnet_tf.models.head import classifier
+from irevnet_tf.models.head import pool
 from irevnet_tf.models.model import Functional
-from irevnet_tf.zoo.files import HEAD_NORM
-from irevnet_tf.zoo.files import PREDICTIONS
 from irevnet_tf.zoo.files import load_weights_file
-
-# The authors give this one BatchNorm PyTorch's momentum 0.9, all others 0.1.
-HEAD_MOMENTUM = 0.1
 
 
 def IRevNet(
@@ -45,6 +43,7 @@ def IRevNet(
     memory_saving=True,
     lossless=False,
     fraction_bits=DEFAULT_FRACTION_BITS,
+    portable=False,
     include_top=True,
     weights=None,
     input_tensor=None,
@@ -93,7 +92,11 @@ def IRevNet(
             `layers.FixedPointRounding`.
         fraction_bits: int from 0 to 23 (52 in float64). Values must stay below
             2**(24 - fraction_bits) in magnitude; larger ones are an error. Can
-            be given only if `lossless`.
+            be given only if `lossless` or `portable`.
+        portable: bool. Whether `weights` are those of a network that
+            `irevnet_tf.portable` made, of the default numbers of bits: one of
+            integers, whose inverse is exact from any runtime into any other.
+            Dropout does not count then, and `lossless` changes nothing.
         include_top: bool. Whether to end in the classifier.
         weights: None or path. None for random initialization, or the path of a
             `.weights.h5` file.
@@ -122,14 +125,16 @@ def IRevNet(
 
     Raises:
         ValueError: if an argument is out of range; if there are
-            `fraction_bits` without `lossless`; if the stages' arguments
+            `fraction_bits` without `lossless`; if the network is to be
+            `portable` and there are no `weights`; if the stages' arguments
             differ in length; if a stage has too few channels to hold what
             comes in, or channels that cannot be split; if the downsampling
             does not divide a given height or width; if the weights file does
             not exist or does not fit.
         tf.errors.InvalidArgumentError: when the network runs, if it is
-            `lossless` and a value leaves the range. Under XLA that image's
-            representation becomes NaN instead.
+            `lossless` and a value leaves the range, or `portable` and a pixel
+            leaves that of the network. Under XLA that image's representation
+            becomes NaN instead.
 
     Reference:
         Jacobsen, Smeulders, Oyallon: i-RevNet: Deep Invertible Networks, ICLR
@@ -140,14 +145,23 @@ def IRevNet(
     classifier_activation = check_activation(
         classifier_activation, weights, include_top
     )
-    check_lossless(lossless, fraction_bits)
+    check_lossless(lossless or portable, fraction_bits)
+    check_portable(portable, weights)
     divisor = initial_downsampling * math.prod(strides)
 
     image = _image_input(input_shape, input_tensor)
     check_divisible(image.shape[1:3], divisor)
-    coupling_bits = fraction_bits if lossless else None
+    coupling_bits = fraction_bits if lossless or portable else None
+    make_residual = functools.partial(
+        BottleneckResidual, dropout_rate=dropout_rate
+    )
     x = image
-    if lossless:
+    if portable:
+        make_residual = functools.partial(
+            IntegerResidual, fraction_bits=fraction_bits
+        )
+        x = PixelRange(fraction_bits, name="fixed_point")(x)
+    elif lossless:
         x = FixedPointRounding(fraction_bits, name="fixed_point")(x)
     x = InvertibleDownsampling(
         initial_downsampling, divisor=divisor, name="stem"
@@ -162,12 +176,11 @@ def IRevNet(
         couplings = []
         for position in range(1, depth + 1):
             block_stride = stride if position == 1 else 1
-            residual = BottleneckResidual(
+            residual = make_residual(
                 width,
                 stride=block_stride,
                 kernel_sizes=kernel_sizes,
                 bottleneck_ratio=bottleneck_ratio,
-                dropout_rate=dropout_rate,
                 preactivation=(index, position) != (1, 1),
                 name="residual",
             )
@@ -185,10 +198,10 @@ def IRevNet(
         x = ChannelMerge(name=f"{prefix}_merge")(streams)
 
     if include_top:
-        x = _pool(_activate(x), "avg")
-        x = _classifier(x, classes, classifier_activation)
+        x = pool(x, "avg", portable, scaled=False)
+        x = classifier(x, classes, classifier_activation, portable)
     elif pooling:
-        x = _pool(_activate(x), pooling)
+        x = pool(x, pooling, portable, scaled=True)
 
     inputs = image
     if input_tensor is not None:
@@ -234,40 +247,6 @@ def _padding_of_stage(index, incoming, stride, width):
             f"stride {stride} `channels` must be {arriving // 2}. {received}"
         )
     return 0
-
-
-def _activate(x):
-    x = BatchNormalization(
-        epsilon=EPSILON,
-        momentum=HEAD_MOMENTUM,
-        dtype=stream_dtype(),
-        name=HEAD_NORM,
-    )(x)
-    return keras.layers.ReLU(dtype=stream_dtype(), name="head_relu")(x)
-
-
-def _pool(x, pooling):
-    layer = {
-        "avg": keras.layers.GlobalAveragePooling2D,
-        "max": keras.layers.GlobalMaxPooling2D,
-    }[pooling]
-    return layer(
-        data_format="channels_last",
-        dtype=stream_dtype(),
-        name=f"{pooling}_pool",
-    )(x)
-
-
-def _classifier(x, classes, activation):
-    bound = x.shape[-1] ** -0.5
-    return keras.layers.Dense(
-        classes,
-        activation=activation,
-        kernel_initializer=default_initializer(),
-        bias_initializer=keras.initializers.RandomUniform(-bound, bound),
-        dtype=stream_dtype(),
-        name=PREDICTIONS,
-    )(x)
 
 
 def _image_input(input_shape, input_tensor):

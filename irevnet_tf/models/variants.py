@@ -105,8 +105,11 @@ DOCSTRING = """Build the {name} architecture, {description}.
             keeping them. Defaults to `True`.
         lossless: bool. Whether the inverse is exact to the last bit. Defaults
             to `False`.
-        fraction_bits: int. How fine the grid of a lossless network's values
-            is; for those only. Defaults to `{fraction_bits}`.
+        fraction_bits: int. How fine the grid of a lossless or portable
+            network's values is; for those only. Defaults to `{fraction_bits}`.
+        portable: bool. Whether to take the `weights` of integers, with which
+            the inverse is exact from any runtime into any other; see
+            `irevnet_tf.portable`, which makes them. Defaults to `False`.
 
     Returns:
         A Keras Functional model, see `irevnet_tf.IRevNet`.
@@ -148,8 +151,9 @@ def _constructor(variant):
         memory_saving=True,
         lossless=False,
         fraction_bits=DEFAULT_FRACTION_BITS,
+        portable=False,
     ) -> keras.Model:
-        record = find_record(variant, weights)
+        record = find_record(variant, weights, portable)
         if record is not None:
             input_shape = _pretrained_shape(
                 record, include_top, input_tensor, input_shape, classes
@@ -165,6 +169,7 @@ def _constructor(variant):
             memory_saving=memory_saving,
             lossless=lossless,
             fraction_bits=fraction_bits,
+            portable=portable,
             include_top=include_top,
             weights=weights,
             input_tensor=input_tensor,

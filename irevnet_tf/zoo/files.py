@@ -7,12 +7,18 @@ import h5py
 import keras
 import numpy as np
 
+from irevnet_tf.layers import IntegerResidual
+from irevnet_tf.layers.integer_files import BITS
+from irevnet_tf.layers.integer_files import NOTES
+
 SUFFIX = ".weights.h5"
 
 # Names of the layers with weights behind the invertible representation.
 HEAD_NORM = "head_norm"
+# Of portable networks, in its place.
+HEAD_POOL = "head_pool"
 PREDICTIONS = "predictions"
-HEAD = (HEAD_NORM, PREDICTIONS)
+HEAD = (HEAD_NORM, HEAD_POOL, PREDICTIONS)
 
 
 def check_weights_path(weights, expected: str) -> None:
@@ -59,6 +65,10 @@ def load_weights_file(model: keras.Model, path: str | os.PathLike) -> None:
         f"numbers. {received}"
     )
     try:
+        _require_kind(path, model, received)
+    except OSError as error:
+        raise ValueError(_damaged(received)) from error
+    try:
         if _count_arrays(path, model) != len(model.weights):
             raise ValueError(mismatch)
         with warnings.catch_warnings():
@@ -71,12 +81,41 @@ def load_weights_file(model: keras.Model, path: str | os.PathLike) -> None:
                     f"The weights of {variable.path} are not all finite."
                 )
     except OSError as error:
-        raise ValueError(
-            "The weights file cannot be read: it is truncated or damaged. "
-            f"{received}"
-        ) from error
+        raise ValueError(_damaged(received)) from error
     except (ValueError, KeyError) as error:
         raise ValueError(mismatch) from error
+
+
+def _damaged(received):
+    return (
+        "The weights file cannot be read: it is truncated or damaged. "
+        f"{received}"
+    )
+
+
+def _require_kind(path, model, received):
+    """Raise ValueError if one is portable, the file or the model."""
+    found = []
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.append(name))
+    of_integers = any(name.endswith(f"/vars/{BITS}") for name in found)
+    if of_integers and not _is_portable(model):
+        raise ValueError(
+            "The weights file must be of an ordinary or lossless network; "
+            f"`portable=True` takes those of portable ones. {received}"
+        )
+    if _is_portable(model) and not of_integers:
+        raise ValueError(
+            "The weights file must be of a portable network, with integer "
+            "weights: `irevnet_tf.portable` makes one of a trained network. "
+            f"{received}"
+        )
+
+
+def _is_portable(model):
+    return any(
+        isinstance(layer, IntegerResidual) for layer in model._flatten_layers()
+    )
 
 
 def _count_arrays(path, model):
@@ -96,7 +135,7 @@ def _count_arrays(path, model):
         if "seed_generator" not in path and (
             layer not in HEAD or layer in names
         ):
-            count += len(item)
+            count += sum(not key.startswith(NOTES) for key in item)
 
     with h5py.File(path) as file:
         file.visititems(visit)

@@ -42,6 +42,10 @@ class WeightsRecord:
             float32.
         packages: dict from str to str. Versions of the packages with which
             `accuracy` was measured.
+        portable: bool. Whether these are the weights of a network of integers,
+            for the constructor's `portable=True`.
+        certificate: None or dict. What `irevnet_tf.certify` proved of it, as
+            `Certificate.to_dict` returns it.
     """
 
     model: str
@@ -68,6 +72,8 @@ class WeightsRecord:
     inversion_error: float | int | None
     inversion_error_ordinary: float | int | None
     packages: dict
+    portable: bool = False
+    certificate: dict | None = None
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -86,7 +92,10 @@ class WeightsRecord:
             )
 
     def __repr__(self):
-        return f"WeightsRecord(model={self.model!r}, name={self.name!r})"
+        portable = ", portable=True" if self.portable else ""
+        return (
+            f"WeightsRecord(model={self.model!r}, name={self.name!r}{portable})"
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "WeightsRecord":
@@ -96,8 +105,13 @@ class WeightsRecord:
             ValueError: if an attribute is missing, unknown or of the wrong
                 type.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or values.keys() != names:
+        fields = dataclasses.fields(cls)
+        names = {field.name for field in fields}
+        # Records that earlier versions wrote have no later attributes.
+        needed = {x.name for x in fields if x.default is dataclasses.MISSING}
+        if not isinstance(values, dict) or not (
+            needed <= values.keys() <= names
+        ):
             raise ValueError(
                 "A record of weights must have exactly the keys "
                 f"{', '.join(sorted(names))}. Received: {values!r}"

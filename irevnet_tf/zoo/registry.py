@@ -64,7 +64,7 @@ def list_weights() -> list[WeightsRecord]:
         rows.append(
             (
                 record.model,
-                record.name,
+                record.name + (", portable" if record.portable else ""),
                 "x".join(map(str, record.input_shape)),
                 str(record.classes),
                 f"{record.parameters:,}",
@@ -88,12 +88,15 @@ def _as_installed(record):
         return record
 
 
-def find_record(model: str, name: object) -> WeightsRecord | None:
+def find_record(
+    model: str, name: object, portable: bool = False
+) -> WeightsRecord | None:
     """Find the weights of this name.
 
     Args:
         model: str. Name of the constructor.
         name: any. What the user gave as `weights`.
+        portable: bool. Whether they are to be those of a portable network.
 
     Returns:
         The record, or None if `name` is not the name of any weights.
@@ -105,12 +108,19 @@ def find_record(model: str, name: object) -> WeightsRecord | None:
         return None
     records = [r for r in weights_records() if r.name == name]
     for record in records:
-        if record.model == model:
+        if (record.model, record.portable) == (model, bool(portable)):
             return record
+    if portable and any(r.model == model for r in records):
+        raise ValueError(
+            f"There are no portable weights {name!r} for {model}: "
+            "`irevnet_tf.portable` makes such a network of the ordinary one. "
+            f"Received: weights={name!r}, portable={portable}"
+        )
     if records:
+        others = sorted({record.model for record in records})
         raise ValueError(
             f"There are no weights {name!r} for {model}, but for "
-            f"{', '.join(r.model for r in records)}. The `weights` of {model} "
+            f"{', '.join(others)}. The `weights` of {model} "
             f"must be {expected_weights(model)}. Received: weights={name!r}"
         )
     return None
@@ -118,7 +128,9 @@ def find_record(model: str, name: object) -> WeightsRecord | None:
 
 def expected_weights(model: str) -> str:
     """Return in words which `weights` a constructor takes."""
-    names = [repr(r.name) for r in weights_records() if r.model == model]
+    names = dict.fromkeys(
+        repr(r.name) for r in weights_records() if r.model == model
+    )
     return (
         "None (random initialization), "
         + "".join(f"{name}, " for name in names)

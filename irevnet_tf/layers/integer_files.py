@@ -1,0 +1,82 @@
+"""Integer residuals in weights files: a quarter of the size of floats."""
+
+import keras
+import numpy as np
+
+from irevnet_tf.layers.integer_arithmetic import column_unit
+
+# The entry that only such files have: the numbers of bits, and the groups.
+BITS = "bits"
+# Entries beside those of the variables begin so.
+NOTES = (BITS, "exponent")
+# Variables that are floats in files, too.
+_FLOATS = ("scale0", "shift0", "step", "reach")
+
+
+def write_integers(residual: keras.layers.Layer, store) -> None:
+    """Write the variables: kernels as integers, and the exponents of units.
+
+    Args:
+        residual: `IntegerResidual`. It has integer weights.
+        store: what `save_own_variables` of a Keras layer takes.
+    """
+    kind = "int8" if residual.weight_bits <= 8 else "int16"
+    for index, kernel in enumerate(residual.kernels, start=1):
+        values = kernel.numpy()
+        unit = column_unit(values)
+        integers = np.ldexp(values, -unit)
+        if not np.array_equal(integers, integers.astype(kind)):
+            raise ValueError(
+                "The weights of an integer residual must be integers of "
+                f"{residual.weight_bits} bits times a power of two. Received: "
+                f"up to {np.abs(integers).max():g} units in {kernel.path}"
+            )
+        store[f"kernel{index}"] = integers.astype(kind)
+        store[f"exponent{index}"] = unit.astype("int16")
+    for index, shift in enumerate(residual.shifts, start=1):
+        store[f"shift{index}"] = shift.numpy()
+    for name in _FLOATS:
+        store[name] = getattr(residual, name).numpy()
+    store[BITS] = np.array(_layout(residual), "int16")
+
+
+def read_integers(residual: keras.layers.Layer, store) -> None:
+    """Assign what `write_integers` wrote.
+
+    Args:
+        residual: `IntegerResidual`. It is built.
+        store: what `load_own_variables` of a Keras layer takes.
+
+    Raises:
+        ValueError: if the file is of another kind of network, or of one with
+            other numbers of bits.
+    """
+    if BITS not in store.keys():  # noqa: SIM118, it is no dict.
+        raise ValueError(
+            "The file must be that of a portable network, not fine-tuned. "
+            f"Received: no integer weights for {residual.path}"
+        )
+    layout = tuple(np.array(store[BITS]).tolist())
+    if layout != _layout(residual):
+        raise ValueError(
+            "The file must be of a network with as many weight_bits, "
+            "activation_bits and fraction_bits, and the same groups, "
+            f"{_layout(residual)}; a .keras file keeps them. Received: "
+            f"{layout}"
+        )
+    for index, kernel in enumerate(residual.kernels, start=1):
+        values = np.array(store[f"kernel{index}"], "float32")
+        exponents = np.array(store[f"exponent{index}"], "int32")
+        kernel.assign(np.ldexp(values, exponents))
+        residual.shifts[index - 1].assign(np.array(store[f"shift{index}"]))
+    for name in _FLOATS:
+        getattr(residual, name).assign(np.array(store[name]))
+
+
+def _layout(residual):
+    return (
+        residual.weight_bits,
+        residual.activation_bits,
+        residual.fraction_bits,
+        *residual.groups,
+    )

@@ -1,0 +1,309 @@
+"""F in integers, whose results have the same bits in every runtime."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.base import is_integer
+from irevnet_tf.layers.fixed_point import check_fraction_bits
+from irevnet_tf.layers.gradients import round_straight_through
+from irevnet_tf.layers.integer_arithmetic import partial_sums
+from irevnet_tf.layers.integer_files import read_integers
+from irevnet_tf.layers.integer_files import write_integers
+from irevnet_tf.layers.parts import TrackedParts
+from irevnet_tf.layers.residual import check_kernel_sizes
+from irevnet_tf.layers.straight_through import quantized
+
+# Sums of groups of input channels are rounded to this many binary places.
+GROUP_BITS = 6
+# Numbers of bits beyond which nothing fits into float32.
+MOST_BITS = 16
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class IntegerResidual(TrackedParts, keras.layers.Layer):
+    """The residual of a portable network: convolutions of integers.
+
+    With A = 2**activation_bits - 1, and integers a0, a1, a2 from 0 to A:
+
+        a0 = round(clip(x2 * scale0 + shift0, 0, A))
+        a1 = round(clip(conv(a0, kernel1) + shift1, 0, A))
+        a2 = round(clip(conv(a1, kernel2) + shift2, 0, A))
+        F  = round(conv(a2, kernel3) + shift3) * step
+
+    A kernel's weights are integers of `weight_bits` bits times a power of two
+    for each output channel, and so are the shifts, to half an integer, so that
+    `round` never meets a tie. `scale0` and `step` are powers of two. All that
+    is added up are multiples of a power of two, and as long as all partial
+    sums stay below 2**24 of its units, which `irevnet_tf.certify` proves,
+    nothing is ever rounded but by `round`: F has the same bits in every
+    runtime, with every order of summation, in batches of every size.
+
+    `irevnet_tf.portable` makes these layers from `BottleneckResidual`s. They
+    have no mode of training: with `training=True` they compute the same.
+
+    Args:
+        filters: positive int. Output channels.
+        stride: positive int. Stride of the first convolution.
+        kernel_sizes: sequence of three odd ints. The sides of the kernels.
+        bottleneck_ratio: positive int. The first two convolutions have
+            `filters//bottleneck_ratio` output channels.
+        preactivation: bool. Whether F starts with a threshold, as BatchNorm
+            and ReLU do. If not, a0 = round(clip(x2 * scale0, -M, M)) with
+            M = 2**(activation_bits - 1) - 1.
+        weight_bits: int from 2 to 16. Bits of the weights, with the sign.
+        activation_bits: int from 2 to 16. Bits of the activations.
+        sum_bits: int up to 23. Partial sums are kept below 2**sum_bits while
+            the layer is fine-tuned.
+        fraction_bits: int. F is a multiple of 2**-fraction_bits.
+        groups: sequence of three positive ints. In how many groups of input
+            channels each convolution is split. The sums of several groups are
+            each rounded to 6 binary places before they are added up.
+        fine_tuning: bool. Whether kernels and shifts are trained, by
+            straight-through gradients. The variables are then any floats, of
+            which the layer computes with the nearest valid ones.
+
+    Call arguments:
+        inputs: float32 tensor. x2, the stream that F reads.
+        training: bool. Makes no difference.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, height / stride, width / stride, filters)`, float32.
+
+    Raises:
+        ValueError: if an argument is out of range, or `dtype` is not float32;
+            when a file is loaded whose weights are not of this form.
+
+    Reference:
+        Ballé, Johnston, Minnen: Integer Networks for Data Compression with
+        Latent-Variable Models, ICLR 2019.
+    """
+
+    # Whether results have the same bits in every runtime and batch.
+    is_portable = True
+
+    def __init__(
+        self,
+        filters,
+        stride=1,
+        kernel_sizes=(3, 3, 3),
+        bottleneck_ratio=4,
+        preactivation=True,
+        weight_bits=8,
+        activation_bits=8,
+        sum_bits=23,
+        fraction_bits=14,
+        groups=(1, 1, 1),
+        fine_tuning=False,
+        *,
+        dtype="float32",
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        if self.dtype_policy.name != "float32":
+            raise ValueError(
+                "`dtype` of integer residuals must be float32, whose sums are "
+                "exact; halves are too short, and nothing needs more. "
+                f"Received: dtype={self.dtype_policy.name}"
+            )
+        self.filters = check_positive_int("filters", filters)
+        self.stride = check_positive_int("stride", stride)
+        self.kernel_sizes = check_kernel_sizes(kernel_sizes)
+        self.bottleneck_ratio = check_positive_int(
+            "bottleneck_ratio", bottleneck_ratio
+        )
+        self.preactivation = preactivation
+        self.weight_bits = check_bits("weight_bits", weight_bits)
+        self.activation_bits = check_bits("activation_bits", activation_bits)
+        self.sum_bits = check_bits("sum_bits", sum_bits, 23)
+        self.fraction_bits = check_fraction_bits(fraction_bits, "float32")
+        self.groups = tuple(check_positive_int("groups", x) for x in groups)
+        self.fine_tuning = fine_tuning
+
+    @property
+    def largest_activation(self) -> int:
+        return 2**self.activation_bits - 1
+
+    @property
+    def first_range(self) -> tuple[int, int]:
+        """The least and the largest value of a0."""
+        if self.preactivation:
+            return 0, self.largest_activation
+        largest = 2 ** (self.activation_bits - 1) - 1
+        return -largest, largest
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        width = self.filters // self.bottleneck_ratio
+        self.scale0 = self._constant("scale0", (channels,))
+        self.shift0 = self._constant("shift0", (channels,))
+        self.kernels, self.shifts, self.units = [], [], []
+        sizes = (channels, width, width, self.filters)
+        for index, side in enumerate(self.kernel_sizes, start=1):
+            outputs = sizes[index]
+            self.kernels.append(
+                self._weight(
+                    f"kernel{index}", (side, side, sizes[index - 1], outputs)
+                )
+            )
+            self.shifts.append(self._weight(f"shift{index}", (outputs,)))
+            if self.fine_tuning:
+                self.units.append(
+                    self._constant(f"unit{index}", (outputs,), "ones")
+                )
+        self.step = self._constant("step", (self.filters,))
+        # No |F| is larger.
+        self.reach = self._constant("reach", ())
+
+    def _constant(self, name, shape, initializer="zeros"):
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=False
+        )
+
+    def _weight(self, name, shape):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer="zeros",
+            trainable=self.fine_tuning,
+        )
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, _ = input_shape
+        sides = [side and -(-side // self.stride) for side in sides]
+        return (batch, *sides, self.filters)
+
+    def call(self, inputs, training=None):
+        weights = self.valid_weights()
+        a = self.first_activation(inputs)
+        for index in (0, 1):
+            a = self.activate(self.convolve(a, index, *weights[index]))
+        sums = self.convolve(a, 2, *weights[2])
+        return round_straight_through(sums, 1.0) * self.step
+
+    def first_activation(self, x):
+        """Return a0, given x2."""
+        x = x * self.scale0
+        if self.preactivation:
+            return self.activate(x + self.shift0)
+        low, high = self.first_range
+        return round_straight_through(tf.clip_by_value(x, low, high), 1.0)
+
+    def activate(self, sums):
+        """Return the activations, integers from 0 to A, of sums."""
+        # In this order, runtimes make one operation of a convolution, its
+        # shift and ReLU.
+        clipped = tf.minimum(tf.nn.relu(sums), float(self.largest_activation))
+        return round_straight_through(clipped, 1.0)
+
+    def convolve(self, a, index, kernel, shift):
+        """Return what is rounded next: a convolution of integers, shifted."""
+        side, stride = self.kernel_sizes[index], self.stride
+        stride = stride if index == 0 else 1
+        padding = "SAME"
+        if stride > 1:
+            # "SAME" would pad right and below only.
+            around = [side // 2] * 2
+            a = tf.pad(a, [[0, 0], around, around, [0, 0]])
+            padding = "VALID"
+        groups = self.groups[index]
+        parts = [
+            tf.nn.conv2d(part, weights, stride, padding)
+            for part, weights in zip(
+                tf.split(a, groups, axis=-1) if groups > 1 else [a],
+                tf.split(kernel, groups, axis=2) if groups > 1 else [kernel],
+                strict=True,
+            )
+        ]
+        if groups > 1:
+            scale = 2.0**GROUP_BITS
+            parts = [round_straight_through(x, scale) for x in parts]
+        sums = tf.add_n(parts) if groups > 1 else parts[0]
+        return tf.nn.bias_add(sums, shift)
+
+    def valid_weights(self) -> list:
+        """Return the pairs (kernel, shift) to compute with."""
+        pairs = [
+            (tf.convert_to_tensor(kernel), tf.convert_to_tensor(shift))
+            for kernel, shift in zip(self.kernels, self.shifts, strict=True)
+        ]
+        if not self.fine_tuning:
+            return pairs
+        return [
+            quantized(
+                kernel,
+                shift,
+                tf.convert_to_tensor(unit),
+                largest_weight=2 ** (self.weight_bits - 1) - 1,
+                largest_input=max(self.first_range)
+                if index == 0
+                else self.largest_activation,
+                is_symmetric=index == 0 and not self.preactivation,
+                groups=self.groups[index],
+                shift_unit=None
+                if self.groups[index] == 1
+                else 2.0**-GROUP_BITS,
+                sum_bits=self.sum_bits,
+            )
+            for index, ((kernel, shift), unit) in enumerate(
+                zip(pairs, self.units, strict=True)
+            )
+        ]
+
+    def range_of_output(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the largest F of each channel, of any x2."""
+        kernel, shift = (x.numpy() for x in self.valid_weights()[2])
+        inputs = np.ones(kernel.shape[2]) * self.largest_activation
+        step = self.step.numpy().astype("float64")
+        least, largest = partial_sums(kernel, 0 * inputs, inputs)
+        # Groups are rounded by half a place each.
+        slack = self.groups[2] * 2.0**-GROUP_BITS * (self.groups[2] > 1)
+        return (
+            np.rint(least - slack + shift) * step,
+            np.rint(largest + slack + shift) * step,
+        )
+
+    def save_own_variables(self, store):
+        if self.fine_tuning:
+            super().save_own_variables(store)
+        else:
+            write_integers(self, store)
+
+    def load_own_variables(self, store):
+        if self.fine_tuning:
+            super().load_own_variables(store)
+        else:
+            read_integers(self, store)
+
+    def get_config(self):
+        names = (
+            "filters",
+            "stride",
+            "kernel_sizes",
+            "bottleneck_ratio",
+            "preactivation",
+            "weight_bits",
+            "activation_bits",
+            "sum_bits",
+            "fraction_bits",
+            "groups",
+            "fine_tuning",
+        )
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names},
+        }
+
+
+def check_bits(name: str, value, most: int = MOST_BITS) -> int:
+    """Return a number of bits as an int, or raise ValueError."""
+    if not is_integer(value, 2) or value > most:
+        raise ValueError(
+            f"`{name}` must be an integer from 2 to {most}. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)

@@ -1,0 +1,129 @@
+"""The entrance of a portable network, which knows the range of its images."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.layers.fixed_point import FixedPointRounding
+from irevnet_tf.layers.fixed_point import nan_unless
+from irevnet_tf.layers.gradients import round_straight_through
+
+# How the message of the error begins.
+OUTSIDE = "The images of a portable network must be in its pixel range"
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class PixelRange(FixedPointRounding):
+    """Rounds images to multiples of 2**-fraction_bits, and checks their range.
+
+        y = round(x * 2**fraction_bits + offset) * 2**-fraction_bits
+
+    What is proven of a portable network, see `irevnet_tf.certify`, is proven
+    for images in the range. Zeros come out without a sign, so that no zero in
+    the network has one. The inverse rounds representations, which may have any
+    values in the exact range: `offset`, below 1/2, does not change values on
+    the grid.
+
+    Args:
+        fraction_bits: int from 0 to 23. As in `FixedPointRounding`.
+        certificate: None or dict. What `irevnet_tf.Certificate.to_dict`
+            returned for the network.
+
+    Call arguments:
+        inputs: float32 tensor. The images.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        Same as the input, float32.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when called on images out of range.
+            XLA and other runtimes have no errors: there such an image becomes
+            NaN.
+    """
+
+    def __init__(self, fraction_bits, certificate=None, **kwargs):
+        super().__init__(fraction_bits, **kwargs)
+        self.certificate = certificate
+        self.bounds = self.offset = None
+
+    def build(self, input_shape):
+        if self.bounds is not None:
+            return
+        # The least and the largest value of a pixel.
+        self.bounds = self.add_weight(
+            name="bounds", shape=(2,), initializer="zeros", trainable=False
+        )
+        # By channel, in units of the grid: where all values that 8 bits can
+        # have are far from being rounded the other way.
+        self.offset = self.add_weight(
+            name="offset",
+            shape=(input_shape[-1],),
+            initializer="zeros",
+            trainable=False,
+        )
+
+    def call(self, inputs):
+        bounds = tf.convert_to_tensor(self.bounds)
+        axes = range(1, inputs.shape.rank)
+        # NaN is not within, either.
+        within = (tf.reduce_min(inputs, axes) >= bounds[0]) & (
+            tf.reduce_max(inputs, axes) <= bounds[1]
+        )
+        tf.debugging.Assert(
+            tf.reduce_all(within),
+            [
+                f"{OUTSIDE}, for which alone its inverse is proven to be "
+                "exact. Expected: all pixels from",
+                bounds[0],
+                "to",
+                bounds[1],
+                "Received: pixels from",
+                tf.reduce_min(inputs),
+                "to",
+                tf.reduce_max(inputs),
+            ],
+        )
+        return nan_unless(within, self._rounded(inputs))
+
+    def inverse(self, outputs):
+        return without_sign_of_zero(super().call(outputs), outputs)
+
+    def _rounded(self, x):
+        scale = 2.0**self.fraction_bits
+        shifted = x * scale + tf.convert_to_tensor(self.offset)
+        y = round_straight_through(shifted, 1.0) * (1.0 / scale)
+        return without_sign_of_zero(y, x)
+
+    def share(self):
+        if type(self) is not PixelRange or not self.built:
+            return super().share()
+        layer = PixelRange.from_config(self.get_config())
+        layer.bounds, layer.offset = self.bounds, self.offset
+        return layer
+
+    def set_range(self, low: float, high: float, offset: np.ndarray) -> None:
+        """Set the variables: the range, one step wider, and the offset."""
+        step = 2.0**-self.fraction_bits
+        wide = [np.floor(low / step) - 1, np.ceil(high / step) + 1]
+        self.bounds.assign(np.multiply(wide, step))
+        self.offset.assign(offset)
+
+    def get_config(self):
+        return {**super().get_config(), "certificate": self.certificate}
+
+
+def without_sign_of_zero(rounded, x):
+    """Return `rounded` with +0 for -0, and the gradient that it has.
+
+    The sign of a zero in a sum would depend on other zeros in it, which
+    runtimes do not agree about. Adding 0 would do, but Grappler and others
+    take that out.
+
+    Args:
+        rounded: float tensor. Values that are `x`, rounded.
+        x: float tensor. The values before.
+    """
+    return tf.where(tf.equal(rounded, 0.0), x - tf.stop_gradient(x), rounded)

@@ -1,0 +1,1 @@
+"""Portable networks: residuals in integers, certified, the same everywhere."""

@@ -1,0 +1,238 @@
+"""Certificate: the proof that a portable network is the same everywhere."""
+
+import dataclasses
+import hashlib
+
+import keras
+import numpy as np
+
+from irevnet_tf.layers import IntegerPooling
+from irevnet_tf.layers import PixelRange
+from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers.fixed_point import exact_limit
+from irevnet_tf.models.chain import find_chain
+from irevnet_tf.quantization.sums import Sums
+from irevnet_tf.quantization.sums import convolution_sums
+from irevnet_tf.quantization.sums import dense_sums
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What is proven of a portable network, from its weights alone.
+
+    Attributes:
+        pixel_range: pair of floats. The range of the images' values, as the
+            network takes them, normalised.
+        fraction_bits: int. Streams are multiples of 2**-fraction_bits.
+        weight_bits: int. Bits of the residuals' weights.
+        activation_bits: int. Bits of their activations.
+        sums: tuple of `Sums`. The largest partial sums, three of every block.
+        logits: None or `Sums`. That of the logits, None without a head of
+            integers: such a model's classes are not covered.
+        streams: dict from str to float. For every stage, what the magnitude of
+            no value in it exceeds, for all images in the range, and on the way
+            back from their representations.
+        stream_limit: float. What must not be reached by `streams`.
+        weights: str. The SHA-256 of the weights, but for the head's.
+    """
+
+    pixel_range: tuple[float, float]
+    fraction_bits: int
+    weight_bits: int
+    activation_bits: int
+    sums: tuple[Sums, ...]
+    logits: Sums | None
+    streams: dict[str, float]
+    stream_limit: float
+    weights: str
+
+    def to_dict(self) -> dict:
+        """Return the attributes as JSON can hold them."""
+        return dataclasses.asdict(self) | {
+            "pixel_range": list(self.pixel_range),
+            "sums": [dataclasses.asdict(x) for x in self.sums],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Certificate":
+        """Make the certificate that `to_dict` was called on."""
+        return cls(
+            **{
+                **values,
+                "pixel_range": tuple(values["pixel_range"]),
+                "sums": tuple(Sums(**x) for x in values["sums"]),
+                "logits": values["logits"] and Sums(**values["logits"]),
+            }
+        )
+
+    def __str__(self):
+        low, high = self.pixel_range
+        largest = max(self.sums, key=lambda x: x.bits)
+        lines = [
+            f"images           {low:g} to {high:g}, in steps of "
+            f"2^-{self.fraction_bits}",
+            f"weights          {self.weight_bits} bits",
+            f"activations      {self.activation_bits} bits",
+            f"largest sum      2^{largest.bits:.2f} in {largest.name}, channel "
+            f"{largest.channel}; below 2^23 every order gives the same bits",
+        ]
+        stages = {}
+        for one in self.sums:
+            stage = one.name.split("/")[0]
+            stages[stage] = max(stages.get(stage, 0.0), one.bits)
+        lines += [f"  {name:<14} 2^{bits:.2f}" for name, bits in stages.items()]
+        lines.append(f"streams          below {self.stream_limit:g}")
+        lines += [
+            f"  {name:<14} at most {value:.1f}"
+            for name, value in self.streams.items()
+        ]
+        logits = "not of integers: classes can differ between runtimes"
+        if self.logits is not None:
+            logits = f"sums below 2^{self.logits.bits:.2f}"
+        lines.append(f"logits           {logits}")
+        return "\n".join([*lines, f"SHA-256          {self.weights}"])
+
+
+def certify(model: keras.Model) -> Certificate:
+    """Prove that a portable network has the same bits in every runtime.
+
+    The bounds are computed from the weights: how large any partial sum of any
+    convolution can get, in any order, for any image in the pixel range, and
+    how large the streams can get. If the model has a certificate already, it
+    must be that of these weights.
+
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(weights="digits", portable=True)
+    >>> print(irevnet_tf.certify(model))
+
+    Args:
+        model: Keras model. What `irevnet_tf.portable` returned, a model that
+            holds or extends it, or its `encoder`.
+
+    Returns:
+        The `Certificate`.
+
+    Raises:
+        ValueError: if `model` is no portable network, or one that is being
+            fine-tuned; if a sum or a stream could leave the range in which it
+            is exact, with the layer and the channel; if the model's own
+            certificate is of other weights.
+    """
+    chain = find_chain(model)
+    layers = [getattr(x, "layer", x) for x in chain.layers]
+    entrance = layers[0]
+    sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
+    if (
+        not isinstance(entrance, PixelRange)
+        or not sequences
+        or not all(x.is_portable for x in sequences)
+    ):
+        raise ValueError(
+            "`model` must be a portable network, as `irevnet_tf.portable` "
+            f"returns it. Received: model={model.name}"
+        )
+    if any(b.residual.fine_tuning for x in sequences for b in x.blocks):
+        raise ValueError(
+            "`model` must not be in fine-tuning: `irevnet_tf.portable` takes "
+            f"it and returns what can be certified. Received: "
+            f"model={model.name}"
+        )
+    residuals = [
+        (f"{sequence.name}/{block.name}", block.residual)
+        for sequence in sequences
+        for block in sequence.blocks
+    ]
+    sums = [s for name, x in residuals for s in convolution_sums(name, x)]
+    logits = _head_sums(chain.model)
+    for one in [*sums, logits] if logits else sums:
+        one.check()
+    first = residuals[0][1]
+    found = Certificate(
+        pixel_range=tuple(map(float, entrance.bounds.numpy())),
+        fraction_bits=entrance.fraction_bits,
+        weight_bits=max(x.weight_bits for _, x in residuals),
+        activation_bits=first.activation_bits,
+        sums=tuple(sums),
+        logits=logits,
+        streams=_streams(layers, chain.downsampling),
+        stream_limit=exact_limit("float32", entrance.fraction_bits),
+        weights=_hash(layers),
+    )
+    known, values = entrance.certificate, found.to_dict()
+    if known is None:
+        return found
+    # The model may have another head by now, or none.
+    keys = [key for key in values if values[key] != known.get(key)]
+    keys = [key for key in keys if key != "logits"]
+    if keys:
+        raise ValueError(
+            "The certificate in `model` must be that of its weights: one of "
+            f"the two was changed. Received: other {', '.join(keys)}"
+        )
+    return found
+
+
+def _head_sums(model):
+    layers = [x for x in model.layers if isinstance(x, IntegerPooling)]
+    dense = model.layers[-1]
+    if not layers or not isinstance(dense, keras.layers.Dense):
+        return None
+    return dense_sums(layers[0], dense)
+
+
+def _streams(layers, side):
+    """Return the largest magnitude in every stage.
+
+    The network runs on an image of the least size, of the least value of every
+    channel and of the largest, with the bounds of F instead of F: both bounds
+    only move and add up.
+
+    Raises:
+        ValueError: if a value could leave the exact range.
+    """
+    entrance = layers[0]
+    limit = exact_limit("float32", entrance.fraction_bits)
+    low, high = entrance.bounds.numpy()
+    shape = (1, side, side, len(entrance.offset.numpy()))
+    bounds = [np.full(shape, low), np.full(shape, high)]
+    found = {}
+    for layer in layers[1:]:
+        if not isinstance(layer, ReversibleSequence):
+            bounds = [layer(x) for x in bounds]
+            continue
+        incoming = max(_largest(x) for x in bounds)
+        for block in layer.blocks:
+            bounds = [
+                block.couple(x, fx2.astype("float32"))
+                for x, fx2 in zip(
+                    bounds, block.residual.range_of_output(), strict=True
+                )
+            ]
+        reach = [float(block.residual.reach) for block in layer.blocks]
+        reach = max(sum(reach[::2]), sum(reach[1::2]))
+        outgoing = max(_largest(x) for x in bounds)
+        # What the layer itself looks at: its input, and all that may be added
+        # or, on the way back, subtracted.
+        found[layer.name] = max(incoming, outgoing) + reach
+        if found[layer.name] >= limit:
+            raise ValueError(
+                f"The streams in {layer.name} must stay below {limit:g}, for "
+                "floats to hold every step; use fewer `fraction_bits`. "
+                f"Received: values up to {found[layer.name]:.0f} with "
+                f"fraction_bits={entrance.fraction_bits}"
+            )
+    return found
+
+
+def _largest(streams):
+    return max(float(np.max(np.abs(x))) for x in keras.tree.flatten(streams))
+
+
+def _hash(layers):
+    digest = hashlib.sha256()
+    for layer in layers:
+        for variable in layer.variables:
+            # Integers in files have no signed zeros.
+            digest.update(np.ascontiguousarray(variable.numpy() + 0.0))
+    return digest.hexdigest()

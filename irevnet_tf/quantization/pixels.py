@@ -1,0 +1,127 @@
+"""Images for a calibration, and the range and rounding of their pixels."""
+
+import numpy as np
+
+from irevnet_tf.preprocessing import PREPROCESSING
+from irevnet_tf.quantization.bits import Bits
+
+# As many as an ordinary batch.
+LEAST_IMAGES = 32
+# Offsets that are tried, in units of the grid.
+OFFSETS = np.linspace(-0.45, 0.45, 181)
+
+
+def check_images(images, shape: tuple) -> np.ndarray:
+    """Return the images of a calibration, float32.
+
+    Args:
+        images: any. What the user gave.
+        shape: tuple. The network's input shape.
+
+    Raises:
+        ValueError: if they are no such images.
+    """
+    if images is None:
+        raise ValueError(
+            "`images` must be training images, on which the network is "
+            "calibrated. Received: images=None"
+        )
+    images = np.asarray(images)
+    fits = (
+        images.dtype.kind in "fiu"
+        and images.ndim == 4
+        and all(
+            side in (None, own)
+            for side, own in zip(shape[1:], images.shape[1:], strict=True)
+        )
+    )
+    if not fits:
+        raise ValueError(
+            f"`images` must be an array of images {tuple(shape)}, as the "
+            f"network takes them. Received: images of dtype={images.dtype}, "
+            f"shape={images.shape}"
+        )
+    if len(images) < LEAST_IMAGES:
+        raise ValueError(
+            f"`images` must be at least {LEAST_IMAGES}; 512 are plenty. "
+            f"Received: {len(images)} images"
+        )
+    images = images.astype("float32")
+    if not np.all(np.isfinite(images)):
+        raise ValueError(
+            "`images` must be finite. Received: images with NaN or infinity"
+        )
+    if np.all(images == images[:1]):
+        raise ValueError(
+            "`images` must differ from each other, to show what values the "
+            f"network meets. Received: {len(images)} times the same image"
+        )
+    return images
+
+
+def pixel_range_of(given, preprocessing: str | None, images: np.ndarray):
+    """Return the least and the largest value of a pixel.
+
+    Args:
+        given: any. What the user gave; None for the default.
+        preprocessing: None or str. How images are scaled.
+        images: float32 array. The images of the calibration.
+
+    Raises:
+        ValueError: if it is no range, or images are beyond it.
+    """
+    if given is None and preprocessing in PREPROCESSING:
+        given = PREPROCESSING[preprocessing].value_range
+    elif given is None:
+        given = (images.min(), images.max())
+    low, high = given = np.asarray(given, "float64").ravel()[:2]
+    if given.shape != (2,) or not (np.isfinite(given).all() and low < high):
+        raise ValueError(
+            "`pixel_range` must be the least and the largest value of a "
+            f"pixel, finite. Received: pixel_range={tuple(given)}"
+        )
+    slack = 1e-4 * (high - low)
+    if images.min() < low - slack or images.max() > high + slack:
+        raise ValueError(
+            f"`images` must be normalised as for the network, {low:g} to "
+            f"{high:g}; `pixel_range` sets another range. Received: images "
+            f"from {images.min():g} to {images.max():g}"
+        )
+    return float(low), float(high)
+
+
+def pixel_offset(
+    preprocessing: str | None, channels: int, bits: Bits
+) -> np.ndarray:
+    """Return where to round pixels, so that none of 8 bits is near a tie.
+
+    Runtimes normalise in other orders, with an error of some 1e-3 steps of the
+    grid. Where a mean and a standard deviation are taken off, one of 768 values
+    may be so near to a tie that they round it to different steps.
+
+    Args:
+        preprocessing: None or str. How images are scaled, if known.
+        channels: int. Channels of the images.
+        bits: `Bits`. They have the grid.
+
+    Returns:
+        float64 array (channels,), in steps of the grid, below 1/2.
+    """
+    if preprocessing not in PREPROCESSING:
+        return np.zeros(channels)
+    scale = PREPROCESSING[preprocessing]
+    raw = np.arange(scale.maximum + 1)[:, None] / scale.maximum
+    steps = (raw - scale.mean) / scale.std * 2.0**bits.fraction_bits
+    # By offset, value and channel: how far from a tie.
+    parts = (steps + OFFSETS[:, None, None]) % 1.0
+    margins = np.abs(parts - 0.5).min(axis=1)
+    # The least change that keeps away from ties.
+    good = np.where(margins > 0.008, np.abs(OFFSETS)[:, None], np.inf)
+    best = np.where(
+        np.isfinite(good).any(axis=0), good.argmin(axis=0), margins.argmax(0)
+    )
+    zero = margins[np.abs(OFFSETS).argmin()]
+    # Where nothing is taken off, values are thirds, fifths, seventeenths of a
+    # step, and no nearer to a tie than 1/510.
+    exact = (np.array(scale.mean) == 0) & (zero > 1e-3)
+    return np.broadcast_to(np.where(exact, 0.0, OFFSETS[best]), (channels,))

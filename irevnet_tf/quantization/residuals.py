@@ -1,0 +1,278 @@
+"""From a trained residual to one of integers, calibrated on its inputs."""
+
+import functools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from irevnet_tf.layers import BottleneckResidual
+from irevnet_tf.layers import IntegerResidual
+from irevnet_tf.layers.integer_arithmetic import partial_sums
+from irevnet_tf.layers.integer_residual import GROUP_BITS
+from irevnet_tf.quantization.bits import Bits
+from irevnet_tf.quantization.thresholds import Threshold
+from irevnet_tf.quantization.thresholds import best_range
+from irevnet_tf.quantization.thresholds import sample
+from irevnet_tf.quantization.thresholds import squared_error
+
+# Values that are held at a time, in a batch of activations.
+BATCH_VALUES = 2**23
+
+
+def in_batches(function: Callable, *arrays: np.ndarray) -> np.ndarray:
+    """Return `function` of arrays, computed some images at a time."""
+    size = max(1, BATCH_VALUES // max(x[0].size for x in arrays))
+    parts = [
+        np.asarray(function(*(x[start : start + size] for x in arrays)))
+        for start in range(0, len(arrays[0]), size)
+    ]
+    return np.concatenate(parts)
+
+
+def quantize_residual(
+    residual: BottleneckResidual, x2: np.ndarray, bits: Bits
+) -> IntegerResidual:
+    """Return the integer residual that is next to a trained one.
+
+    The threshold of BatchNorm and ReLU becomes a shift; its gain goes into the
+    weights of the next convolution before these are rounded. The shift of a
+    convolution is corrected so that its mean is that of the trained one.
+
+    Args:
+        residual: `BottleneckResidual`. Trained; it is left as it is.
+        x2: float32 array (images, height, width, channels). What it takes, for
+            the images of the calibration.
+        bits: `Bits`. How many bits there are.
+    """
+    norms = [
+        Threshold.of(layer)
+        for layer in residual.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    kernels = [
+        layer.kernel.numpy().astype("float64")
+        for layer in residual.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    ]
+    made = IntegerResidual(
+        residual.filters,
+        stride=residual.stride,
+        kernel_sizes=residual.kernel_sizes,
+        bottleneck_ratio=residual.bottleneck_ratio,
+        preactivation=residual.preactivation,
+        weight_bits=bits.weight_bits,
+        activation_bits=bits.activation_bits,
+        sum_bits=bits.sum_bits,
+        fraction_bits=bits.fraction_bits,
+        name=residual.name,
+    )
+    made.build((None, *x2.shape[1:]))
+    if residual.preactivation:
+        gain = _set_entrance(made, norms.pop(0), x2, bits)
+    else:
+        gain = _set_bare_entrance(made, x2, bits)
+    a = in_batches(made.first_activation, x2)
+    for index, kernel in enumerate(kernels):
+        y = in_batches(functools.partial(_trained, residual, index), x2)
+        if index < 2:
+            norm = norms[index]
+            gain = _set_inner(made, index, kernel, gain, norm, a, y, bits)
+            a = in_batches(functools.partial(_activations, made, index), a)
+        else:
+            _set_last(made, kernel, gain, a, y, bits)
+    least, largest = made.range_of_output()
+    made.reach.assign(max(np.max(np.abs(least)), np.max(np.abs(largest))))
+    return made
+
+
+def _trained(residual, index, x):
+    """Return what the trained residual's convolution of an index returns."""
+    found = -1
+    for layer in residual.layers:
+        x = layer(x, training=False)
+        found += isinstance(layer, keras.layers.Conv2D)
+        if found == index:
+            return tf.cast(x, "float32")
+    raise AssertionError(index)
+
+
+def _activations(made, index, a):
+    """Return the activations behind a convolution of integers."""
+    weights = made.valid_weights()[index]
+    return made.activate(made.convolve(a, index, *weights))
+
+
+def _set_entrance(made, norm, x2, bits):
+    """Set `scale0` and `shift0`; return the gain of every input channel."""
+    values = sample(x2)
+    excess = norm.excess(values)
+    largest, grid = bits.largest_activation, 2.0**bits.fraction_bits
+    is_constant = (values.max(axis=0) == values.min(axis=0)) | (norm.gain == 0)
+    value = np.where(
+        norm.gain == 0, norm.constant, norm.gain * excess.max(axis=0)
+    )
+    peaks = np.maximum(excess.max(axis=0), 1.0 / grid)
+    first = np.floor(np.log2(largest / peaks))
+    # At least half a step of activations to the next step of the grid, so that
+    # the threshold, half a step of the grid, is never met.
+    options = np.minimum(
+        np.stack([first, first + 1, first + 2]), bits.fraction_bits - 1
+    )
+    errors = [squared_error(excess, 0.5**x, largest) for x in options]
+    power = options[np.argmin(errors, axis=0), np.arange(len(first))]
+    scale = norm.sign * 2.0**power
+    threshold = (np.floor(norm.threshold * grid) + 0.5) / grid
+    # No threshold lies beyond what streams can be.
+    threshold = np.clip(threshold, -(2.0**24) / grid, 2.0**24 / grid)
+    made.scale0.assign(np.where(is_constant, 0.0, scale))
+    constant = np.where(value > 0, float(largest), 0.0)
+    made.shift0.assign(np.where(is_constant, constant, -scale * threshold))
+    return np.where(is_constant, value / largest, norm.gain * 0.5**power)
+
+
+def _set_bare_entrance(made, x2, bits):
+    """Set `scale0` where F begins with a convolution; return the gains."""
+    values = sample(x2)
+    least, largest = made.first_range
+    peaks = np.abs(values).max(axis=0)
+    first = np.floor(np.log2(largest / np.where(peaks > 0, peaks, 1.0)))
+    options = np.minimum(np.stack([first, first + 1]), bits.fraction_bits - 1)
+    errors = [squared_error(values, 0.5**x, largest, least) for x in options]
+    power = options[np.argmin(errors, axis=0), np.arange(len(first))]
+    made.scale0.assign(np.where(peaks > 0, 2.0**power, 0.0))
+    return np.where(peaks > 0, 0.5**power, 0.0)
+
+
+def _set_inner(made, index, kernel, gain, norm, a, y, bits):
+    """Set a convolution before a threshold; return the gain behind it."""
+    weights = kernel * gain[:, None]
+    largest = bits.largest_activation
+    excess = norm.excess(sample(y))
+    peaks = best_range(excess, largest)
+    heaviest = np.abs(weights).max(axis=(0, 1, 2))
+    lives = (heaviest > 0) & (norm.gain > 0) & (peaks > 0)
+    heaviest = np.where(lives, heaviest, 1.0)
+    step = np.where(lives, peaks, 1.0) / largest
+    scale = np.where(lives, bits.largest_weight / heaviest, 0.0)
+
+    def rounded(scale):
+        """Return a scale's power of two, itself next to it, and weights."""
+        power = np.floor(np.log2(np.where(lives, scale, 1.0) * step) + 0.25)
+        power = np.maximum(power, 1.0)
+        scale = np.minimum(scale, 2.0**power / step)
+        return power, scale, np.rint(weights * scale * norm.sign)
+
+    def too_large(scale):
+        _, scale, integers = rounded(scale)
+        sums = _largest_sum(made, index, integers, made.groups[index])
+        return (sums + np.abs(scale * norm.threshold) + 2) / bits.room
+
+    _split_groups(made, index, rounded(scale)[2], bits)
+    scale = _shrunk(scale, too_large)
+    power, scale, integers = rounded(scale)
+    made.kernels[index].assign(integers * 0.5**power)
+    made.shifts[index].assign(np.zeros(len(scale)))
+    sums = _mean(made, index, a) * 2.0**power
+    shift = sums - scale * norm.sign * _channel_mean(y)
+    unit = _shift_unit(made, index, power)
+    threshold = scale * norm.sign * norm.threshold + np.where(lives, shift, 0)
+    threshold = (np.floor(threshold / unit) + 0.5) * unit
+    constant = np.where(norm.gain == 0, norm.constant, 0.0)
+    on = np.where(constant > 0, float(largest), 0.0)
+    made.shifts[index].assign(np.where(lives, -threshold * 0.5**power, on))
+    behind = norm.gain * 2.0**power / np.where(lives, scale, 1.0)
+    return np.where(lives, behind, constant / largest)
+
+
+def _set_last(made, kernel, gain, a, y, bits):
+    """Set the last convolution, whose scale is a power of two."""
+    weights = kernel * gain[:, None]
+    heaviest = np.abs(weights).max(axis=(0, 1, 2))
+    lives = heaviest > 0
+    power = np.floor(
+        np.log2(bits.largest_weight / np.where(lives, heaviest, 1.0))
+    )
+    scale = np.where(lives, 2.0**power, 0.0)
+
+    def too_large(scale):
+        sums = _largest_sum(made, 2, np.rint(weights * scale), made.groups[2])
+        return (sums + 2) / bits.room
+
+    _split_groups(made, 2, np.rint(weights * scale), bits)
+    scale = _shrunk(scale, too_large, halves=True)
+    power = np.log2(np.where(lives, scale, 1.0))
+    dropped = np.maximum(power - bits.fraction_bits, 0.0)
+    made.kernels[2].assign(np.rint(weights * scale) * 0.5**dropped)
+    made.shifts[2].assign(np.zeros(len(scale)))
+    made.step.assign(2.0 ** (dropped - power))
+    shift = _channel_mean(y) * scale - _mean(made, 2, a) * 2.0**dropped
+    unit = _shift_unit(made, 2, dropped)
+    half = np.where(dropped > 0, 0.5, 0.0)
+    limit = 2.0**bits.sum_bits / 64
+    shift = (np.floor(np.clip(shift, -limit, limit) / unit) + half) * unit
+    made.shifts[2].assign(np.where(lives, shift * 0.5**dropped, 0.0))
+
+
+def _shift_unit(made, index, power):
+    """Return the unit of a shift, in that of the weights."""
+    if made.groups[index] == 1:
+        return np.ones_like(power)
+    return 2.0 ** np.maximum(power - GROUP_BITS, 0.0)
+
+
+def _shrunk(scale, too_large, halves=False):
+    """Return scales made smaller until their sums are not too large."""
+    for _ in range(64):
+        excess = too_large(scale)
+        if np.all(excess <= 1):
+            return scale
+        factor = 0.5 if halves else 0.998 / np.maximum(excess, 1.0)
+        scale = np.where(excess > 1, scale * factor, scale)
+    raise ValueError(
+        "`sum_bits` must leave room for thresholds of this size. Received: "
+        f"sums {float(excess.max()):.1f} times too large"
+    )
+
+
+def _split_groups(made, index, integers, bits):
+    """Choose in how many groups to add up, if that is to be done."""
+    if bits.overflow != "split":
+        return
+    inputs, groups = integers.shape[2], 1
+    while (
+        _largest_sum(made, index, integers, groups).max() > bits.room / 2
+        and inputs % (2 * groups) == 0
+    ):
+        groups *= 2
+    made.groups = (
+        *made.groups[:index],
+        groups,
+        *made.groups[index + 1 :],
+    )
+
+
+def _largest_sum(made, index, integers, groups):
+    """Return the largest partial sum of each output channel, of any input."""
+    low, high = made.first_range if index == 0 else (0, made.largest_activation)
+    count = integers.shape[2] // groups
+    reaches = []
+    for start in range(0, integers.shape[2], count):
+        part = integers[:, :, start : start + count]
+        ones = np.ones(count)
+        least, largest = partial_sums(part, low * ones, high * ones)
+        reaches.append(np.maximum(-least, largest))
+    return np.max(reaches, axis=0)
+
+
+def _mean(made, index, a):
+    """Return the mean of every channel of a convolution of integers."""
+    weights = made.valid_weights()[index]
+    return _channel_mean(
+        in_batches(lambda a: made.convolve(a, index, *weights), a)
+    )
+
+
+def _channel_mean(x):
+    return x.reshape(-1, x.shape[-1]).mean(axis=0, dtype="float64")

@@ -1,0 +1,166 @@
+"""fine_tunable: training a network of integers, and back to integers."""
+
+import keras
+import numpy as np
+
+from irevnet_tf.layers import AdditiveCoupling
+from irevnet_tf.layers import IntegerResidual
+from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers.integer_arithmetic import column_unit
+from irevnet_tf.models.chain import Chain
+from irevnet_tf.models.model import find_preprocessing
+from irevnet_tf.quantization.bits import Bits
+from irevnet_tf.quantization.certificate import certify
+from irevnet_tf.quantization.head import integer_dense
+from irevnet_tf.quantization.source import assembled
+from irevnet_tf.quantization.source import check_source
+
+
+def fine_tunable(model: keras.Model) -> keras.Model:
+    """Return a trainable copy of a portable network.
+
+    It computes what `model` computes, to the last bit, and so it goes on while
+    it is trained: its kernels, its shifts and its classifier are floats, of
+    which it uses the nearest valid integers, with the gradient of the identity
+    (straight-through). Training saves memory as in any i-RevNet, with exactly
+    rebuilt inputs. `irevnet_tf.portable(trained)` then makes a portable
+    network of it again.
+
+    Example:
+
+    >>> tuned = irevnet_tf.fine_tunable(made)
+    >>> tuned.compile(irevnet_tf.training.SGD(1e-3), loss)
+    >>> tuned.fit(x_train, y_train)
+    >>> made = irevnet_tf.portable(tuned)
+
+    Args:
+        model: Keras model. What `irevnet_tf.portable` returned.
+
+    Returns:
+        A Functional model of the same layers.
+
+    Raises:
+        ValueError: if `model` is no portable network, or has other layers.
+    """
+    certify(model)
+    chain, head = check_source(model, portable=True)
+    layers = _copied(chain, head, _trainable)
+    if isinstance(layers[-1], keras.layers.Dense):
+        layers[-1].trainable = True
+    return assembled(model, layers, find_preprocessing(chain))
+
+
+def settled(
+    model: keras.Model, chain: Chain, head: list[keras.Layer]
+) -> keras.Model:
+    """Return the portable network of what `fine_tunable` returned.
+
+    Args:
+        model: Keras model. The trained network.
+        chain: `Chain`. Its invertible layers.
+        head: list of Keras layers. Those behind.
+    """
+    layers = _copied(chain, head, _fixed)
+    if isinstance(layers[-1], keras.layers.Dense):
+        kernel, bias = (x.astype("float64") for x in layers[-1].get_weights())
+        residual = chain_residual(chain)
+        bits = Bits(
+            weight_bits=residual.weight_bits,
+            activation_bits=residual.activation_bits,
+            sum_bits=residual.sum_bits,
+            fraction_bits=residual.fraction_bits,
+            overflow="scale",
+        )
+        largest = layers[-2].largest_output
+        layers[-1] = integer_dense(layers[-1], kernel, bias, largest, bits)
+    return assembled(model, layers, find_preprocessing(chain))
+
+
+def chain_residual(chain: Chain) -> IntegerResidual:
+    """Return the first residual of a chain."""
+    layers = (getattr(x, "layer", x) for x in chain.layers)
+    return next(x.blocks[0].residual for x in layers if hasattr(x, "blocks"))
+
+
+def _copied(chain, head, convert):
+    """Return copies of all layers, with other residuals."""
+    layers = []
+    for step in chain.steps:
+        layer = getattr(step.layer, "layer", step.layer)
+        if isinstance(layer, ReversibleSequence):
+            blocks = [
+                _copied_block(block, convert(block.residual))
+                for block in layer.blocks
+            ]
+            layers.append(
+                ReversibleSequence(
+                    blocks,
+                    memory_saving=layer.memory_saving,
+                    on_drift=layer.on_drift,
+                    name=layer.name,
+                )
+            )
+            continue
+        layers.append(_copy(layer, step.inputs[0].shape))
+    layers[0].certificate = None
+    shape = chain.output.shape
+    for layer in head:
+        layers.append(_copy(layer, shape))
+        shape = layer.compute_output_shape(shape)
+    return layers
+
+
+def _copy(layer, shape):
+    copy = type(layer).from_config(layer.get_config())
+    if layer.weights:
+        copy.build(shape)
+        copy.set_weights(layer.get_weights())
+    return copy
+
+
+def _copied_block(block, residual):
+    return AdditiveCoupling(
+        residual,
+        stride=block.stride,
+        zero_channels=block.zero_channels,
+        fraction_bits=block.fraction_bits,
+        name=block.name,
+    )
+
+
+def _trainable(residual):
+    """Return a residual that is trained, which computes the same."""
+    made = _like(residual, fine_tuning=True)
+    for kernel, unit in zip(residual.kernels, made.units, strict=True):
+        unit.assign(np.ldexp(1.0, column_unit(kernel.numpy())))
+    _take_over(made, residual)
+    return made
+
+
+def _fixed(residual):
+    """Return a residual of the integers that a trained one computes with."""
+    made = _like(residual, fine_tuning=False)
+    _take_over(made, residual)
+    least, largest = made.range_of_output()
+    made.reach.assign(max(np.max(np.abs(least)), np.max(np.abs(largest))))
+    return made
+
+
+def _like(residual, fine_tuning):
+    config = {**residual.get_config(), "fine_tuning": fine_tuning}
+    made = IntegerResidual.from_config(config)
+    made.build((None, None, None, residual.scale0.shape[0]))
+    return made
+
+
+def _take_over(made, residual):
+    pairs = zip(
+        zip(made.kernels, made.shifts, strict=True),
+        residual.valid_weights(),
+        strict=True,
+    )
+    for variables, values in pairs:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+    for name in ("scale0", "shift0", "step", "reach"):
+        getattr(made, name).assign(getattr(residual, name))
