@@ -1,6 +1,7 @@
 """The images on which `portable_matrix.py` compares runtimes."""
 
 import numpy as np
+from portable_report import OFF_GRID
 
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.inversion import encoder
@@ -34,24 +35,26 @@ def raw_images(normalised, mode):
     return (np.rint(raw / RAW_STEP) * RAW_STEP).astype("float32")
 
 
-def made_images(shape, count, bounds) -> dict[str, np.ndarray]:
+def made_images(model, mode, count) -> dict[str, np.ndarray]:
     """Return images from 0 to 255 that no camera has seen.
 
     Args:
-        shape: tuple. Height, width and channels.
-        count: int. How many images of noise there are to be.
-        bounds: pair of floats. Raw values of the ends of the range.
+        model: Keras model. The network, with a fixed size.
+        mode: str. How images are scaled.
+        count: int. How many of each kind of noise there are to be.
 
     Returns:
         {name: float32 array (N, height, width, channels)}.
     """
+    shape = model.input_shape[1:]
+    steps = 2 ** entrance(model).fraction_bits
+    low, high = ends_of_range(model, mode)
     rng = np.random.default_rng(0)
-    low, high = bounds
-    integers = rng.integers(0, 256, (count, *shape))
     signs = rng.random((4, *shape)) < 0.5
     sets = {
-        "noise, 8 bits": integers,
-        "noise, any floats": rng.random((count, *shape)) * WHITE,
+        "noise, 8 bits": rng.integers(0, 256, (count, *shape)),
+        "noise, on the grid": rng.integers(0, steps + 1, (count, *shape))
+        * (WHITE / steps),
         "black, white, gray": [np.full(shape, x) for x in (0, WHITE, 128)],
         "checkerboards": [
             WHITE * checkerboard(shape, period, first)
@@ -69,6 +72,7 @@ def made_images(shape, count, bounds) -> dict[str, np.ndarray]:
             np.full(shape, -1e-6),
             *np.where(signs[2:], -1e-6, WHITE * signs[:2]),
         ],
+        OFF_GRID: rng.random((count, *shape)) * WHITE,
     }
     return {name: np.asarray(x, "float32") for name, x in sets.items()}
 
@@ -84,13 +88,12 @@ def ends_of_range(model, mode) -> tuple[float, float]:
 
     A portable network knows its range; of others, black and white are taken.
     """
-    scale = normalization(mode)
-    entrance = find_chain(model).layers[0]
-    bounds = getattr(entrance, "bounds", None)
+    scale, layer = normalization(mode), entrance(model)
+    bounds = getattr(layer, "bounds", None)
     if bounds is None:
         return 0.0, WHITE
     # Within, as the division by 255 may be off by a bit.
-    within = np.array([1, -1]) / 4 * 2.0**-entrance.fraction_bits
+    within = np.array([1, -1]) / 4 * 2.0**-layer.fraction_bits
     low, high = np.asarray(bounds) + within
     mean, std = scale.mean[0], scale.std[0]
     return tuple((x * std + mean) * WHITE for x in (float(low), float(high)))
@@ -103,6 +106,17 @@ def expected_images(model, normalised):
         model: Keras model. A lossless or portable network.
         normalised: float32 array (N, height, width, channels). The images.
     """
-    entrance = find_chain(model).layers[0].name
-    on_grid = encoder(model, entrance)(normalised)
-    return invert(model, entrance)(on_grid).numpy()
+    name = entrance(model).name
+    on_grid = encoder(model, name)(normalised)
+    return invert(model, name)(on_grid).numpy()
+
+
+def entrance(model):
+    """Return the layer that rounds images to the grid."""
+    layer = find_chain(model).layers[0]
+    if not hasattr(layer, "fraction_bits"):
+        raise ValueError(
+            "The network must be lossless or portable. Received: a network "
+            f"whose first layer is {layer.name} of {type(layer)}"
+        )
+    return layer

@@ -42,7 +42,7 @@ _PORTABLE = flags.DEFINE_bool(
     "portable", False, "Make the network portable first."
 )
 _IMAGES = flags.DEFINE_integer(
-    "images", 32, "Test images, and images of each kind of noise.", 0
+    "images", 64, "Test images; of each kind of noise, a quarter of it.", 0
 )
 _BATCHES = flags.DEFINE_list("batches", ["1", "3", "32"], "Sizes of batches.")
 _RUNTIMES = flags.DEFINE_list(

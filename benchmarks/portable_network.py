@@ -22,7 +22,6 @@ import sys
 
 import keras
 import numpy as np
-from portable_images import ends_of_range
 from portable_images import expected_images
 from portable_images import made_images
 from portable_images import normalization
@@ -51,7 +50,7 @@ def write(folder, weights, keras_file, portable, images, all_images):
         weights: None or str. The name of `IRevNet28`'s weights.
         keras_file: None or str. The path of another network instead.
         portable: bool. Whether to make the network portable.
-        images: int. How many test images, and how many of noise.
+        images: int. How many test images; of each kind of noise a quarter.
         all_images: bool. Whether all test images are wanted, and no others.
 
     Returns:
@@ -62,8 +61,7 @@ def write(folder, weights, keras_file, portable, images, all_images):
     real = test_images(mode, None if all_images else images)
     sets = {"test images": real}
     if not all_images:
-        shape, bounds = model.input_shape[1:], ends_of_range(model, mode)
-        sets.update(made_images(shape, images, bounds))
+        sets.update(made_images(model, mode, images // 4))
     sets = {name: found for name, found in sets.items() if len(found)}
     write_images(folder, model, mode, np.concatenate([*sets.values()]))
     write_formats(folder, model, mode)

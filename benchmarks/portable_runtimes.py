@@ -10,7 +10,9 @@ network.
 
 import dataclasses
 import functools
+import pathlib
 import pickle
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -207,6 +209,23 @@ def interpreted(folder, library):
     return batched(interpreter.forward, interpreter.inverse)
 
 
+def reference(folder):
+    """What the tests have of portable networks, which shares no code."""
+    sys.path.append(str(pathlib.Path(__file__).parents[1] / "tests"))
+    import integer_reference
+    import keras
+
+    import irevnet_tf  # noqa: F401, for Keras to know its layers
+
+    model = keras.saving.load_model(folder / "network.keras", compile=False)
+    if type(model.layers[1]).__name__ != "PixelRange":
+        raise NotImplementedError("it is for portable networks only")
+    return batched(
+        functools.partial(integer_reference.forward, model),
+        functools.partial(integer_reference.inverse, model),
+    )
+
+
 def browser(folder, onnxruntime_web, chromium):
     from portable_browser import Browser
 
@@ -251,5 +270,6 @@ RUNTIMES = {
     ),
     "PyTorch": Runtime(functools.partial(interpreted, library=PyTorch)),
     "NumPy": Runtime(functools.partial(interpreted, library=NumPy)),
+    "NumPy float64 reference": Runtime(reference),
     "ONNX Runtime Web": Runtime(browser, "raw"),
 }

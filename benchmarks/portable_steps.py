@@ -118,6 +118,11 @@ def primitives(layer):
             yield "convolve", np.array(layer.kernel), layer.strides[0], 1
         case "GlobalAveragePooling2D":
             yield ("mean",)
+        case "IntegerPooling" if layer.pooling == "avg" and not layer.scaled:
+            yield "affine", np.array(layer.scale), np.array(layer.shift)
+            yield "clip", 0.0, float(2**layer.activation_bits - 1)
+            yield "round", 0
+            yield ("integer_mean",)
         case "Dense":
             yield "multiply", np.array(layer.kernel)
             yield "affine", None, np.array(layer.bias)

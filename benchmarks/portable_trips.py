@@ -27,8 +27,6 @@ class Matrix:
         skipped: {runtime: why it is not there}.
         trips: list of `RoundTrip`.
         differences: as `portable_report.outputs_table` takes it.
-        distinct: int. How many different representations of all images there
-            are, of all runtimes and batches.
     """
 
     def __init__(self, folder, runtimes, batches):
@@ -37,7 +35,6 @@ class Matrix:
         # {(runtime, batch): (path, digest)} of representations.
         self._encoded = {}
         self.skipped, self.trips, self.differences = {}, [], {}
-        self.distinct = 0
 
     def encode(self):
         """Run the images forward in all runtimes."""
@@ -46,7 +43,6 @@ class Matrix:
                 to = f"encoded/{name}/{batch}"
                 digest = worker.forward(batch, "images", to)
                 self._encoded[name, batch] = to, digest
-        self.distinct = len({digest for _, digest in self._encoded.values()})
         self._compare()
 
     def decode(self, again):
