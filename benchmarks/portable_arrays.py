@@ -6,9 +6,6 @@ libraries share the order of the steps and nothing of the arithmetic.
 
 import numpy as np
 
-# Sums of groups of input channels are rounded to this many binary places.
-GROUP_BITS = 6
-
 
 class Interpreter:
     """Runs both directions of a network.
@@ -119,7 +116,7 @@ class Interpreter:
         y = self._library.round(scaled) * 2.0**-bits
         return self._library.without_sign_of_zero(y)
 
-    def _convolve(self, x, kernel, stride, groups):
+    def _convolve(self, x, kernel, stride, groups=1, places=0):
         size = kernel.shape[2] // groups
         sums = []
         for start in range(0, kernel.shape[2], size):
@@ -127,7 +124,7 @@ class Interpreter:
             found = self._library.convolve(
                 x[..., part], kernel[:, :, part], stride
             )
-            sums.append(self._round(found, GROUP_BITS) if groups > 1 else found)
+            sums.append(self._round(found, places) if groups > 1 else found)
         return sum(sums[1:], sums[0])
 
     def _mean(self, x):

@@ -9,6 +9,10 @@ import numpy as np
 from irevnet_tf.export.inference_layers import InferenceNormalization
 from irevnet_tf.models.chain import find_chain
 
+# To how many binary places the sums of groups of input channels are rounded, in
+# each convolution of a residual.
+GROUP_PLACES = (6, 6, 0)
+
 
 def describe(model) -> dict[str, list]:
     """Return the steps of a network.
@@ -92,7 +96,8 @@ def _integer_residual(residual):
     for index, (kernel, shift) in enumerate(kernels):
         stride = residual.stride if index == 0 else 1
         groups = residual.groups[index]
-        operations.append(("convolve", np.array(kernel), stride, groups))
+        kernel, places = np.array(kernel), GROUP_PLACES[index]
+        operations.append(("convolve", kernel, stride, groups, places))
         operations.append(("affine", None, np.array(shift)))
         if index < 2:
             operations.append(("clip", 0.0, largest))
@@ -115,7 +120,7 @@ def primitives(layer):
         case "ZeroPadding2D" | "Dropout":
             pass  # Convolutions pad all sides anyway.
         case "Conv2D":
-            yield "convolve", np.array(layer.kernel), layer.strides[0], 1
+            yield "convolve", np.array(layer.kernel), layer.strides[0]
         case "GlobalAveragePooling2D":
             yield ("mean",)
         case "IntegerPooling" if layer.pooling == "avg" and not layer.scaled:

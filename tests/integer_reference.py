@@ -1,7 +1,6 @@
 """A portable network in float64 NumPy, from its formulas alone.
 
-It shares no code with the package, and adds up in another order. Weights are
-read from the layers of a model of `irevnet_tf.portable` that ends in logits.
+It adds up in another order. The model is one that ends in its logits.
 """
 
 import numpy as np
@@ -71,7 +70,8 @@ def residual(layer, x):
         pairs = zip(np.split(a, groups, -1), kernels, strict=True)
         sums = [convolution(*pair, stride) for pair in pairs]
         if groups > 1:
-            sums = [np.rint(x * 64) / 64 for x in sums]
+            places = (64.0, 64.0, 1.0)[index]
+            sums = [np.rint(x * places) / places for x in sums]
         a = sum(sums) + wide(layer.shifts[index])
         a = np.rint(a if index == 2 else np.clip(a, low, high))
     return a * wide(layer.step)
