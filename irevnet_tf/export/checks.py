@@ -17,6 +17,9 @@ from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.models.predictions import class_names as names_of_mode
 from irevnet_tf.preprocessing import PREPROCESSING
 from irevnet_tf.preprocessing import Normalization
+from irevnet_tf.quantization.certificate import Certificate
+from irevnet_tf.quantization.certificate import certify
+from irevnet_tf.quantization.certificate import is_portable
 
 DYNAMIC = "dynamic"
 # An exported model takes what image files hold.
@@ -38,6 +41,7 @@ class ExportSettings:
         image_bytes: bool. Whether to add `forward_bytes`.
         reconstruct_from: None, str or int. The point of `reconstruct`.
         warmup: bool. Whether to add warm-up requests.
+        certificate: None or `Certificate`. That of a portable network.
     """
 
     preprocessing: str | Normalization
@@ -49,6 +53,7 @@ class ExportSettings:
     image_bytes: bool
     reconstruct_from: str | int | None
     warmup: bool
+    certificate: Certificate | None
 
 
 def check_arguments(
@@ -96,6 +101,7 @@ def check_arguments(
         image_bytes=image_bytes,
         reconstruct_from=reconstruct_from,
         warmup=warmup,
+        certificate=certify(model) if is_portable(chain) else None,
     )
 
 

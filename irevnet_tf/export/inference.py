@@ -21,7 +21,9 @@ from irevnet_tf.models.graph import calls
 from irevnet_tf.models.graph import has_graph
 
 
-def inference_copy(model: keras.Model, image_shape: tuple) -> keras.Model:
+def inference_copy(
+    model: keras.Model, image_shape: tuple, proven: bool = False
+) -> keras.Model:
     """Return a flat Functional model that computes what `model` infers.
 
     It shares the kernels. Each BatchNorm of an i-RevNet is folded into a factor
@@ -38,6 +40,9 @@ def inference_copy(model: keras.Model, image_shape: tuple) -> keras.Model:
             that extends or holds one, with one input and one output.
         image_shape: tuple. Height, width and channels of the copy's input,
             where height and width may be None.
+        proven: bool. Whether `certify` has proven that images in the pixel
+            range cannot leave the exact range: only the first blocks look at
+            what they take then.
 
     Returns:
         A model with an input `(batch, *image_shape)`.
@@ -50,7 +55,7 @@ def inference_copy(model: keras.Model, image_shape: tuple) -> keras.Model:
     check_model(model)
     image = keras.Input(image_shape, dtype=model.inputs[0].dtype, name="images")
     try:
-        output = _Replay(model, image).run(model, image)
+        output = _Replay(model, image, proven).run(model, image)
     except ValueError as error:
         if image.shape == model.inputs[0].shape:
             raise
@@ -169,9 +174,10 @@ class _Replay:
     Args:
         model: Keras model. The model whose layers are applied.
         image: Keras tensor. The other input.
+        proven: bool. As for `inference_copy`.
     """
 
-    def __init__(self, model, image):
+    def __init__(self, model, image, proven):
         steps = find_steps(model)
         self._steps = {id(step.layer) for step in steps}
         self._models = {id(step.model) for step in steps}
@@ -181,6 +187,8 @@ class _Replay:
         # The layers that made other tensors.
         self._makers = {}
         self._used = set()
+        self._proven = proven
+        self._sequences = 0
 
     def run(self, model, x):
         """Return the Keras tensor that `model` computes from `x`."""
@@ -207,6 +215,9 @@ class _Replay:
             return for_inference(layer)
         if type(layer) is ReversibleSequence:
             copy = _plain_sequence(layer)
+            # The first one makes NaN of images out of range.
+            copy.is_proven = self._proven and self._sequences > 0
+            self._sequences += 1
         elif type(layer) is AdditiveCoupling:
             copy = _plain_coupling(layer)
         else:

@@ -108,7 +108,8 @@ def export_saved_model(
 
     Raises:
         ValueError: if `model` is no such model, changes images before its
-            first invertible layer, or an argument does not fit it.
+            first invertible layer, or an argument does not fit it; if it is
+            portable, and `certify` refuses it.
         RuntimeError: if the finished SavedModel does not compute the same as
             `model` on a sample image.
         ImportError: with `warmup=True`, if tensorflow-serving-api is not
@@ -134,7 +135,8 @@ def export_saved_model(
     )
     with without_traces(model), _disk_errors(directory):
         # 2. Copy the model for inference.
-        copy = inference_copy(model, settings.image_shape)
+        proven = settings.certificate is not None
+        copy = inference_copy(model, settings.image_shape, proven)
         # 3. Make the functions that become signatures.
         functions = _signature_functions(copy, settings)
         # 4. Write a version, which appears when it is complete.
@@ -193,6 +195,7 @@ def _write_files(folder, model_name, model, copy, functions, settings):
         reconstruct_from=settings.reconstruct_from,
         inversion_error=comparison.error,
         warmup_requests=requests,
+        certificate=settings.certificate and settings.certificate.to_dict(),
     )
 
 

@@ -116,6 +116,7 @@ def write_model_card(
     reconstruct_from: str | int | None,
     inversion_error: float | None,
     warmup_requests: int,
+    certificate: dict | None,
 ) -> None:
     """Write `model_card.json`, for people and programs.
 
@@ -133,6 +134,7 @@ def write_model_card(
             a sample image that went through both directions of the
             SavedModel, from 0 to 255; None if it could not be tried.
         warmup_requests: int. How many there are.
+        certificate: None or dict. That of a portable network.
     """
     bits = {
         layer.fraction_bits
@@ -167,6 +169,7 @@ def write_model_card(
             "SavedModel on the machine that exported it",
         },
         "warmup_requests": warmup_requests,
+        "certificate": certificate,
         "sha256": {
             str(path.relative_to(directory)): file_sha256(path)
             for path in files

@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.fixed_point import nan_unless
 from irevnet_tf.layers.gradients import round_straight_through
+from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 from irevnet_tf.layers.integer_residual import check_bits
 
 # Averages have two bits more than the activations.
@@ -38,7 +40,7 @@ class IntegerPooling(keras.layers.Layer):
         `(batch, height, width, channels)`.
 
     Output shape:
-        `(batch, channels)`, float32.
+        `(batch, channels)`, float32. NaN for an image whose representation is.
 
     Raises:
         ValueError: if an argument is out of range, or `dtype` is not float32.
@@ -98,6 +100,10 @@ class IntegerPooling(keras.layers.Layer):
             pixels = tf.cast(tf.reduce_prod(tf.shape(a)[1:3]), "float32")
             mean = tf.reduce_sum(a, [1, 2]) * (AVERAGE_SCALE / pixels)
             pooled = round_straight_through(mean + 0.25 / pixels, 1.0)
+        # In some runtimes ReLU makes 0 of NaN, which is in all of an image that
+        # was out of range, or nowhere.
+        within = tf.abs(inputs[:, 0, 0, 0]) < 2.0**EXACT_BITS
+        pooled = nan_unless(within, pooled)
         return pooled * self.gain if self.scaled else pooled
 
     def get_config(self):

@@ -15,8 +15,9 @@ from irevnet_tf.layers.parts import TrackedParts
 from irevnet_tf.layers.residual import check_kernel_sizes
 from irevnet_tf.layers.straight_through import quantized
 
-# Sums of groups of input channels are rounded to this many binary places.
-GROUP_BITS = 6
+# To how many binary places the sums of groups of input channels are rounded, in
+# each of the convolutions.
+GROUP_BITS = (3, 3, 0)
 # Numbers of bits beyond which nothing fits into float32.
 MOST_BITS = 16
 
@@ -59,7 +60,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         fraction_bits: int. F is a multiple of 2**-fraction_bits.
         groups: sequence of three positive ints. In how many groups of input
             channels each convolution is split. The sums of several groups are
-            each rounded to 6 binary places before they are added up.
+            each rounded, to an eighth of an activation, and to a step
+            in the last convolution, before they are added up.
         fine_tuning: bool. Whether kernels and shifts are trained, by
             straight-through gradients. The variables are then any floats, of
             which the layer computes with the nearest valid ones.
@@ -220,7 +222,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             )
         ]
         if groups > 1:
-            scale = 2.0**GROUP_BITS
+            scale = 2.0 ** GROUP_BITS[index]
             parts = [round_straight_through(x, scale) for x in parts]
         sums = tf.add_n(parts) if groups > 1 else parts[0]
         return tf.nn.bias_add(sums, shift)
@@ -234,25 +236,23 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         if not self.fine_tuning:
             return pairs
         return [
-            quantized(
-                kernel,
-                shift,
-                tf.convert_to_tensor(unit),
-                largest_weight=2 ** (self.weight_bits - 1) - 1,
-                largest_input=max(self.first_range)
-                if index == 0
-                else self.largest_activation,
-                is_symmetric=index == 0 and not self.preactivation,
-                groups=self.groups[index],
-                shift_unit=None
-                if self.groups[index] == 1
-                else 2.0**-GROUP_BITS,
-                sum_bits=self.sum_bits,
-            )
-            for index, ((kernel, shift), unit) in enumerate(
-                zip(pairs, self.units, strict=True)
-            )
+            self._valid_pair(index, *pair) for index, pair in enumerate(pairs)
         ]
+
+    def _valid_pair(self, index, kernel, shift):
+        is_split = self.groups[index] > 1
+        low, high = self.first_range if index == 0 else (0, 1)
+        return quantized(
+            kernel,
+            shift,
+            tf.convert_to_tensor(self.units[index]),
+            largest_weight=2 ** (self.weight_bits - 1) - 1,
+            largest_input=high if index == 0 else self.largest_activation,
+            is_symmetric=low < 0,
+            groups=self.groups[index],
+            shift_unit=2.0 ** -GROUP_BITS[index] if is_split else None,
+            sum_bits=self.sum_bits,
+        )
 
     def range_of_output(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the least and the largest F of each channel, of any x2."""
@@ -261,7 +261,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         step = self.step.numpy().astype("float64")
         least, largest = partial_sums(kernel, 0 * inputs, inputs)
         # Groups are rounded by half a place each.
-        slack = self.groups[2] * 2.0**-GROUP_BITS * (self.groups[2] > 1)
+        slack = 0.5 * self.groups[2] * (self.groups[2] > 1)
         return (
             np.rint(least - slack + shift) * step,
             np.rint(largest + slack + shift) * step,

@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers.fixed_point import FixedPointRounding
-from irevnet_tf.layers.fixed_point import nan_unless
 from irevnet_tf.layers.gradients import round_straight_through
 
 # How the message of the error begins.
@@ -41,7 +40,7 @@ class PixelRange(FixedPointRounding):
     Raises:
         tf.errors.InvalidArgumentError: when called on images out of range.
             XLA and other runtimes have no errors: there such an image becomes
-            NaN.
+            infinite, and NaN in the blocks that follow.
     """
 
     def __init__(self, fraction_bits, certificate=None, **kwargs):
@@ -67,10 +66,10 @@ class PixelRange(FixedPointRounding):
 
     def call(self, inputs):
         bounds = tf.convert_to_tensor(self.bounds)
-        axes = range(1, inputs.shape.rank)
-        # NaN is not within, either.
-        within = (tf.reduce_min(inputs, axes) >= bounds[0]) & (
-            tf.reduce_max(inputs, axes) <= bounds[1]
+        # Of every pixel: some runtimes pass over NaN in a minimum.
+        within = tf.reduce_all(
+            (inputs >= bounds[0]) & (inputs <= bounds[1]),
+            range(1, inputs.shape.rank),
         )
         tf.debugging.Assert(
             tf.reduce_all(within),
@@ -86,7 +85,11 @@ class PixelRange(FixedPointRounding):
                 tf.reduce_max(inputs),
             ],
         )
-        return nan_unless(within, self._rounded(inputs))
+        # 1 or infinite, which the first blocks take for out of range, and make
+        # NaN of all values; NaN in some channels would not spread everywhere.
+        factor = 1.0 / tf.cast(within, inputs.dtype)
+        shape = [-1] + [1] * (inputs.shape.rank - 1)
+        return self._rounded(inputs) * tf.reshape(factor, shape)
 
     def inverse(self, outputs):
         return without_sign_of_zero(super().call(outputs), outputs)

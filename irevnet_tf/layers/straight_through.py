@@ -38,8 +38,11 @@ def quantized(
         and `shift`.
     """
     limit = 2.0**sum_bits
-    offset = shift / (unit if shift_unit is None else shift_unit)
-    offset = tf.where(unit < 1.0, tf.floor(offset) + 0.5, tf.round(offset))
+    shift_unit = unit if shift_unit is None else shift_unit
+    offset = shift / shift_unit
+    # Halves, where the sum is rounded to more than its own unit.
+    is_rounded = shift_unit < 1.0
+    offset = tf.where(is_rounded, tf.floor(offset) + 0.5, tf.round(offset))
     offset = tf.clip_by_value(offset, -limit / 2 + 0.5, limit / 2 - 0.5)
     room = limit - tf.abs(offset) - 1.0
 
@@ -61,9 +64,6 @@ def quantized(
         nearest,
         tf.sign(integers) * tf.floor(tf.abs(integers)),
     )
-    valid = [
-        integers * unit,
-        offset * (unit if shift_unit is None else shift_unit),
-    ]
+    valid = [integers * unit, offset * shift_unit]
     valid = [tf.stop_gradient(x) for x in valid]
     return tuple(with_gradient(valid, [kernel, shift], lambda *dy: list(dy)))

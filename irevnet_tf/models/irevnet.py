@@ -87,8 +87,9 @@ def IRevNet(
             to rounding: images and residuals are rounded to multiples of
             2**-fraction_bits, whose sums and differences floats hold exactly.
             The two directions must run by the same kernels: on one kind of
-            device, both or neither under XLA, and under XLA in batches of the
-            same size. The weights are the same in both modes. See
+            device, both or neither under XLA and with oneDNN, and under XLA,
+            or without oneDNN, in batches of the same size. The weights are the
+            same in both modes. See
             `layers.FixedPointRounding`.
         fraction_bits: int from 0 to 23 (52 in float64). Values must stay below
             2**(24 - fraction_bits) in magnitude; larger ones are an error. Can

@@ -10,6 +10,7 @@ from irevnet_tf.layers import IntegerPooling
 from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.fixed_point import exact_limit
+from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.quantization.sums import Sums
 from irevnet_tf.quantization.sums import convolution_sums
@@ -123,11 +124,7 @@ def certify(model: keras.Model) -> Certificate:
     layers = [getattr(x, "layer", x) for x in chain.layers]
     entrance = layers[0]
     sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
-    if (
-        not isinstance(entrance, PixelRange)
-        or not sequences
-        or not all(x.is_portable for x in sequences)
-    ):
+    if not is_portable(chain):
         raise ValueError(
             "`model` must be a portable network, as `irevnet_tf.portable` "
             f"returns it. Received: model={model.name}"
@@ -171,6 +168,17 @@ def certify(model: keras.Model) -> Certificate:
             f"the two was changed. Received: other {', '.join(keys)}"
         )
     return found
+
+
+def is_portable(chain: Chain) -> bool:
+    """Return whether all of a chain of layers computes with integers."""
+    layers = [getattr(x, "layer", x) for x in chain.layers]
+    sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
+    return (
+        isinstance(layers[0], PixelRange)
+        and bool(sequences)
+        and all(x.is_portable for x in sequences)
+    )
 
 
 def _head_sums(model):

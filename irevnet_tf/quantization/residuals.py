@@ -167,7 +167,8 @@ def _set_inner(made, index, kernel, gain, norm, a, y, bits):
     def too_large(scale):
         _, scale, integers = rounded(scale)
         sums = _largest_sum(made, index, integers, made.groups[index])
-        return (sums + np.abs(scale * norm.threshold) + 2) / bits.room
+        sums += np.abs(scale * norm.threshold) + 2
+        return scale, sums / bits.room
 
     _split_groups(made, index, rounded(scale)[2], bits)
     scale = _shrunk(scale, too_large)
@@ -197,8 +198,9 @@ def _set_last(made, kernel, gain, a, y, bits):
     scale = np.where(lives, 2.0**power, 0.0)
 
     def too_large(scale):
-        sums = _largest_sum(made, 2, np.rint(weights * scale), made.groups[2])
-        return (sums + 2) / bits.room
+        integers = np.rint(weights * scale)
+        sums = _largest_sum(made, 2, integers, made.groups[2])
+        return scale, (sums + 2) / bits.room
 
     _split_groups(made, 2, np.rint(weights * scale), bits)
     scale = _shrunk(scale, too_large, halves=True)
@@ -209,7 +211,8 @@ def _set_last(made, kernel, gain, a, y, bits):
     made.step.assign(2.0 ** (dropped - power))
     shift = _channel_mean(y) * scale - _mean(made, 2, a) * 2.0**dropped
     unit = _shift_unit(made, 2, dropped)
-    half = np.where(dropped > 0, 0.5, 0.0)
+    # Halves only where sums are rounded to more than their own unit.
+    half = np.where((dropped > 0) & (made.groups[2] == 1), 0.5, 0.0)
     limit = 2.0**bits.sum_bits / 64
     shift = (np.floor(np.clip(shift, -limit, limit) / unit) + half) * unit
     made.shifts[2].assign(np.where(lives, shift * 0.5**dropped, 0.0))
@@ -219,20 +222,27 @@ def _shift_unit(made, index, power):
     """Return the unit of a shift, in that of the weights."""
     if made.groups[index] == 1:
         return np.ones_like(power)
-    return 2.0 ** np.maximum(power - GROUP_BITS, 0.0)
+    return 2.0 ** np.maximum(power - GROUP_BITS[index], 0.0)
 
 
 def _shrunk(scale, too_large, halves=False):
-    """Return scales made smaller until their sums are not too large."""
+    """Return scales made smaller until their sums are not too large.
+
+    Args:
+        scale: float64 array (outputs,). The largest scales.
+        too_large: function. Takes scales; returns those that are used instead,
+            and how many times too large their sums are.
+        halves: bool. Whether scales are powers of two.
+    """
     for _ in range(64):
-        excess = too_large(scale)
+        used, excess = too_large(scale)
         if np.all(excess <= 1):
             return scale
         factor = 0.5 if halves else 0.998 / np.maximum(excess, 1.0)
-        scale = np.where(excess > 1, scale * factor, scale)
+        scale = np.where(excess > 1, used * factor, scale)
     raise ValueError(
-        "`sum_bits` must leave room for thresholds of this size. Received: "
-        f"sums {float(excess.max()):.1f} times too large"
+        "`sum_bits` must leave room for weights and thresholds of this size. "
+        f"Received: sums {float(excess.max()):.2f} times too large"
     )
 
 

@@ -48,7 +48,8 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
 
     Raises:
         ValueError: if weights are no integers of their bits times a power of
-            two, F is not on the grid, or `reach` is exceeded.
+            two, other factors are no powers of two, F is not on the grid, or
+            `reach` is exceeded.
     """
     found = []
     for index, pair in enumerate(residual.valid_weights()):
@@ -65,17 +66,19 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
         sums = _of_groups(integers, low, high, residual.groups[index])
         if residual.groups[index] > 1:
             # Rounded sums are added up in other units.
+            places = 2.0 ** GROUP_BITS[index]
             rounded = sums * residual.groups[index] * np.ldexp(1.0, unit)
-            total = rounded * 2.0**GROUP_BITS + residual.groups[index]
-            shifts = np.abs(shift) * 2.0**GROUP_BITS
+            total = rounded * places + residual.groups[index]
+            shifts = np.abs(shift) * places
             found.append(_largest(f"{place} (groups)", total + shifts))
-            own = np.full_like(unit, -GROUP_BITS - 1)
+            _check_shifts(place, shift, -GROUP_BITS[index] - 1)
         else:
-            sums = sums + np.abs(np.ldexp(shift.astype("float64"), -unit))
-            own = np.where(np.abs(kernel).max((0, 1, 2)) > 0, unit - 1, -1)
-        _check_shifts(place, shift, own)
+            # In half the unit of the shift, where that is less.
+            less = np.minimum(last_bit(shift) + 1 - unit, 0)
+            shifts = np.abs(np.ldexp(shift.astype("float64"), -unit))
+            sums = np.ldexp(sums + shifts, -less)
         found.append(_largest(place, sums))
-    _check_grid(name, residual)
+    _check_powers(name, residual)
     least, largest = residual.range_of_output()
     reach = max(np.max(np.abs(least)), np.max(np.abs(largest)))
     if not reach <= float(residual.reach):
@@ -129,14 +132,24 @@ def _check_weights(place, integers, bits):
 def _check_shifts(place, shift, unit):
     found = last_bit(shift)
     if np.any(found < unit):
-        channel = int(np.argmax(unit - found))
+        channel = int(np.argmin(found))
         raise ValueError(
-            f"The shifts of {place} must be multiples of half a unit of the "
-            f"weights. Received: shift={shift[channel]!r} in channel {channel}"
+            f"The shifts of {place} must be multiples of 2**{unit}. Received: "
+            f"shift={shift[channel]!r} in channel {channel}"
         )
 
 
-def _check_grid(name, residual):
+def _check_powers(name, residual):
+    for of in ("scale0", "step"):
+        values = getattr(residual, of).numpy()
+        fractions = np.abs(np.frexp(values)[0])
+        if not np.all(np.isin(fractions, (0.0, 0.5))):
+            channel = int(np.argmin(np.isin(fractions, (0.0, 0.5))))
+            raise ValueError(
+                f"`{of}` of an integer residual must be powers of two. "
+                f"Received: {of}={values[channel]!r} in {name}, channel "
+                f"{channel}"
+            )
     step = residual.step.numpy()
     if np.any(last_bit(step) < -residual.fraction_bits):
         raise ValueError(

@@ -1,10 +1,18 @@
 """Lossless mode: every bit comes back, or there is an error."""
 
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
 import cases
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.util import _pywrap_util_port
 
 import irevnet_tf
 from irevnet_tf import layers
@@ -114,6 +122,11 @@ def test_half_precision_under_xla(policy, images, trained):
     assert_exact(model, images, way=jit)
 
 
+@pytest.mark.skipif(
+    # It knows the variable TF_ENABLE_ONEDNN_OPTS and TensorFlow's default.
+    not _pywrap_util_port.IsMklEnabled(),
+    reason="TensorFlow computes without oneDNN",
+)
 @each_family
 def test_batches_of_any_size_agree(family, images, trained):
     model = trained(family)
@@ -130,6 +143,28 @@ def test_batches_of_any_size_agree(family, images, trained):
         for inverse, count in counts.items():
             restored = in_batches(inverse, decoder, z[:count])
             np.testing.assert_array_equal(restored, images[: len(restored)])
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"),
+    reason="TensorFlow has other kernels without oneDNN here",
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batches_without_onednn(threads):
+    """Of one size, or by one thread of any size, they go there and back."""
+    script = pathlib.Path(__file__).parents[1] / "lossless_batches.py"
+    result = subprocess.run(
+        [sys.executable, script, str(threads), "64"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+    )
+    found = json.loads(result.stdout)
+    assert len(found) == 9
+    for forward, inverse, lost in found:
+        if threads == 1 or forward == inverse:
+            assert not lost, f"{forward} -> {inverse}: {lost} images"
 
 
 def test_single_images_agree_with_batches():
