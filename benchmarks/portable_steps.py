@@ -7,11 +7,8 @@ numbers and NumPy arrays, and `portable_arrays.py` computes with it.
 import numpy as np
 
 from irevnet_tf.export.inference_layers import InferenceNormalization
+from irevnet_tf.layers.integer_residual import GROUP_BITS
 from irevnet_tf.models.chain import find_chain
-
-# To how many binary places the sums of groups of input channels are rounded, in
-# each convolution of a residual.
-GROUP_PLACES = (6, 6, 0)
 
 
 def describe(model) -> dict[str, list]:
@@ -96,7 +93,7 @@ def _integer_residual(residual):
     for index, (kernel, shift) in enumerate(kernels):
         stride = residual.stride if index == 0 else 1
         groups = residual.groups[index]
-        kernel, places = np.array(kernel), GROUP_PLACES[index]
+        kernel, places = np.array(kernel), GROUP_BITS[index]
         operations.append(("convolve", kernel, stride, groups, places))
         operations.append(("affine", None, np.array(shift)))
         if index < 2:

@@ -70,7 +70,7 @@ def residual(layer, x):
         pairs = zip(np.split(a, groups, -1), kernels, strict=True)
         sums = [convolution(*pair, stride) for pair in pairs]
         if groups > 1:
-            places = (64.0, 64.0, 1.0)[index]
+            places = (8.0, 8.0, 1.0)[index]
             sums = [np.rint(x * places) / places for x in sums]
         a = sum(sums) + wide(layer.shifts[index])
         a = np.rint(a if index == 2 else np.clip(a, low, high))
