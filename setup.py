@@ -88,6 +88,8 @@ setup(
             "irevnet-convert=irevnet_tf.apps.convert:run",
             "irevnet-export=irevnet_tf.apps.export:run",
             "irevnet-analyze=irevnet_tf.apps.analyze:run",
+            "irevnet-portable=irevnet_tf.apps.portable:run",
+            "irevnet-certify=irevnet_tf.apps.certify:run",
             "irevnet-serve=irevnet_tf.apps.serve:run",
         ],
     },

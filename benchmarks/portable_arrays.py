@@ -112,11 +112,14 @@ class Interpreter:
     def _round(self, x, bits):
         return self._library.round(x * 2.0**bits) * 2.0**-bits
 
+    def _floor(self, x):
+        return self._library.floor(x)
+
     def _unsigned(self, scaled, bits):
         y = self._library.round(scaled) * 2.0**-bits
         return self._library.without_sign_of_zero(y)
 
-    def _convolve(self, x, kernel, stride, groups=1, places=0):
+    def _convolve(self, x, kernel, stride, groups=1, unit=None):
         size = kernel.shape[2] // groups
         sums = []
         for start in range(0, kernel.shape[2], size):
@@ -124,8 +127,9 @@ class Interpreter:
             found = self._library.convolve(
                 x[..., part], kernel[:, :, part], stride
             )
-            sums.append(self._round(found, places) if groups > 1 else found)
-        return sum(sums[1:], sums[0])
+            sums.append(found if groups == 1 else self._floor(found / unit))
+        total = sum(sums[1:], sums[0])
+        return total if groups == 1 else total * unit
 
     def _mean(self, x):
         return x.mean((1, 2))
@@ -133,8 +137,8 @@ class Interpreter:
     def _integer_mean(self, x):
         n = x.shape[1] * x.shape[2]
         # As float32 has them.
-        factor, shift = (float(np.float32(k / n)) for k in (4, 0.25))
-        return self._library.round(x.sum((1, 2)) * factor + shift)
+        factor, shift = (float(np.float32(k)) for k in (4 / n, 0.5 + 0.25 / n))
+        return self._library.floor(x.sum((1, 2)) * factor + shift)
 
     def _multiply(self, x, kernel):
         return x @ kernel
@@ -166,7 +170,7 @@ class NumPy:
     array = numpy = staticmethod(np.asarray)
     clip = staticmethod(np.clip)
     permute = staticmethod(np.transpose)
-    round = staticmethod(np.rint)
+    floor, round = staticmethod(np.floor), staticmethod(np.rint)
 
     @staticmethod
     def concatenate(parts):
@@ -196,7 +200,7 @@ class PyTorch:
 
         self._torch = torch
         self.clip, self.round = torch.clip, torch.round
-        self.permute = torch.permute
+        self.floor, self.permute = torch.floor, torch.permute
 
     def array(self, x):
         return self._torch.from_numpy(np.array(x))

@@ -7,7 +7,6 @@ numbers and NumPy arrays, and `portable_arrays.py` computes with it.
 import numpy as np
 
 from irevnet_tf.export.inference_layers import InferenceNormalization
-from irevnet_tf.layers.integer_residual import GROUP_BITS
 from irevnet_tf.models.chain import find_chain
 
 
@@ -88,17 +87,19 @@ def _integer_residual(residual):
         np.array(getattr(residual, name))
         for name in ("scale0", "shift0", "step")
     )
-    operations = [("affine", scale, shift), ("clip", low, high), ("round", 0)]
+    operations = [("affine", scale, shift), ("clip", low, high), ("floor",)]
     kernels = zip(residual.kernels, residual.shifts, strict=True)
     for index, (kernel, shift) in enumerate(kernels):
-        stride = residual.stride if index == 0 else 1
-        groups = residual.groups[index]
-        kernel, places = np.array(kernel), GROUP_BITS[index]
-        operations.append(("convolve", kernel, stride, groups, places))
+        stride, kernel = residual.stride if index == 0 else 1, np.array(kernel)
+        groups, unit = (
+            residual.groups[index],
+            np.array(residual.sum_unit(index)),
+        )
+        operations.append(("convolve", kernel, stride, groups, unit))
         operations.append(("affine", None, np.array(shift)))
         if index < 2:
             operations.append(("clip", 0.0, largest))
-        operations.append(("round", 0))
+        operations.append(("floor",))
     return [*operations, ("affine", step, None)]
 
 
@@ -123,7 +124,7 @@ def primitives(layer):
         case "IntegerPooling" if layer.pooling == "avg" and not layer.scaled:
             yield "affine", np.array(layer.scale), np.array(layer.shift)
             yield "clip", 0.0, float(2**layer.activation_bits - 1)
-            yield "round", 0
+            yield ("floor",)
             yield ("integer_mean",)
         case "Dense":
             yield "multiply", np.array(layer.kernel)

@@ -74,6 +74,18 @@ def _coupling(stride=1, dropout_rate=0.0, fraction_bits=None):
     )
 
 
+def _integer_coupling(stride=1):
+    residual = layers.IntegerResidual(
+        4 * stride**2,
+        stride=stride,
+        bottleneck_ratio=2,
+        fraction_bits=FRACTION_BITS,
+    )
+    return layers.AdditiveCoupling(
+        residual, stride=stride, fraction_bits=FRACTION_BITS
+    )
+
+
 # name: (constructor, input shape or pair of shapes)
 LAYERS = {
     "psi1": (lambda: layers.InvertibleDownsampling(1), (None, 8, 8, 3)),
@@ -110,6 +122,13 @@ LAYERS = {
     "sequence_lossless": (
         lambda: layers.ReversibleSequence(
             [_coupling(fraction_bits=FRACTION_BITS) for _ in range(3)]
+        ),
+        PAIR,
+    ),
+    "coupling_integer": (lambda: _integer_coupling(stride=2), PAIR),
+    "sequence_integer": (
+        lambda: layers.ReversibleSequence(
+            [_integer_coupling() for _ in range(3)]
         ),
         PAIR,
     ),

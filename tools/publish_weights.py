@@ -174,9 +174,13 @@ def draw(trained: TrainedRun, stem: str) -> None:
     draw_inversions(trained, FOLDER / f"{stem}_inversion.png", PICTURED)
 
 
-def install(trained: TrainedRun, record: WeightsRecord) -> None:
-    """Copy the weights, and put the record in the place of the old one."""
-    path = FOLDER / REGISTRY_FILE
+def registry_with(record: WeightsRecord, path: pathlib.Path) -> str:
+    """Return the text of a registry with a record in the place of the old one.
+
+    Args:
+        record: `WeightsRecord`. The new record.
+        path: path. The registry's file.
+    """
     records = json.loads(path.read_text(encoding="utf-8"))
 
     def key(record):
@@ -185,8 +189,13 @@ def install(trained: TrainedRun, record: WeightsRecord) -> None:
 
     new = record.to_dict()
     kept = [old for old in records if key(old) != key(new)]
-    records = sorted([*kept, new], key=key)
-    text = json.dumps(records, indent=2) + "\n"
+    return json.dumps(sorted([*kept, new], key=key), indent=2) + "\n"
+
+
+def install(trained: TrainedRun, record: WeightsRecord) -> None:
+    """Copy the weights, and put the record in the place of the old one."""
+    path = FOLDER / REGISTRY_FILE
+    text = registry_with(record, path)
     with (
         replacing(path) as registry,
         replacing(FOLDER / record.file) as weights,

@@ -6,8 +6,10 @@
 | `irevnet-evaluate`              | measures its accuracy and inversion error  |
 | `irevnet-invert`                | draws what its inverse rebuilds            |
 | `irevnet-analyze`               | studies what it has learned                |
+| `irevnet-portable`              | gives it the same bits in every runtime    |
+| `irevnet-certify`               | proves that it has them                    |
 | `irevnet-export`                | exports it as SavedModel, ONNX and LiteRT  |
 | `irevnet-serve`                 | serves an export on this machine           |
 | `irevnet-convert`               | converts a PyTorch checkpoint              |
-| `make demo` (`demo`)            | all but analysis and conversion, in turn   |
+| `make demo` (`demo`)            | trains, measures, exports and serves       |
 """

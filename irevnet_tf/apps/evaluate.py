@@ -11,12 +11,13 @@ In these files null stands for a number that is not finite.
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
 
 import keras
 import numpy as np
 from absl import app
 
+from irevnet_tf.apps.class_matching import CLASS_NAMES
+from irevnet_tf.apps.class_matching import matched_classes
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.image_data import DataRequest
@@ -25,9 +26,7 @@ from irevnet_tf.apps.image_data import parse_names
 from irevnet_tf.apps.launch import check_writable
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
-from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
-from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.atomic import write_json
@@ -37,8 +36,6 @@ from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import refuse_layers_in_front
-from irevnet_tf.models.predictions import class_aliases
-from irevnet_tf.models.predictions import class_places
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 
@@ -53,12 +50,7 @@ class Request(DataRequest):
         "run, if not given.",
         least=1,
     )
-    class_names: str | None = setting(
-        None,
-        "The network's classes, in their order: names, separated by commas, "
-        "or the name of a data set of irevnet_tf.decode_predictions. Those of "
-        "the run or of the weights of a name if not given.",
-    )
+    class_names: str | None = setting(None, CLASS_NAMES)
     output: str | None = setting(
         None,
         "The JSON file for the results; evaluation.json in the run directory "
@@ -91,7 +83,7 @@ def evaluate_network(request: Request) -> Evaluation:
         size = trained.directory.config.batch_size if trained else 64
     names = parse_names(request.class_names) or source.class_names
     with usage_errors():
-        classes = _classes(source, dataset, names)
+        classes = matched_classes(source, dataset, names)
     result = _evaluate(source.model, dataset, size, classes)
     if request.output is not None:
         with usage_errors():
@@ -143,60 +135,6 @@ def _values(result: Evaluation) -> dict[str, float]:
         "absolute_error_max",
     )
     return {name: getattr(result, name) for name in names}
-
-
-def _classes(
-    source: Source, dataset: Dataset, names: Sequence[str] | str | None
-) -> np.ndarray | None:
-    """Return the network's class for each class of the data, None if equal.
-
-    Classes are matched by name or id where these are known, since folders are
-    in alphabetical order.
-    """
-    shapes = [tuple(x.shape) for x in source.model.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2:
-        raise app.UsageError(
-            "The network must end in a classifier. "
-            f"Received: {source.name} with output shapes {shapes}"
-        )
-    count = shapes[0][-1]
-    if names is None:
-        if len(dataset.class_names) != count:
-            raise app.UsageError(
-                f"--dataset must have {count} classes, as the network tells "
-                f"apart. Received: --dataset={dataset.name}, with "
-                f"{len(dataset.class_names)}"
-            )
-        say(
-            "Nothing tells the names of the network's classes: taking them for "
-            f"{_listed(dataset.class_names)}, in this order. --class_names "
-            "says them."
-        )
-        return None
-    known = class_aliases(names)
-    if len(known) != count:
-        raise app.UsageError(
-            f"--class_names must be the network's {count} classes. "
-            f"Received: {len(known)} names"
-        )
-    places = class_places(names, dataset.class_names)
-    unfit = [
-        name
-        for name, place in zip(dataset.class_names, places, strict=True)
-        if place is None
-    ]
-    if unfit:
-        raise app.UsageError(
-            "--dataset must have classes of which the network knows one each, "
-            f"by name or id: {_listed([name for name, *_ in known])}. "
-            f"Received: --dataset={dataset.name}, with {_listed(unfit)}"
-        )
-    return np.array(places)
-
-
-def _listed(names, most=20) -> str:
-    text = ", ".join(names[:most])
-    return f"{text}, ..." if len(names) > most else text
 
 
 def table(result: Evaluation) -> str:

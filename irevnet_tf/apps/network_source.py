@@ -5,6 +5,7 @@ weights.
 """
 
 import dataclasses
+import zipfile
 
 import keras
 from absl import app
@@ -148,9 +149,7 @@ def load_network(request: NetworkRequest) -> Source:
     if request.run_dir is not None:
         return _of_run(request)
     if request.keras_file is not None:
-        model = keras.saving.load_model(request.keras_file, compile=False)
-        preprocessing = find_preprocessing(find_chain(model))
-        return Source(model, model.name, preprocessing, None)
+        return _of_file(request.keras_file)
     return _of_weights(request)
 
 
@@ -167,6 +166,20 @@ def _of_run(request):
         dataset.name,
         trained,
     )
+
+
+def _of_file(path):
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (KeyError, TypeError, zipfile.BadZipFile) as error:
+        # The first line; Keras adds the network's whole configuration.
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            "--keras_file must be whole, and of layers that are known here. "
+            f"Received: --keras_file={path}, of which is said: {reason}"
+        ) from error
+    preprocessing = find_preprocessing(find_chain(model))
+    return Source(model, model.name, preprocessing, None)
 
 
 def _of_weights(request):

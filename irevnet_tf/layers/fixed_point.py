@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import is_integer
+from irevnet_tf.layers.gradients import is_compiled
 from irevnet_tf.layers.gradients import round_straight_through
 
 SIGNIFICAND_BITS = {"float32": 24, "float64": 53}
@@ -129,8 +130,26 @@ def nan_unless(within, x):
     return x * tf.reshape(factor, [-1] + [1] * (x.shape.rank - 1))
 
 
+def without_sign_of_zero(rounded, x):
+    """Return `rounded` with +0 for -0, and the gradient that it has.
+
+    The sign of a zero in a sum would depend on other zeros in it, which
+    runtimes do not agree about. Adding 0 would do, but Grappler and others
+    take that out.
+
+    Args:
+        rounded: float tensor. Values that are `x`, rounded.
+        x: float tensor. The values before.
+    """
+    return tf.where(tf.equal(rounded, 0.0), x - tf.stop_gradient(x), rounded)
+
+
 def _peak(x):
-    return tf.reduce_max(tf.abs(x), axis=range(1, x.shape.rank))
+    magnitude = tf.abs(x)
+    if is_compiled():
+        # XLA's maximum leaves NaN out.
+        magnitude = tf.where(tf.math.is_nan(x), x.dtype.max, magnitude)
+    return tf.reduce_max(magnitude, axis=range(1, x.shape.rank))
 
 
 # Files have it under its first name.

@@ -63,10 +63,15 @@ def round_straight_through(x, scale: float):
         scale: float. A power of two.
     """
     with record.stop_recording(), _overriding("Round", _STRAIGHT_THROUGH, [x]):
-        if scale == 1.0:
-            y = tf.round(x)
-        else:
-            y = tf.round(x * scale) * (1.0 / scale)
+        y = tf.round(x * scale) * (1.0 / scale)
+    record.record_operation(_STRAIGHT_THROUGH, [y], [x], lambda dy: [dy])
+    return y
+
+
+def floor_straight_through(x):
+    """Round to integers, downwards, with the gradient of the identity."""
+    with record.stop_recording(), _overriding("Floor", _STRAIGHT_THROUGH, [x]):
+        y = tf.floor(x)
     record.record_operation(_STRAIGHT_THROUGH, [y], [x], lambda dy: [dy])
     return y
 

@@ -3,12 +3,8 @@
 import keras
 import numpy as np
 
-from irevnet_tf.layers.integer_arithmetic import column_unit
-
 # The entry that only such files have: the numbers of bits, and the groups.
 BITS = "bits"
-# Entries beside those of the variables begin so.
-NOTES = (BITS, "exponent")
 # Variables that are floats in files, too.
 _FLOATS = ("scale0", "shift0", "step", "reach")
 
@@ -22,9 +18,8 @@ def write_integers(residual: keras.layers.Layer, store) -> None:
     """
     kind = "int8" if residual.weight_bits <= 8 else "int16"
     for index, kernel in enumerate(residual.kernels, start=1):
-        values = kernel.numpy()
-        unit = column_unit(values)
-        integers = np.ldexp(values, -unit)
+        unit = residual.units[index - 1].numpy()
+        integers = kernel.numpy() / unit
         if not np.array_equal(integers, integers.astype(kind)):
             raise ValueError(
                 "The weights of an integer residual must be integers of "
@@ -32,7 +27,7 @@ def write_integers(residual: keras.layers.Layer, store) -> None:
                 f"up to {np.abs(integers).max():g} units in {kernel.path}"
             )
         store[f"kernel{index}"] = integers.astype(kind)
-        store[f"exponent{index}"] = unit.astype("int16")
+        store[f"exponent{index}"] = np.log2(unit).astype("int16")
     for index, shift in enumerate(residual.shifts, start=1):
         store[f"shift{index}"] = shift.numpy()
     for name in _FLOATS:
@@ -65,9 +60,10 @@ def read_integers(residual: keras.layers.Layer, store) -> None:
             f"{layout}"
         )
     for index, kernel in enumerate(residual.kernels, start=1):
-        values = np.array(store[f"kernel{index}"], "float32")
-        exponents = np.array(store[f"exponent{index}"], "int32")
-        kernel.assign(np.ldexp(values, exponents))
+        integers = np.array(store[f"kernel{index}"], "float32")
+        unit = np.exp2(np.array(store[f"exponent{index}"], "float32"))
+        kernel.assign(integers * unit)
+        residual.units[index - 1].assign(unit)
         residual.shifts[index - 1].assign(np.array(store[f"shift{index}"]))
     for name in _FLOATS:
         getattr(residual, name).assign(np.array(store[name]))

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.fixed_point import nan_unless
-from irevnet_tf.layers.gradients import round_straight_through
+from irevnet_tf.layers.gradients import floor_straight_through
 from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 from irevnet_tf.layers.integer_residual import check_bits
 
@@ -18,14 +18,14 @@ class IntegerPooling(keras.layers.Layer):
 
     With A = 2**activation_bits - 1, n pixels, and sums over all pixels:
 
-        a       = round(clip(x * scale + shift, 0, A))
-        average = round(sum(a) * (4 / n) + 1 / (4 * n)) * gain
+        a       = floor(clip(x * scale + shift, 0, A))
+        average = floor(sum(a) * (4 / n) + 1/2 + 1/(4 n)) * gain
         maximum = max(a) * gain
 
-    The sums are exact; 1/(4 n) keeps them from ties, where the rounding of the
-    product could count. That is so for up to 1024 pixels, and for all powers of
-    two. `irevnet_tf.portable` makes this layer. A classifier of integers takes
-    what it returns unscaled, without `gain`.
+    The sums are exact; 1/(4 n) keeps them from integers, where the rounding of
+    the product could count. That is so for up to 1024 pixels, and for all
+    powers of two. `irevnet_tf.portable` makes this layer. A classifier of
+    integers takes what it returns unscaled, without `gain`.
 
     Args:
         pooling: str. "avg" or "max".
@@ -93,13 +93,13 @@ class IntegerPooling(keras.layers.Layer):
     def call(self, inputs):
         sums = tf.nn.relu(inputs * self.scale + self.shift)
         largest = float(2**self.activation_bits - 1)
-        a = round_straight_through(tf.minimum(sums, largest), 1.0)
+        a = floor_straight_through(tf.minimum(sums, largest))
         if self.pooling == "max":
             pooled = tf.reduce_max(a, [1, 2])
         else:
             pixels = tf.cast(tf.reduce_prod(tf.shape(a)[1:3]), "float32")
             mean = tf.reduce_sum(a, [1, 2]) * (AVERAGE_SCALE / pixels)
-            pooled = round_straight_through(mean + 0.25 / pixels, 1.0)
+            pooled = floor_straight_through(mean + (0.5 + 0.25 / pixels))
         # In some runtimes ReLU makes 0 of NaN, which is in all of an image that
         # was out of range, or nowhere.
         within = tf.abs(inputs[:, 0, 0, 0]) < 2.0**EXACT_BITS

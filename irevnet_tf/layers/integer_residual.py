@@ -7,7 +7,7 @@ import tensorflow as tf
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.fixed_point import check_fraction_bits
-from irevnet_tf.layers.gradients import round_straight_through
+from irevnet_tf.layers.gradients import floor_straight_through
 from irevnet_tf.layers.integer_arithmetic import partial_sums
 from irevnet_tf.layers.integer_files import read_integers
 from irevnet_tf.layers.integer_files import write_integers
@@ -15,9 +15,10 @@ from irevnet_tf.layers.parts import TrackedParts
 from irevnet_tf.layers.residual import check_kernel_sizes
 from irevnet_tf.layers.straight_through import quantized
 
-# To how many binary places the sums of groups of input channels are rounded, in
-# each of the convolutions.
-GROUP_BITS = (3, 3, 0)
+# Sums of groups of input channels are rounded to multiples of so many units of
+# the weights, so that up to 16 groups add up to a quarter of what one may.
+GROUP_UNITS = 64
+MOST_GROUPS = 16
 # Numbers of bits beyond which nothing fits into float32.
 MOST_BITS = 16
 
@@ -28,18 +29,19 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
 
     With A = 2**activation_bits - 1, and integers a0, a1, a2 from 0 to A:
 
-        a0 = round(clip(x2 * scale0 + shift0, 0, A))
-        a1 = round(clip(conv(a0, kernel1) + shift1, 0, A))
-        a2 = round(clip(conv(a1, kernel2) + shift2, 0, A))
-        F  = round(conv(a2, kernel3) + shift3) * step
+        a0 = floor(clip(x2 * scale0 + shift0, 0, A))
+        a1 = floor(clip(conv(a0, kernel1) + shift1, 0, A))
+        a2 = floor(clip(conv(a1, kernel2) + shift2, 0, A))
+        F  = floor(conv(a2, kernel3) + shift3) * step
 
     A kernel's weights are integers of `weight_bits` bits times a power of two
-    for each output channel, and so are the shifts, to half an integer, so that
-    `round` never meets a tie. `scale0` and `step` are powers of two. All that
-    is added up are multiples of a power of two, and as long as all partial
-    sums stay below 2**24 of its units, which `irevnet_tf.certify` proves,
-    nothing is ever rounded but by `round`: F has the same bits in every
-    runtime, with every order of summation, in batches of every size.
+    for each output channel, its unit; shifts are odd multiples of half of it,
+    so that `floor` never meets an integer. `scale0` and `step` are powers of
+    two. All that is added up are multiples of a power of two, and as long as
+    all partial sums stay below 2**24 of them, which `irevnet_tf.certify`
+    proves, nothing is ever rounded but by `floor`: F has the same bits in every
+    runtime, with every order of summation, in batches of every size. Not even
+    the sign of a zero differs, for F has no -0.
 
     `irevnet_tf.portable` makes these layers from `BottleneckResidual`s. They
     have no mode of training: with `training=True` they compute the same.
@@ -51,8 +53,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         bottleneck_ratio: positive int. The first two convolutions have
             `filters//bottleneck_ratio` output channels.
         preactivation: bool. Whether F starts with a threshold, as BatchNorm
-            and ReLU do. If not, a0 = round(clip(x2 * scale0, -M, M)) with
-            M = 2**(activation_bits - 1) - 1.
+            and ReLU do. If not, a0 = floor(clip(x2 * scale0 + shift0, -M, M))
+            with M = 2**(activation_bits - 1) - 1.
         weight_bits: int from 2 to 16. Bits of the weights, with the sign.
         activation_bits: int from 2 to 16. Bits of the activations.
         sum_bits: int up to 23. Partial sums are kept below 2**sum_bits while
@@ -60,11 +62,12 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         fraction_bits: int. F is a multiple of 2**-fraction_bits.
         groups: sequence of three positive ints. In how many groups of input
             channels each convolution is split. The sums of several groups are
-            each rounded, to an eighth of an activation, and to a step
-            in the last convolution, before they are added up.
+            each rounded downwards to multiples of 64 units before they are
+            added up.
         fine_tuning: bool. Whether kernels and shifts are trained, by
-            straight-through gradients. The variables are then any floats, of
-            which the layer computes with the nearest valid ones.
+            straight-through gradients. The variables are then any floats of
+            the order of 1, with the scaled valid values next to which the layer
+            computes.
 
     Call arguments:
         inputs: float32 tensor. x2, the stream that F reads.
@@ -153,10 +156,10 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
                 )
             )
             self.shifts.append(self._weight(f"shift{index}", (outputs,)))
-            if self.fine_tuning:
-                self.units.append(
-                    self._constant(f"unit{index}", (outputs,), "ones")
-                )
+            # The power of two of which a channel's weights are multiples.
+            self.units.append(
+                self._constant(f"unit{index}", (outputs,), "ones")
+            )
         self.step = self._constant("step", (self.filters,))
         # No |F| is larger.
         self.reach = self._constant("reach", ())
@@ -185,22 +188,22 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         for index in (0, 1):
             a = self.activate(self.convolve(a, index, *weights[index]))
         sums = self.convolve(a, 2, *weights[2])
-        return round_straight_through(sums, 1.0) * self.step
+        return floor_straight_through(sums) * self.step
 
     def first_activation(self, x):
         """Return a0, given x2."""
-        x = x * self.scale0
+        x = x * self.scale0 + self.shift0
         if self.preactivation:
-            return self.activate(x + self.shift0)
+            return self.activate(x)
         low, high = self.first_range
-        return round_straight_through(tf.clip_by_value(x, low, high), 1.0)
+        return floor_straight_through(tf.clip_by_value(x, low, high))
 
     def activate(self, sums):
         """Return the activations, integers from 0 to A, of sums."""
         # In this order, runtimes make one operation of a convolution, its
         # shift and ReLU.
         clipped = tf.minimum(tf.nn.relu(sums), float(self.largest_activation))
-        return round_straight_through(clipped, 1.0)
+        return floor_straight_through(clipped)
 
     def convolve(self, a, index, kernel, shift):
         """Return what is rounded next: a convolution of integers, shifted."""
@@ -222,10 +225,17 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             )
         ]
         if groups > 1:
-            scale = 2.0 ** GROUP_BITS[index]
-            parts = [round_straight_through(x, scale) for x in parts]
-        sums = tf.add_n(parts) if groups > 1 else parts[0]
+            unit = self.sum_unit(index)
+            parts = [floor_straight_through(x / unit) for x in parts]
+            sums = tf.add_n(parts) * unit
+        else:
+            sums = parts[0]
         return tf.nn.bias_add(sums, shift)
+
+    def sum_unit(self, index):
+        """Return the unit of the sums of a convolution, by output channel."""
+        unit = tf.convert_to_tensor(self.units[index])
+        return unit * GROUP_UNITS if self.groups[index] > 1 else unit
 
     def valid_weights(self) -> list:
         """Return the pairs (kernel, shift) to compute with."""
@@ -240,19 +250,31 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         ]
 
     def _valid_pair(self, index, kernel, shift):
-        is_split = self.groups[index] > 1
         low, high = self.first_range if index == 0 else (0, 1)
+        kernel_scale, shift_scale = self.trained_scales(index)
         return quantized(
-            kernel,
-            shift,
+            kernel * kernel_scale,
+            shift * shift_scale,
             tf.convert_to_tensor(self.units[index]),
             largest_weight=2 ** (self.weight_bits - 1) - 1,
             largest_input=high if index == 0 else self.largest_activation,
             is_symmetric=low < 0,
             groups=self.groups[index],
-            shift_unit=2.0 ** -GROUP_BITS[index] if is_split else None,
+            shift_unit=self.sum_unit(index),
             sum_bits=self.sum_bits,
         )
+
+    def trained_scales(self, index):
+        """Return what trained kernels and shifts are to be multiplied by.
+
+        Trained variables are of the order of 1, so that optimizers need no
+        other learning rates than for other networks.
+        """
+        unit = tf.convert_to_tensor(self.units[index])
+        shift_scale = tf.fill(tf.shape(unit), 2.0**self.activation_bits)
+        if index == 2:
+            shift_scale = 1.0 / tf.convert_to_tensor(self.step)
+        return unit * 2.0 ** (self.weight_bits - 1), shift_scale
 
     def range_of_output(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the least and the largest F of each channel, of any x2."""
@@ -261,10 +283,13 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         step = self.step.numpy().astype("float64")
         least, largest = partial_sums(kernel, 0 * inputs, inputs)
         # Groups are rounded by half a place each.
-        slack = 0.5 * self.groups[2] * (self.groups[2] > 1)
+        # Each group is rounded downwards.
+        slack = 0.0
+        if self.groups[2] > 1:
+            slack = self.sum_unit(2).numpy() * self.groups[2]
         return (
-            np.rint(least - slack + shift) * step,
-            np.rint(largest + slack + shift) * step,
+            np.floor(least - slack + shift) * step,
+            np.floor(largest + shift) * step,
         )
 
     def save_own_variables(self, store):

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers.fixed_point import FixedPointRounding
+from irevnet_tf.layers.fixed_point import without_sign_of_zero
 from irevnet_tf.layers.gradients import round_straight_through
 
 # How the message of the error begins.
@@ -25,8 +26,8 @@ class PixelRange(FixedPointRounding):
 
     Args:
         fraction_bits: int from 0 to 23. As in `FixedPointRounding`.
-        certificate: None or dict. What `irevnet_tf.Certificate.to_dict`
-            returned for the network.
+        certificate: None or dict. That of the network, as
+            `irevnet_tf.certify(model).to_dict()` returns it.
 
     Call arguments:
         inputs: float32 tensor. The images.
@@ -38,13 +39,21 @@ class PixelRange(FixedPointRounding):
         Same as the input, float32.
 
     Raises:
+        ValueError: if an argument is out of range, or `dtype` is not float32.
         tf.errors.InvalidArgumentError: when called on images out of range.
             XLA and other runtimes have no errors: there such an image becomes
             infinite, and NaN in the blocks that follow.
     """
 
-    def __init__(self, fraction_bits, certificate=None, **kwargs):
-        super().__init__(fraction_bits, **kwargs)
+    def __init__(
+        self, fraction_bits, certificate=None, *, dtype="float32", **kwargs
+    ):
+        super().__init__(fraction_bits, dtype=dtype, **kwargs)
+        if self.dtype_policy.name != "float32":
+            raise ValueError(
+                "`dtype` of a portable network must be float32. "
+                f"Received: dtype={self.dtype_policy.name}"
+            )
         self.certificate = certificate
         self.bounds = self.offset = None
 
@@ -105,6 +114,9 @@ class PixelRange(FixedPointRounding):
             return super().share()
         layer = PixelRange.from_config(self.get_config())
         layer.bounds, layer.offset = self.bounds, self.offset
+        # By the shape of images: the inverse would make it of that of
+        # representations, and files say by which shape to build.
+        layer.build((None, None, None, *self.offset.shape))
         return layer
 
     def set_range(self, low: float, high: float, offset: np.ndarray) -> None:
@@ -116,17 +128,3 @@ class PixelRange(FixedPointRounding):
 
     def get_config(self):
         return {**super().get_config(), "certificate": self.certificate}
-
-
-def without_sign_of_zero(rounded, x):
-    """Return `rounded` with +0 for -0, and the gradient that it has.
-
-    The sign of a zero in a sum would depend on other zeros in it, which
-    runtimes do not agree about. Adding 0 would do, but Grappler and others
-    take that out.
-
-    Args:
-        rounded: float tensor. Values that are `x`, rounded.
-        x: float tensor. The values before.
-    """
-    return tf.where(tf.equal(rounded, 0.0), x - tf.stop_gradient(x), rounded)

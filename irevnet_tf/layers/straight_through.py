@@ -14,7 +14,7 @@ def quantized(
     largest_input: int,
     is_symmetric: bool,
     groups: int,
-    shift_unit: float | None,
+    shift_unit,
     sum_bits: int,
 ) -> tuple:
     """Return the valid weights next to trained ones, for exact sums.
@@ -28,23 +28,20 @@ def quantized(
         largest_input: int. The largest input.
         is_symmetric: bool. Whether inputs may also be negative.
         groups: int. The groups of inputs that are added up separately.
-        shift_unit: None or float. The unit of the shift; None for that of the
-            weights.
+        shift_unit: float tensor (outputs,). The power of two of which the sums
+            are multiples.
         sum_bits: int. Partial sums stay below 2**sum_bits units.
 
     Returns:
-        The kernel, of integers times `unit`, and the shift, of odd multiples of
-        half a unit where that is less than 1. Their gradients pass to `kernel`
-        and `shift`.
+        The kernel, of integers times `unit`, and the shift, an odd multiple of
+        half of `shift_unit`. Their gradients pass to `kernel` and `shift`.
     """
     limit = 2.0**sum_bits
-    shift_unit = unit if shift_unit is None else shift_unit
-    offset = shift / shift_unit
-    # Halves, where the sum is rounded to more than its own unit.
-    is_rounded = shift_unit < 1.0
-    offset = tf.where(is_rounded, tf.floor(offset) + 0.5, tf.round(offset))
-    offset = tf.clip_by_value(offset, -limit / 2 + 0.5, limit / 2 - 0.5)
-    room = limit - tf.abs(offset) - 1.0
+    # Not beyond what a sum may reach: there it makes no difference.
+    offset = tf.clip_by_value(shift / shift_unit, -limit / 2, limit / 2 - 1.0)
+    offset = tf.floor(offset) + 0.5
+    # Of several groups, the shift is added to what is left of their sums.
+    room = limit - 1.0 - (tf.abs(offset) if groups == 1 else 0.0)
 
     def reach(integers):
         """Return the largest partial sum of each output channel."""
@@ -59,11 +56,8 @@ def quantized(
     integers *= tf.minimum(1.0, room / tf.maximum(reach(integers), 1.0))
     nearest = tf.round(integers)
     # What is cut off instead of rounded stays below what it was cut from.
-    integers = tf.where(
-        reach(nearest) < room,
-        nearest,
-        tf.sign(integers) * tf.floor(tf.abs(integers)),
-    )
+    cut = tf.sign(integers) * tf.floor(tf.abs(integers))
+    integers = tf.where(reach(nearest) < room, nearest, cut)
     valid = [integers * unit, offset * shift_unit]
     valid = [tf.stop_gradient(x) for x in valid]
     return tuple(with_gradient(valid, [kernel, shift], lambda *dy: list(dy)))

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.zoo.files import check_weights_path
 
 # Values below 1024, in steps fine enough for images of 8 bits at any usual
@@ -94,7 +95,16 @@ def check_lossless(lossless: bool, fraction_bits: int) -> None:
 
 
 def check_portable(portable: bool, weights) -> None:
-    """Raise ValueError for a portable network that nothing was made of."""
+    """Raise ValueError for a portable network that nothing was made of.
+
+    Or under a policy of float64.
+    """
+    if portable and stream_dtype() != "float32":
+        raise ValueError(
+            "Portable networks compute in float32, in which they are proven "
+            "to be exact: build them under another dtype policy. Received: "
+            f"portable={portable}, dtype policy={stream_dtype()}"
+        )
     if portable and weights is None:
         raise ValueError(
             "`portable=True` needs `weights`, those of a portable network: "

@@ -4,6 +4,7 @@ import keras
 
 from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import Inverse
+from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import find_chain
 
 
@@ -72,6 +73,8 @@ def invert(model: keras.Model, start: int | str | None = None) -> keras.Model:
     for layer in chain.layers:
         if isinstance(layer, FixedPointRounding):
             # A representation may come from anywhere. One on the grid stays.
+            # Twice in this model, so that files have its weights twice.
+            layer = share_layer(layer)
             x = Inverse(layer, name="representation_rounded")(x)
     for layer in reversed(chain.layers):
         x = Inverse(layer, name=f"{layer.name}_inverse")(x)

@@ -54,6 +54,11 @@ class Bits:
         return 2**self.activation_bits - 1
 
     @property
+    def slack(self) -> float:
+        """What sums may grow by, when shifts are corrected."""
+        return 2.0**self.sum_bits / 64
+
+    @property
     def room(self) -> float:
-        """What sums may reach, with some room for shifts that are corrected."""
-        return 2.0**self.sum_bits * (1 - 1 / 64)
+        """What sums may reach before."""
+        return 2.0**self.sum_bits - self.slack - 2

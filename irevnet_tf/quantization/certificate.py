@@ -2,17 +2,23 @@
 
 import dataclasses
 import hashlib
+import math
 
 import keras
 import numpy as np
 
+from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import IntegerPooling
+from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
+from irevnet_tf.quantization.source import MOVING
+from irevnet_tf.quantization.source import own_layers
 from irevnet_tf.quantization.sums import Sums
+from irevnet_tf.quantization.sums import check_entrance
 from irevnet_tf.quantization.sums import convolution_sums
 from irevnet_tf.quantization.sums import dense_sums
 
@@ -28,13 +34,14 @@ class Certificate:
         weight_bits: int. Bits of the residuals' weights.
         activation_bits: int. Bits of their activations.
         sums: tuple of `Sums`. The largest partial sums, three of every block.
-        logits: None or `Sums`. That of the logits, None without a head of
-            integers: such a model's classes are not covered.
+        logits: None or `Sums`. That of the logits, None without a classifier
+            of integers: such a model's classes are not covered.
         streams: dict from str to float. For every stage, what the magnitude of
             no value in it exceeds, for all images in the range, and on the way
             back from their representations.
         stream_limit: float. What must not be reached by `streams`.
-        weights: str. The SHA-256 of the weights, but for the head's.
+        weights: str. The SHA-256 of the weights, but for the classifier's.
+        classifier: None or str. The SHA-256 of the classifier's weights.
     """
 
     pixel_range: tuple[float, float]
@@ -46,6 +53,7 @@ class Certificate:
     streams: dict[str, float]
     stream_limit: float
     weights: str
+    classifier: str | None
 
     def to_dict(self) -> dict:
         """Return the attributes as JSON can hold them."""
@@ -121,7 +129,7 @@ def certify(model: keras.Model) -> Certificate:
             certificate is of other weights.
     """
     chain = find_chain(model)
-    layers = [getattr(x, "layer", x) for x in chain.layers]
+    layers = own_layers(chain)
     entrance = layers[0]
     sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
     if not is_portable(chain):
@@ -135,13 +143,15 @@ def certify(model: keras.Model) -> Certificate:
             f"it and returns what can be certified. Received: "
             f"model={model.name}"
         )
+    check_entrance(entrance)
     residuals = [
         (f"{sequence.name}/{block.name}", block.residual)
         for sequence in sequences
         for block in sequence.blocks
     ]
     sums = [s for name, x in residuals for s in convolution_sums(name, x)]
-    logits = _head_sums(chain.model)
+    head = _classifier(chain.model)
+    logits = dense_sums(*head) if head else None
     for one in [*sums, logits] if logits else sums:
         one.check()
     first = residuals[0][1]
@@ -152,16 +162,19 @@ def certify(model: keras.Model) -> Certificate:
         activation_bits=first.activation_bits,
         sums=tuple(sums),
         logits=logits,
-        streams=_streams(layers, chain.downsampling),
+        streams=_streams(layers),
         stream_limit=exact_limit("float32", entrance.fraction_bits),
         weights=_hash(layers),
+        classifier=_hash(head) if head else None,
     )
     known, values = entrance.certificate, found.to_dict()
     if known is None:
         return found
-    # The model may have another head by now, or none.
+    known = known if isinstance(known, dict) else {}
     keys = [key for key in values if values[key] != known.get(key)]
-    keys = [key for key in keys if key != "logits"]
+    if None in (values["classifier"], known.get("classifier")):
+        # The model has another head by now, or none.
+        keys = [key for key in keys if key not in ("logits", "classifier")]
     if keys:
         raise ValueError(
             "The certificate in `model` must be that of its weights: one of "
@@ -171,25 +184,32 @@ def certify(model: keras.Model) -> Certificate:
 
 
 def is_portable(chain: Chain) -> bool:
-    """Return whether all of a chain of layers computes with integers."""
-    layers = [getattr(x, "layer", x) for x in chain.layers]
+    """Return whether all of a chain of layers is that of a portable network."""
+    entrance, *layers = own_layers(chain)
     sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
     return (
-        isinstance(layers[0], PixelRange)
+        type(entrance) is PixelRange
         and bool(sequences)
-        and all(x.is_portable for x in sequences)
+        and all(type(x) in (*MOVING, ReversibleSequence) for x in layers)
+        and all(
+            type(block) is AdditiveCoupling
+            and type(block.residual) is IntegerResidual
+            for sequence in sequences
+            for block in sequence.blocks
+        )
     )
 
 
-def _head_sums(model):
-    layers = [x for x in model.layers if isinstance(x, IntegerPooling)]
-    dense = model.layers[-1]
-    if not layers or not isinstance(dense, keras.layers.Dense):
-        return None
-    return dense_sums(layers[0], dense)
+def _classifier(model):
+    """Return the two layers of a classifier of integers, () without one."""
+    *_, pool, dense = model.layers
+    is_dense = isinstance(dense, keras.layers.Dense)
+    if not isinstance(pool, IntegerPooling) or pool.scaled or not is_dense:
+        return ()
+    return pool, dense
 
 
-def _streams(layers, side):
+def _streams(layers):
     """Return the largest magnitude in every stage.
 
     The network runs on an image of the least size, of the least value of every
@@ -202,6 +222,7 @@ def _streams(layers, side):
     entrance = layers[0]
     limit = exact_limit("float32", entrance.fraction_bits)
     low, high = entrance.bounds.numpy()
+    side = math.lcm(*(getattr(x, "divisor", 1) for x in layers))
     shape = (1, side, side, len(entrance.offset.numpy()))
     bounds = [np.full(shape, low), np.full(shape, high)]
     found = {}
@@ -211,19 +232,20 @@ def _streams(layers, side):
             continue
         incoming = max(_largest(x) for x in bounds)
         for block in layer.blocks:
+            _check_zeros(f"{layer.name}/{block.name}", block, bounds)
             bounds = [
                 block.couple(x, fx2.astype("float32"))
                 for x, fx2 in zip(
                     bounds, block.residual.range_of_output(), strict=True
                 )
             ]
-        reach = [float(block.residual.reach) for block in layer.blocks]
+        reach = [float(b.residual.reach.numpy()) for b in layer.blocks]
         reach = max(sum(reach[::2]), sum(reach[1::2]))
         outgoing = max(_largest(x) for x in bounds)
         # What the layer itself looks at: its input, and all that may be added
         # or, on the way back, subtracted.
         found[layer.name] = max(incoming, outgoing) + reach
-        if found[layer.name] >= limit:
+        if not found[layer.name] < limit:
             raise ValueError(
                 f"The streams in {layer.name} must stay below {limit:g}, for "
                 "floats to hold every step; use fewer `fraction_bits`. "
@@ -231,6 +253,16 @@ def _streams(layers, side):
                 f"fraction_bits={entrance.fraction_bits}"
             )
     return found
+
+
+def _check_zeros(place, block, bounds):
+    """Raise ValueError if the inverse would clear what is not zero."""
+    count = block.zero_channels
+    if count and any(np.any(x2[..., -count:]) for _, x2 in bounds):
+        raise ValueError(
+            "`zero_channels` of a block must be zero for every image. "
+            f"Received: zero_channels={count} in {place}"
+        )
 
 
 def _largest(streams):

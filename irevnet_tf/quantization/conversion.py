@@ -21,6 +21,7 @@ from irevnet_tf.quantization.residuals import quantize_residual
 from irevnet_tf.quantization.source import assembled
 from irevnet_tf.quantization.source import check_source
 from irevnet_tf.quantization.source import is_fine_tuned
+from irevnet_tf.quantization.source import own_layers
 from irevnet_tf.quantization.tuning import settled
 
 
@@ -118,12 +119,11 @@ def portable(
     )
     layers, x = [entrance], in_batches(entrance, images)
     progress = keras.utils.Progbar(
-        sum(len(getattr(layer, "blocks", ())) for layer in chain.layers),
+        sum(len(getattr(x, "blocks", ())) for x in own_layers(chain)),
         unit_name="block",
         verbose=verbose,
     )
-    for layer in chain.layers:
-        layer = getattr(layer, "layer", layer)
+    for layer in own_layers(chain):
         if isinstance(layer, ReversibleSequence):
             layer, x = _quantized_sequence(layer, x, bits, progress)
         elif hasattr(layer, "fraction_bits"):
@@ -137,7 +137,7 @@ def portable(
 
 
 def _fraction_bits(chain: Chain) -> int:
-    known = (getattr(x, "fraction_bits", None) for x in chain.layers)
+    known = (getattr(x, "fraction_bits", None) for x in own_layers(chain))
     return next((x for x in known if x is not None), DEFAULT_FRACTION_BITS)
 
 
@@ -160,6 +160,7 @@ def _quantized_sequence(sequence, streams, bits, progress):
             zero_channels=block.zero_channels,
             fraction_bits=bits.fraction_bits,
             name=block.name,
+            dtype="float32",
         )
         coupling.build(tuple((None, *x.shape[1:]) for x in streams))
         fx2 = in_batches(residual, streams[1])

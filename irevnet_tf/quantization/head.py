@@ -98,8 +98,14 @@ def integer_dense(
         bits: `Bits`. How many bits there are.
     """
     heaviest = np.abs(kernel).max(axis=0)
-    heaviest = np.where(heaviest > 0, heaviest, 1.0)
-    power = np.floor(np.log2(bits.largest_weight / heaviest))
+    lives, weight = heaviest > 0, np.abs(bias)
+    # A channel without weights has its bias.
+    scale = np.where(
+        lives,
+        bits.largest_weight / np.where(lives, heaviest, 1.0),
+        bits.room / np.where(weight > 0, weight, bits.room),
+    )
+    power = np.floor(np.log2(scale))
     inputs = np.full(len(kernel), float(largest_input))
     while True:
         integers = np.rint(kernel * 2.0**power)
@@ -118,7 +124,9 @@ def integer_dense(
         trainable=False,
     )
     made.build((None, len(kernel)))
-    made.set_weights([integers * 0.5**power, offset * 0.5**power])
+    # Zeros without a sign, which sums of nothing but zeros would have.
+    weights = [integers * 0.5**power + 0.0, offset * 0.5**power + 0.0]
+    made.set_weights(weights)
     return made
 
 
@@ -139,7 +147,7 @@ def _set_pool(pool, norm, x, bits):
     on = np.where(norm.constant > 0, float(largest), 0.0)
     scale = norm.sign * 2.0**power
     pool.scale.assign(np.where(is_constant, 0.0, scale))
-    pool.shift.assign(np.where(is_constant, on, -scale * threshold))
+    pool.shift.assign(np.where(is_constant, on, 0.5 - scale * threshold))
     gain = np.where(
         is_constant, norm.constant / largest, norm.gain * 0.5**power
     )

@@ -26,7 +26,13 @@ def check_images(images, shape: tuple) -> np.ndarray:
             "`images` must be training images, on which the network is "
             "calibrated. Received: images=None"
         )
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise ValueError(
+            "`images` must be one array, all of one size. Received: images of "
+            f"type {type(images)}"
+        ) from error
     fits = (
         images.dtype.kind in "fiu"
         and images.ndim == 4
@@ -74,11 +80,14 @@ def pixel_range_of(given, preprocessing: str | None, images: np.ndarray):
         given = PREPROCESSING[preprocessing].value_range
     elif given is None:
         given = (images.min(), images.max())
-    low, high = given = np.asarray(given, "float64").ravel()[:2]
-    if given.shape != (2,) or not (np.isfinite(given).all() and low < high):
+    try:
+        low, high = map(float, given)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not (np.isfinite([low, high]).all() and low < high):
         raise ValueError(
             "`pixel_range` must be the least and the largest value of a "
-            f"pixel, finite. Received: pixel_range={tuple(given)}"
+            f"pixel, finite. Received: pixel_range={given!r}"
         )
     slack = 1e-4 * (high - low)
     if images.min() < low - slack or images.max() > high + slack:
@@ -87,7 +96,8 @@ def pixel_range_of(given, preprocessing: str | None, images: np.ndarray):
             f"{high:g}; `pixel_range` sets another range. Received: images "
             f"from {images.min():g} to {images.max():g}"
         )
-    return float(low), float(high)
+    # Normalised in another order, they may be beyond it by some rounding.
+    return min(low, float(images.min())), max(high, float(images.max()))
 
 
 def pixel_offset(

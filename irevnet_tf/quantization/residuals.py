@@ -10,7 +10,7 @@ import tensorflow as tf
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers.integer_arithmetic import partial_sums
-from irevnet_tf.layers.integer_residual import GROUP_BITS
+from irevnet_tf.layers.integer_residual import MOST_GROUPS
 from irevnet_tf.quantization.bits import Bits
 from irevnet_tf.quantization.thresholds import Threshold
 from irevnet_tf.quantization.thresholds import best_range
@@ -128,7 +128,7 @@ def _set_entrance(made, norm, x2, bits):
     threshold = np.clip(threshold, -(2.0**24) / grid, 2.0**24 / grid)
     made.scale0.assign(np.where(is_constant, 0.0, scale))
     constant = np.where(value > 0, float(largest), 0.0)
-    made.shift0.assign(np.where(is_constant, constant, -scale * threshold))
+    made.shift0.assign(np.where(is_constant, constant, 0.5 - scale * threshold))
     return np.where(is_constant, value / largest, norm.gain * 0.5**power)
 
 
@@ -142,6 +142,7 @@ def _set_bare_entrance(made, x2, bits):
     errors = [squared_error(values, 0.5**x, largest, least) for x in options]
     power = options[np.argmin(errors, axis=0), np.arange(len(first))]
     made.scale0.assign(np.where(peaks > 0, 2.0**power, 0.0))
+    made.shift0.assign(np.where(peaks > 0, 0.5, 0.0))
     return np.where(peaks > 0, 0.5**power, 0.0)
 
 
@@ -173,16 +174,17 @@ def _set_inner(made, index, kernel, gain, norm, a, y, bits):
     _split_groups(made, index, rounded(scale)[2], bits)
     scale = _shrunk(scale, too_large)
     power, scale, integers = rounded(scale)
-    made.kernels[index].assign(integers * 0.5**power)
-    made.shifts[index].assign(np.zeros(len(scale)))
-    sums = _mean(made, index, a) * 2.0**power
-    shift = sums - scale * norm.sign * _channel_mean(y)
-    unit = _shift_unit(made, index, power)
-    threshold = scale * norm.sign * norm.threshold + np.where(lives, shift, 0)
-    threshold = (np.floor(threshold / unit) + 0.5) * unit
+    unit = 0.5**power
+    _set_kernel(made, index, integers, unit)
+    threshold = scale * norm.sign * norm.threshold * unit
+    # The mean of the sums is to be that of the trained ones.
+    shift = scale * norm.sign * _channel_mean(y) * unit
+    shift -= _mean(made, index, a)
+    shift = _corrected(-threshold, shift, made, index, bits)
     constant = np.where(norm.gain == 0, norm.constant, 0.0)
     on = np.where(constant > 0, float(largest), 0.0)
-    made.shifts[index].assign(np.where(lives, -threshold * 0.5**power, on))
+    on += made.sum_unit(index).numpy() / 2
+    made.shifts[index].assign(np.where(lives, shift, on))
     behind = norm.gain * 2.0**power / np.where(lives, scale, 1.0)
     return np.where(lives, behind, constant / largest)
 
@@ -205,24 +207,38 @@ def _set_last(made, kernel, gain, a, y, bits):
     _split_groups(made, 2, np.rint(weights * scale), bits)
     scale = _shrunk(scale, too_large, halves=True)
     power = np.log2(np.where(lives, scale, 1.0))
-    dropped = np.maximum(power - bits.fraction_bits, 0.0)
-    made.kernels[2].assign(np.rint(weights * scale) * 0.5**dropped)
-    made.shifts[2].assign(np.zeros(len(scale)))
-    made.step.assign(2.0 ** (dropped - power))
-    shift = _channel_mean(y) * scale - _mean(made, 2, a) * 2.0**dropped
-    unit = _shift_unit(made, 2, dropped)
-    # Halves only where sums are rounded to more than their own unit.
-    half = np.where((dropped > 0) & (made.groups[2] == 1), 0.5, 0.0)
-    limit = 2.0**bits.sum_bits / 64
-    shift = (np.floor(np.clip(shift, -limit, limit) / unit) + half) * unit
-    made.shifts[2].assign(np.where(lives, shift * 0.5**dropped, 0.0))
+    unit = 0.5 ** np.maximum(power - bits.fraction_bits, 0.0)
+    _set_kernel(made, 2, np.rint(weights * scale), unit)
+    made.step.assign(0.5**power / unit)
+    shift = _channel_mean(y) * scale * unit - _mean(made, 2, a)
+    shift = _corrected(0.0, shift, made, 2, bits)
+    made.shifts[2].assign(np.where(lives, shift, unit / 2))
 
 
-def _shift_unit(made, index, power):
-    """Return the unit of a shift, in that of the weights."""
-    if made.groups[index] == 1:
-        return np.ones_like(power)
-    return 2.0 ** np.maximum(power - GROUP_BITS[index], 0.0)
+def _set_kernel(made, index, integers, unit):
+    """Set a kernel, and its shift to 0."""
+    # Zeros without a sign, which files do not keep.
+    made.kernels[index].assign(integers * unit + 0.0)
+    made.units[index].assign(unit)
+    made.shifts[index].assign(np.zeros(len(unit)))
+
+
+def _corrected(shift, correction, made, index, bits):
+    """Return a shift with what corrects the mean, where it may be.
+
+    Args:
+        shift: float64 array (outputs,). What follows from the threshold.
+        correction: float64 array (outputs,). What is to be added.
+        made: `IntegerResidual`. The layer.
+        index: int. Which of its convolutions.
+        bits: `Bits`. How many bits there are.
+    """
+    # What was left free when the weights were scaled.
+    limit = bits.slack * made.units[index].numpy().astype("float64")
+    shift = shift + np.clip(correction, -limit, limit)
+    unit = made.sum_unit(index).numpy().astype("float64")
+    # `floor` is to round to the nearest.
+    return (np.floor((shift + 0.5) / unit) + 0.5) * unit
 
 
 def _shrunk(scale, too_large, halves=False):
@@ -254,6 +270,7 @@ def _split_groups(made, index, integers, bits):
     while (
         _largest_sum(made, index, integers, groups).max() > bits.room / 2
         and inputs % (2 * groups) == 0
+        and groups < MOST_GROUPS
     ):
         groups *= 2
     made.groups = (

@@ -12,6 +12,7 @@ from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.layers import Shared
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import Functional
@@ -47,13 +48,24 @@ def check_source(
             f"model={model.name} with layers "
             f"{[layer.name for layer in model.layers][:8]}"
         )
+    if len(model.outputs) > 1:
+        raise ValueError(
+            "`model` must have one output: its representation, pooled features "
+            f"or classes. Received: model={model.name} with "
+            f"{len(model.outputs)} outputs"
+        )
+    if not any(hasattr(x, "blocks") for x in own_layers(chain)):
+        raise ValueError(
+            "`model` must have residuals, those of a stage at least. "
+            f"Received: model={model.name} with layers "
+            f"{[layer.name for layer in model.layers][:8]}"
+        )
     if image.dtype != "float32":
         raise ValueError(
             "`model` must take float32, in which portable networks compute. "
             f"Received: model={model.name}, which takes {image.dtype}"
         )
-    for layer in chain.layers:
-        layer = getattr(layer, "layer", layer)
+    for layer in own_layers(chain):
         for block in getattr(layer, "blocks", ()):
             _check_block(f"{layer.name}/{block.name}", block)
         if type(layer) not in (*MOVING, ReversibleSequence):
@@ -68,7 +80,7 @@ def check_source(
             "`model` must not be portable already: `fine_tunable` makes it "
             f"trainable. Received: model={model.name}"
         )
-    steps = [getattr(x, "layer", x) for x in chain.layers]
+    steps = own_layers(chain)
     head = [
         layer
         for layer in model.layers
@@ -78,12 +90,17 @@ def check_source(
     return chain, head
 
 
+def own_layers(chain: Chain) -> list[keras.Layer]:
+    """Return the layers of a chain, without what they may be shared by."""
+    return [x.layer if isinstance(x, Shared) else x for x in chain.layers]
+
+
 def is_fine_tuned(chain: Chain) -> bool:
     """Return whether the residuals of a chain are being fine-tuned."""
     residuals = [
         block.residual
-        for layer in chain.layers
-        for block in getattr(getattr(layer, "layer", layer), "blocks", ())
+        for layer in own_layers(chain)
+        for block in getattr(layer, "blocks", ())
     ]
     return all(getattr(x, "fine_tuning", False) for x in residuals)
 

@@ -1,17 +1,19 @@
 """Sums: how large partial sums can get, in units of their last bit."""
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
 
 from irevnet_tf.layers import IntegerPooling
 from irevnet_tf.layers import IntegerResidual
+from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
 from irevnet_tf.layers.integer_arithmetic import column_unit
 from irevnet_tf.layers.integer_arithmetic import last_bit
 from irevnet_tf.layers.integer_arithmetic import partial_sums
-from irevnet_tf.layers.integer_residual import GROUP_BITS
+from irevnet_tf.layers.integer_residual import GROUP_UNITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Sums:
 
     Attributes:
         name: str. The stage, the block and the convolution.
-        bits: float. Its logarithm to base 2, in units of the channel's weights.
+        bits: float. Its logarithm to base 2, in units of the channel's weights
+            and, but for a half, its shift.
         channel: int. The output channel in which it is.
     """
 
@@ -34,8 +37,9 @@ class Sums:
         if not self.bits < EXACT_BITS - 1:
             raise ValueError(
                 f"All partial sums must stay below 2**{EXACT_BITS - 1} units "
-                "of the weights, for floats to hold them exactly. Received: "
-                f"2**{self.bits:.2f} in {self.name}, channel {self.channel}"
+                "of the weights and shifts, for floats to hold them exactly. "
+                f"Received: 2**{self.bits:.2f} in {self.name}, channel "
+                f"{self.channel}"
             )
 
 
@@ -52,39 +56,49 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
             `reach` is exceeded.
     """
     found = []
+    scale0, shift0 = residual.scale0.numpy(), residual.shift0.numpy()
+    # Products that may be fused with the sum must be exact.
+    _check_powers(name, "scale0", scale0)
+    _check_finite(name, scale0, shift0)
     for index, pair in enumerate(residual.valid_weights()):
         place = f"{name}/conv{index + 1}"
         kernel, shift = (x.numpy() for x in pair)
-        unit = column_unit(kernel)
-        integers = np.ldexp(kernel.astype("float64"), -unit)
+        _check_finite(place, kernel, shift)
+        unit = residual.units[index].numpy().astype("float64")
+        _check_powers(place, "unit", unit)
+        integers = kernel / unit
         _check_weights(place, integers, residual.weight_bits)
         low, high = (
             residual.first_range
             if index == 0
             else (0, residual.largest_activation)
         )
-        sums = _of_groups(integers, low, high, residual.groups[index])
-        if residual.groups[index] > 1:
-            # Rounded sums are added up in other units.
-            places = 2.0 ** GROUP_BITS[index]
-            rounded = sums * residual.groups[index] * np.ldexp(1.0, unit)
-            total = rounded * places + residual.groups[index]
-            shifts = np.abs(shift) * places
-            found.append(_largest(f"{place} (groups)", total + shifts))
-            _check_shifts(place, shift, -GROUP_BITS[index] - 1)
-        else:
-            # In half the unit of the shift, where that is less.
-            less = np.minimum(last_bit(shift) + 1 - unit, 0)
-            shifts = np.abs(np.ldexp(shift.astype("float64"), -unit))
-            sums = np.ldexp(sums + shifts, -less)
-        found.append(_largest(place, sums))
-    _check_powers(name, residual)
+        groups = residual.groups[index]
+        sums = _of_groups(integers, low, high, groups)
+        if groups > 1:
+            # Rounded, they are added up in larger units.
+            found.append(_largest(place, sums))
+            place = f"{place} (groups)"
+            sums = groups * (sums / GROUP_UNITS + 1)
+            unit = unit * GROUP_UNITS
+        # In half the unit of the shift, where that is less.
+        less = np.minimum(np.exp2(last_bit(shift) + 1.0) / unit, 1.0)
+        found.append(_largest(place, (sums + np.abs(shift) / unit) / less))
+    _check_step(name, residual)
+    # Of the last convolution, whose zeros go into the streams.
+    if np.any(np.exp2(last_bit(shift) + 1.0) > unit):
+        raise ValueError(
+            "The shifts before F must be odd multiples of half a unit, or F "
+            "could be -0. Received: another shift in "
+            f"{place}, channel {int(np.argmax(last_bit(shift)))}"
+        )
     least, largest = residual.range_of_output()
     reach = max(np.max(np.abs(least)), np.max(np.abs(largest)))
-    if not reach <= float(residual.reach):
+    known = float(residual.reach.numpy())
+    if not reach <= known:
         raise ValueError(
             "`reach` of an integer residual must be at least what F can be, "
-            f"{reach:g}. Received: reach={float(residual.reach):g} in {name}"
+            f"{reach:g}. Received: reach={known:g} in {name}"
         )
     return found
 
@@ -96,8 +110,12 @@ def dense_sums(pool: IntegerPooling, dense: keras.layers.Dense) -> Sums:
         pool: `IntegerPooling`. What the logits are computed from.
         dense: Keras `Dense`. The layer of the logits.
     """
+    scale, shift = pool.scale.numpy(), pool.shift.numpy()
+    _check_powers(pool.name, "scale", scale)
+    _check_finite(pool.name, scale, shift)
     kernel = dense.kernel.numpy()
     bias = dense.bias.numpy() if dense.use_bias else np.zeros(dense.units)
+    _check_finite(dense.name, kernel, bias)
     unit = np.minimum(column_unit(kernel), last_bit(bias))
     inputs = np.full(len(kernel), float(pool.largest_output))
     least, largest = partial_sums(kernel, 0 * inputs, inputs)
@@ -107,7 +125,9 @@ def dense_sums(pool: IntegerPooling, dense: keras.layers.Dense) -> Sums:
 
 def _largest(place, sums):
     channel = int(np.argmax(sums))
-    return Sums(place, float(np.log2(max(sums[channel], 1.0))), channel)
+    bits = math.log2(max(sums[channel], 1.0))
+    # Down to what all machines agree about.
+    return Sums(place, math.floor(bits * 1e6 + 1e-3) / 1e6, channel)
 
 
 def _of_groups(integers, low, high, groups):
@@ -119,38 +139,57 @@ def _of_groups(integers, low, high, groups):
 
 
 def _check_weights(place, integers, bits):
-    largest = np.abs(integers).reshape(-1, integers.shape[-1]).max(axis=0)
-    if np.any(largest > 2 ** (bits - 1) - 1):
-        channel = int(np.argmax(largest))
+    largest = 2 ** (bits - 1) - 1
+    fits = (integers == np.rint(integers)) & (np.abs(integers) <= largest)
+    if not fits.all():
+        channel = int(np.argwhere(~fits)[0][-1])
+        value = integers[~fits][0]
         raise ValueError(
             f"The weights of {place} must be integers of {bits} bits times a "
-            f"power of two. Received: {largest[channel]:g} units in channel "
+            f"power of two. Received: {value:g} units in channel {channel}"
+        )
+
+
+def _check_powers(place, name, values):
+    fits = np.isin(np.abs(np.frexp(values)[0]), (0.0, 0.5))
+    if not fits.all():
+        channel = int(np.argmin(fits))
+        raise ValueError(
+            f"`{name}` of an integer residual must be powers of two. "
+            f"Received: {name}={values[channel]:g} in {place}, channel "
             f"{channel}"
         )
 
 
-def _check_shifts(place, shift, unit):
-    found = last_bit(shift)
-    if np.any(found < unit):
-        channel = int(np.argmin(found))
+def check_entrance(entrance: PixelRange) -> None:
+    """Raise ValueError unless its bounds and offsets are such."""
+    bounds, offset = entrance.bounds.numpy(), entrance.offset.numpy()
+    if not (np.all(np.isfinite(bounds)) and bounds[0] < bounds[1]):
         raise ValueError(
-            f"The shifts of {place} must be multiples of 2**{unit}. Received: "
-            f"shift={shift[channel]!r} in channel {channel}"
+            "The bounds of pixels must be finite, the least one first. "
+            f"Received: bounds={bounds.tolist()} in {entrance.name}"
+        )
+    if not np.all(np.abs(offset) < 0.5):
+        raise ValueError(
+            "The offsets of pixels must be below half a step of the grid. "
+            f"Received: offset={offset.tolist()} in {entrance.name}"
         )
 
 
-def _check_powers(name, residual):
-    for of in ("scale0", "step"):
-        values = getattr(residual, of).numpy()
-        fractions = np.abs(np.frexp(values)[0])
-        if not np.all(np.isin(fractions, (0.0, 0.5))):
-            channel = int(np.argmin(np.isin(fractions, (0.0, 0.5))))
-            raise ValueError(
-                f"`{of}` of an integer residual must be powers of two. "
-                f"Received: {of}={values[channel]!r} in {name}, channel "
-                f"{channel}"
-            )
+def _check_finite(place, kernel, shift):
+    """Raise ValueError unless weights (..., channels) are finite."""
+    finite = np.isfinite(kernel).reshape(-1, len(shift)).all(axis=0)
+    finite &= np.isfinite(shift)
+    if not np.all(finite):
+        raise ValueError(
+            "All weights must be finite. Received: NaN or infinity in "
+            f"{place}, channel {int(np.argmin(finite))}"
+        )
+
+
+def _check_step(name, residual):
     step = residual.step.numpy()
+    _check_powers(name, "step", step)
     if np.any(last_bit(step) < -residual.fraction_bits):
         raise ValueError(
             f"F must be a multiple of 2**-{residual.fraction_bits}. Received: "

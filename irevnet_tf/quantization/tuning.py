@@ -6,7 +6,6 @@ import numpy as np
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.integer_arithmetic import column_unit
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.model import find_preprocessing
 from irevnet_tf.quantization.bits import Bits
@@ -14,22 +13,24 @@ from irevnet_tf.quantization.certificate import certify
 from irevnet_tf.quantization.head import integer_dense
 from irevnet_tf.quantization.source import assembled
 from irevnet_tf.quantization.source import check_source
+from irevnet_tf.quantization.source import own_layers
 
 
 def fine_tunable(model: keras.Model) -> keras.Model:
     """Return a trainable copy of a portable network.
 
     It computes what `model` computes, to the last bit, and so it goes on while
-    it is trained: its kernels, its shifts and its classifier are floats, of
+    it is trained: its kernels and shifts are floats, of the order of 1, of
     which it uses the nearest valid integers, with the gradient of the identity
-    (straight-through). Training saves memory as in any i-RevNet, with exactly
-    rebuilt inputs. `irevnet_tf.portable(trained)` then makes a portable
-    network of it again.
+    (straight-through). What leads into the residuals and their steps stay as
+    they are. Only the classifier is an ordinary one meanwhile.
+    Training saves memory as in any i-RevNet, with exactly rebuilt inputs.
+    `irevnet_tf.portable(trained)` then makes a portable network of it again.
 
     Example:
 
     >>> tuned = irevnet_tf.fine_tunable(made)
-    >>> tuned.compile(irevnet_tf.training.SGD(1e-3), loss)
+    >>> tuned.compile(keras.optimizers.SGD(1e-3), loss)
     >>> tuned.fit(x_train, y_train)
     >>> made = irevnet_tf.portable(tuned)
 
@@ -78,15 +79,14 @@ def settled(
 
 def chain_residual(chain: Chain) -> IntegerResidual:
     """Return the first residual of a chain."""
-    layers = (getattr(x, "layer", x) for x in chain.layers)
+    layers = own_layers(chain)
     return next(x.blocks[0].residual for x in layers if hasattr(x, "blocks"))
 
 
 def _copied(chain, head, convert):
     """Return copies of all layers, with other residuals."""
     layers = []
-    for step in chain.steps:
-        layer = getattr(step.layer, "layer", step.layer)
+    for step, layer in zip(chain.steps, own_layers(chain), strict=True):
         if isinstance(layer, ReversibleSequence):
             blocks = [
                 _copied_block(block, convert(block.residual))
@@ -125,14 +125,13 @@ def _copied_block(block, residual):
         zero_channels=block.zero_channels,
         fraction_bits=block.fraction_bits,
         name=block.name,
+        dtype=block.dtype_policy,
     )
 
 
 def _trainable(residual):
     """Return a residual that is trained, which computes the same."""
     made = _like(residual, fine_tuning=True)
-    for kernel, unit in zip(residual.kernels, made.units, strict=True):
-        unit.assign(np.ldexp(1.0, column_unit(kernel.numpy())))
     _take_over(made, residual)
     return made
 
@@ -154,13 +153,12 @@ def _like(residual, fine_tuning):
 
 
 def _take_over(made, residual):
-    pairs = zip(
-        zip(made.kernels, made.shifts, strict=True),
-        residual.valid_weights(),
-        strict=True,
-    )
-    for variables, values in pairs:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
     for name in ("scale0", "shift0", "step", "reach"):
         getattr(made, name).assign(getattr(residual, name))
+    for index, values in enumerate(residual.valid_weights()):
+        made.units[index].assign(residual.units[index])
+        if made.fine_tuning:
+            scales = made.trained_scales(index)
+            values = [x / y for x, y in zip(values, scales, strict=True)]
+        made.kernels[index].assign(values[0])
+        made.shifts[index].assign(values[1])

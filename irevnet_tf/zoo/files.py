@@ -9,7 +9,6 @@ import numpy as np
 
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers.integer_files import BITS
-from irevnet_tf.layers.integer_files import NOTES
 
 SUFFIX = ".weights.h5"
 
@@ -135,7 +134,7 @@ def _count_arrays(path, model):
         if "seed_generator" not in path and (
             layer not in HEAD or layer in names
         ):
-            count += sum(not key.startswith(NOTES) for key in item)
+            count += sum(key != BITS for key in item)
 
     with h5py.File(path) as file:
         file.visititems(visit)

@@ -19,10 +19,12 @@ from absl.testing import flagsaver
 from calling import call
 from matplotlib.image import imread
 
+from irevnet_tf.apps import certify
 from irevnet_tf.apps import demo
 from irevnet_tf.apps import evaluate
 from irevnet_tf.apps import invert
 from irevnet_tf.apps import launch
+from irevnet_tf.apps import portable
 from irevnet_tf.apps import train
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.training import DivergenceError
@@ -401,6 +403,8 @@ def test_console_scripts_help_with_their_own_flags(tmp_path):
         train: ("Train an i-RevNet", "--learning_rate:"),
         evaluate: ("Measure accuracy and inversion error", "--keras_file:"),
         invert: ("Rebuild images from", "--output:"),
+        portable: ("Make a trained network portable", "--sum_bits:"),
+        certify: ("Prove that a portable network", "--certificate:"),
     }
     names = [module.__name__ for module in texts]
     finished = subprocess.run(

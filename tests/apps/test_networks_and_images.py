@@ -20,6 +20,7 @@ from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.image_files import read_image
 from irevnet_tf.data import load_dataset
+from irevnet_tf.zoo.registry import find_record
 
 
 def request(module, *arguments):
@@ -60,7 +61,7 @@ def folder(tmp_path_factory):
 def test_weights_of_a_name_are_measured_as_published(tmp_path):
     path = tmp_path / "new" / "digits.json"
     result = measure("--weights=digits", f"--output={path}")
-    (record,) = [x for x in irevnet_tf.list_weights() if x.name == "digits"]
+    record = find_record("IRevNet28", "digits")
     assert result.accuracy == pytest.approx(record.accuracy)
     assert result.inversion_error_max == 0
     assert json.loads(path.read_text())["correct"] == result.correct

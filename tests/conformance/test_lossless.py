@@ -300,7 +300,7 @@ def test_keras_does_not_compile_what_a_call_would_not(monkeypatch, tmp_path):
 @pytest.mark.parametrize("bits", [10, 24, None])
 def test_fraction_bits_of_an_ordinary_network(bits):
     message = (
-        "only with `lossless=True`. "
+        "only with `lossless` or `portable`. "
         f"Received: fraction_bits={bits}, lossless=False"
     )
     with pytest.raises(ValueError, match=message):

@@ -20,20 +20,25 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Where a package of Debian puts the data.
 FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 SHIPPED = [r for r in registry.weights_records() if r.sha256 is not None]
-by_name = pytest.mark.parametrize("record", SHIPPED, ids=lambda r: r.name)
+by_name = pytest.mark.parametrize(
+    "record",
+    SHIPPED,
+    ids=lambda r: r.name + ("-portable" if r.portable else ""),
+)
 
 
-def constructor(record):
-    return getattr(irevnet_tf, record.model)
+def build(record, **kwargs):
+    constructor = getattr(irevnet_tf, record.model)
+    return constructor(weights=record.name, portable=record.portable, **kwargs)
 
 
 @by_name
 def test_shipped_weights_by_name(record):
-    model = constructor(record)(weights=record.name)
+    model = build(record)
     assert model.input_shape == (None, *record.input_shape)
     assert model.output_shape == (None, record.classes)
     trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    assert trainable == record.parameters
+    assert trainable == (0 if record.portable else record.parameters)
     images = np.random.default_rng(0).random((2, *record.input_shape))
     probabilities = model.predict(images, verbose=0)
     np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
@@ -52,6 +57,11 @@ def test_file_and_cards_are_those_of_the_registry(record):
     card = (folder / f"{stem}.md").read_text(encoding="utf-8")
     for fact in (digest, f"{record.accuracy:.2%}", record.command):
         assert fact in card.replace("\\\n    ", "")
+    if record.portable:
+        certificate = irevnet_tf.certify(build(record))
+        assert certificate.to_dict() == record.certificate
+        assert str(certificate) in card
+        return
     recipe = record.command.split("--flagfile=")[1].split()[0]
     assert (ROOT / recipe).is_file()
 
@@ -112,13 +122,14 @@ def test_fashion_mnist_accuracy_on_record_is_that_of_the_weights():
 
 @by_name
 def test_body_and_pooled_features_are_those_of_the_classifier(record):
-    full = constructor(record)(weights=record.name)
+    full = build(record)
     images = np.random.default_rng(0).random((2, *record.input_shape))
     images = images.astype("float32")
-    for pooling, layer in ((None, "stage3_merge"), ("avg", "avg_pool")):
-        body = constructor(record)(
-            include_top=False, weights=record.name, pooling=pooling
-        )
+    points = {None: "stage3_merge", "avg": "avg_pool"}
+    if record.portable:
+        del points["avg"]  # The classifier takes integers, users features.
+    for pooling, layer in points.items():
+        body = build(record, include_top=False, pooling=pooling)
         assert body.input_shape == (None, None, None, record.input_shape[-1])
         part = keras.Model(full.input, full.get_layer(layer).output)
         np.testing.assert_allclose(body(images), part(images), atol=1e-6)

@@ -198,7 +198,7 @@ def test_records_are_typed(change):
 
 def test_registry_is_consistent():
     records = registry.weights_records()
-    assert len({(r.model, r.name) for r in records}) == len(records)
+    assert len({(r.model, r.name, r.portable) for r in records}) == len(records)
     for record in records:
         spec = VARIANTS[record.model]
         divisor = spec["initial_downsampling"] * math.prod(spec["strides"])
