@@ -141,6 +141,16 @@ def report(network, matrix, batches, sets) -> str:
     ]
     bits = np.concatenate([trip.bits for trip in trips])
     first = next(iter(matrix.differences))
+    features, logits = (
+        cell(
+            [
+                x[:images]
+                for found in matrix.differences.values()
+                for x in found[output]
+            ]
+        )
+        for output in ("features", "logits")
+    )
     parts = [
         f"{network}; {versions()}. {images} images, there and back in batches "
         f"of {sizes}: {pairs * images} round trips a cell. A cell is the "
@@ -148,15 +158,19 @@ def report(network, matrix, batches, sets) -> str:
         "bits, and in brackets the number of bits.\n",
         markdown(grid(trips, "there", "back")),
         f"In all, {np.count_nonzero(bits)} of {bits.size} round trips lost "
-        f"{bits.sum()} bits. By images, with those off the grid, which the "
+        f"{bits.sum()} bits. An inverse rounds what it is given, so that "
+        "images can come back although representations differ: of "
+        f"{len(matrix.differences) * len(batches) * images} representations, "
+        f"{features} are not those of {first} in batches of {batches[0]}; of "
+        f"as many logits, {logits}.\n",
+        "By images, with those off the grid, which the "
         "other tables leave out, as exports may normalise them to other "
         "bits:\n",
         markdown(by_set(matrix.trips, sets)),
         "By batches, those there in rows, those back in columns, over all "
         "runtimes:\n",
         markdown(grid(trips, "batch_there", "batch_back")),
-        "Images whose representation or logits are not those of "
-        f"{first} in batches of {batches[0]}, in batches of all sizes:\n",
+        "Representations and logits that are not those, by runtime:\n",
         markdown(outputs_table(matrix.differences, images)),
     ]
     if matrix.skipped:
