@@ -1,8 +1,4 @@
-"""A portable network in float64 NumPy, from its formulas alone.
-
-It shares no code with the package, and adds up in another order. Weights are
-read from the layers of a model of `irevnet_tf.portable` that ends in logits.
-"""
+"""A portable network in float64 NumPy, from its formulas alone."""
 
 import numpy as np
 
@@ -18,12 +14,11 @@ def forward(model, images):
 
 
 def pooled(layer, x):
-    a = np.maximum(x * wide(layer.scale) + wide(layer.shift), 0)
-    a = np.rint(np.minimum(a, 2**layer.activation_bits - 1))
-    pixels = a.shape[1] * a.shape[2]
-    if layer.pooling == "max":
-        return a.max((1, 2))
-    return np.rint(a.sum((1, 2)) * 4 / pixels + 1 / (4 * pixels))
+    top = 2**layer.activation_bits - 1
+    a = np.floor(np.clip(x * wide(layer.scale) + wide(layer.shift), 0, top))
+    n = a.shape[1] * a.shape[2]
+    average = np.floor(a.sum((1, 2)) * 4 / n + 0.5 + 0.25 / n)
+    return a.max((1, 2)) if layer.pooling == "max" else average
 
 
 def inverse(model, features):
@@ -52,7 +47,6 @@ def run(layer, x, back):
             for block in layer.blocks[:: -1 if back else 1]:
                 x = (undo_block if back else run_block)(block, *x)
             return x
-    raise NotImplementedError(layer)
 
 
 def run_block(block, x1, x2):
@@ -67,20 +61,20 @@ def undo_block(block, y1, y2):
 
 
 def residual(layer, x):
-    low, high = 0, 2**layer.activation_bits - 1
-    first = (low, high) if layer.preactivation else (-(high // 2), high // 2)
-    a = np.rint(np.clip(x * wide(layer.scale0) + wide(layer.shift0), *first))
+    top, half = 2**layer.activation_bits - 1, 2 ** (layer.activation_bits - 1)
+    first = (0, top) if layer.preactivation else (1 - half, half - 1)
+    a = np.clip(x * wide(layer.scale0) + wide(layer.shift0), *first)
     for index, groups in enumerate(layer.groups):
         kernels = np.split(wide(layer.kernels[index]), groups, 2)
         stride = layer.stride if index == 0 else 1
-        pairs = zip(np.split(a, groups, -1), kernels, strict=True)
+        pairs = zip(np.split(np.floor(a), groups, -1), kernels, strict=True)
         sums = [convolution(*pair, stride) for pair in pairs]
         if groups > 1:
-            places = 1 if index == 2 else 64
-            sums = [np.rint(x * places) / places for x in sums]
+            unit = 64 * wide(layer.units[index])
+            sums = [np.floor(x / unit) * unit for x in sums]
         a = sum(sums) + wide(layer.shifts[index])
-        a = np.rint(a if index == 2 else np.clip(a, low, high))
-    return a * wide(layer.step)
+        a = a if index == 2 else np.clip(a, 0, top)
+    return np.floor(a) * wide(layer.step)
 
 
 def convolution(x, kernel, stride):
