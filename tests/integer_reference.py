@@ -18,7 +18,8 @@ def pooled(layer, x):
     a = np.floor(np.clip(x * wide(layer.scale) + wide(layer.shift), 0, top))
     n = a.shape[1] * a.shape[2]
     average = np.floor(a.sum((1, 2)) * 4 / n + 0.5 + 0.25 / n)
-    return a.max((1, 2)) if layer.pooling == "max" else average
+    found = a.max((1, 2)) if layer.pooling == "max" else average / 4
+    return found * wide(layer.gain) if layer.scaled else found / (top + 1)
 
 
 def inverse(model, features):
@@ -74,7 +75,7 @@ def residual(layer, x):
             sums = [np.floor(x / unit) * unit for x in sums]
         a = sum(sums) + wide(layer.shifts[index])
         a = a if index == 2 else np.clip(a, 0, top)
-    return np.floor(a) * wide(layer.step)
+    return np.floor(a) * 2.0**-layer.fraction_bits
 
 
 def convolution(x, kernel, stride):
