@@ -96,7 +96,8 @@ class PixelRange(FixedPointRounding):
         )
         # 1 or infinite, which the first blocks take for out of range, and make
         # NaN of all values; NaN in some channels would not spread everywhere.
-        factor = 1.0 / tf.cast(within, inputs.dtype)
+        # No reciprocal: TensorFlow's of 1 is not 1 in batches of 8 and more.
+        factor = tf.square(tf.where(within, 1.0, 2.0**127))
         shape = [-1] + [1] * (inputs.shape.rank - 1)
         return self._rounded(inputs) * tf.reshape(factor, shape)
 
