@@ -223,8 +223,10 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         ]
         if groups > 1:
             unit = self.sum_unit(index)
-            parts = [floor_straight_through(x / unit) for x in parts]
-            sums = tf.add_n(parts) * unit
+            # Divisions by constants would become products with reciprocals,
+            # which TensorFlow rounds even for powers of two.
+            parts = [tf.math.divide_no_nan(x, unit) for x in parts]
+            sums = tf.add_n([floor_straight_through(x) for x in parts]) * unit
         else:
             sums = parts[0]
         return tf.nn.bias_add(sums, shift)
