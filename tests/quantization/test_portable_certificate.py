@@ -166,6 +166,29 @@ def test_a_network_at_the_bound():
     np.testing.assert_array_equal(bits(model(images)), bits(expected))
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-12, 1e-38])
+@pytest.mark.parametrize(
+    "options", [{}, {"sum_bits": 14}, {"sum_bits": 14, "overflow": "split"}]
+)
+def test_channels_that_have_almost_died(size, options):
+    """As weight decay leaves them: shifts are large in their units."""
+    model = portable_networks.network("gray")
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            kernel = layer.kernel.numpy()
+            kernel[..., ::2] *= size
+            layer.kernel.assign(kernel)
+    images = portable_networks.images(model.input_shape[1:])
+    made = irevnet_tf.portable(model, images, verbose=0, **options)
+    found = irevnet_tf.certify(made)
+    largest = max(x.bits for x in [*found.sums, found.logits])
+    assert largest <= options.get("sum_bits", 23)
+    tuned = irevnet_tf.fine_tunable(made)
+    settled = irevnet_tf.portable(tuned)
+    assert irevnet_tf.certify(settled).weights == found.weights
+    np.testing.assert_array_equal(bits(tuned(images)), bits(made(images)))
+
+
 def test_certificate_of_a_network():
     model = portable_networks.portable("injective", fraction_bits=12)
     found = irevnet_tf.certify(model)
