@@ -94,9 +94,8 @@ def test_as_the_formulas(row):
 @pytest.mark.parametrize(
     ("way", "row"),
     [
-        (graph, ROWS[1]),
+        (graph, ROWS[3]),
         (frozen, ROWS[1]),
-        (frozen, ROWS[4]),
         (predict, ROWS[5]),
         (jit, ROWS[7]),
         (jit, ROWS[4]),
@@ -256,7 +255,7 @@ def test_images_out_of_range_under_xla(pooling):
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize("unit", [2.0**-7, 0.5, 1.0, 4.0])
+@pytest.mark.parametrize("unit", [2.0**-7, 1.0, 4.0])
 def test_f_has_no_zeros_with_a_sign(groups, unit):
     """They would show where XLA leaves out the zeros of the padding."""
     layer = layers.IntegerResidual(
