@@ -166,7 +166,7 @@ def test_a_network_at_the_bound():
     np.testing.assert_array_equal(bits(model(images)), bits(expected))
 
 
-@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-12, 1e-38])
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-38])
 @pytest.mark.parametrize(
     "options", [{}, {"sum_bits": 14}, {"sum_bits": 14, "overflow": "split"}]
 )
