@@ -39,7 +39,7 @@ _KERAS_FILE = flags.DEFINE_string(
     "keras_file", None, "A .keras file of a network instead of weights."
 )
 _PORTABLE = flags.DEFINE_bool(
-    "portable", False, "Make the network portable first."
+    "portable", False, "Take the portable weights of this name."
 )
 _IMAGES = flags.DEFINE_integer(
     "images", 64, "Test images; of each kind of noise, a quarter of it.", 0

@@ -38,8 +38,6 @@ from irevnet_tf.models.model import find_preprocessing
 
 # Data sets, and the weights that are called like them.
 DATASETS = ("digits", "fashion_mnist")
-# Images from which a portable network finds the ranges of its values.
-CALIBRATION = 512
 
 
 def write(folder, weights, keras_file, portable, images, all_images):
@@ -49,7 +47,7 @@ def write(folder, weights, keras_file, portable, images, all_images):
         folder: str. Where to.
         weights: None or str. The name of `IRevNet28`'s weights.
         keras_file: None or str. The path of another network instead.
-        portable: bool. Whether to make the network portable.
+        portable: bool. Whether to take the portable weights of this name.
         images: int. How many test images; of each kind of noise a quarter.
         all_images: bool. Whether all test images are wanted, and no others.
 
@@ -73,14 +71,12 @@ def build(weights, keras_file, portable):
     if keras_file:
         model = keras.saving.load_model(keras_file, compile=False)
     else:
-        model = irevnet_tf.IRevNet28(weights=weights, lossless=True)
+        model = irevnet_tf.IRevNet28(
+            weights=weights, lossless=True, portable=portable
+        )
     # Softmax is no part of what is compared: no two runtimes have the same.
     model.layers[-1].activation = keras.activations.linear
-    mode = find_preprocessing(find_chain(model)) or "unit"
-    if portable:
-        seen, _ = load_dataset(mode).arrays("train", CALIBRATION)
-        model = irevnet_tf.portable(model, seen)
-    return model, mode
+    return model, find_preprocessing(find_chain(model)) or "unit"
 
 
 def test_images(mode, count):

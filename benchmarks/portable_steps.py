@@ -83,10 +83,7 @@ def _integer_residual(residual):
     if not residual.preactivation:
         high = float(2 ** (residual.activation_bits - 1) - 1)
         low = -high
-    scale, shift, step = (
-        np.array(getattr(residual, name))
-        for name in ("scale0", "shift0", "step")
-    )
+    scale, shift = np.array(residual.scale0), np.array(residual.shift0)
     operations = [("affine", scale, shift), ("clip", low, high), ("floor",)]
     kernels = zip(residual.kernels, residual.shifts, strict=True)
     for index, (kernel, shift) in enumerate(kernels):
@@ -100,7 +97,8 @@ def _integer_residual(residual):
         if index < 2:
             operations.append(("clip", 0.0, largest))
         operations.append(("floor",))
-    return [*operations, ("affine", step, None)]
+    grid = np.float32(2.0**-residual.fraction_bits)
+    return [*operations, ("affine", grid, None)]
 
 
 def primitives(layer):
@@ -126,6 +124,7 @@ def primitives(layer):
             yield "clip", 0.0, float(2**layer.activation_bits - 1)
             yield ("floor",)
             yield ("integer_mean",)
+            yield "affine", np.float32(layer.output_unit), None
         case "Dense":
             yield "multiply", np.array(layer.kernel)
             yield "affine", None, np.array(layer.bias)

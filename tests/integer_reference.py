@@ -1,34 +1,31 @@
-"""A portable network in float64 NumPy: its formulas alone, in another order."""
+"""A portable network in float64 NumPy, from its formulas alone."""
 
 import numpy as np
-
-wide = np.float64
 
 
 def forward(model, images):
     """Return the representation of normalised images, and logits, float32."""
     *layers, pooling, dense = model.layers[1:]
-    x = wide(images)
+    x = np.asarray(images, "float64")
     for layer in layers:
         x = run(layer, x, back=False)
-    features = pooled(pooling, x) / 2**pooling.activation_bits
-    logits = features @ wide(dense.kernel) + wide(dense.bias)
-    return np.float32(x), np.float32(logits)
+    logits = pooled(pooling, x) @ wide(dense.kernel) + wide(dense.bias)
+    return x.astype("float32"), logits.astype("float32")
 
 
 def pooled(layer, x):
-    a = x * wide(layer.scale) + wide(layer.shift)
-    a = np.floor(np.clip(a, 0, 2**layer.activation_bits - 1)).astype(int)
-    if layer.pooling == "max":
-        return a.max((1, 2))
-    n = np.prod(a.shape[1:3])
-    return (16 * a.sum((1, 2)) + 2 * n + 1) // (4 * n) / 4
+    top = 2**layer.activation_bits - 1
+    a = np.floor(np.clip(x * wide(layer.scale) + wide(layer.shift), 0, top))
+    n = a.shape[1] * a.shape[2]
+    average = np.floor(a.sum((1, 2)) * 4 / n + 0.5 + 0.25 / n)
+    found = a.max((1, 2)) if layer.pooling == "max" else average / 4
+    return found * wide(layer.gain) if layer.scaled else found / (top + 1)
 
 
 def inverse(model, features):
     """Return the normalised images of a representation, float32."""
-    x = wide(features)
-    for layer in [model.layers[1], *model.layers[-3:0:-1]]:
+    x = run(model.layers[1], np.asarray(features, "float64"), back=True)
+    for layer in model.layers[-3:0:-1]:
         x = run(layer, x, back=True)
     return x.astype("float32")
 
@@ -40,60 +37,65 @@ def run(layer, x, back):
             offset = 0.0 if back else wide(layer.offset)
             return np.rint(x * scale + offset) / scale + 0.0  # +0 for -0
         case "InvertibleDownsampling":
-            return move(x, layer.block_size, back)
+            return (to_space if back else to_depth)(x, layer.block_size)
         case "InjectivePadding":
             zeros = [(0, 0)] * 3 + [(0, layer.channels)]
             return x[..., : -layer.channels] if back else np.pad(x, zeros)
         case "ChannelSplit" | "ChannelMerge" as name:
-            joined = back == (name == "ChannelSplit")
-            return np.concatenate(x, -1) if joined else np.split(x, 2, -1)
+            halves = back == (name == "ChannelMerge")
+            return np.split(x, 2, -1) if halves else np.concatenate(x, -1)
         case "ReversibleSequence":
             for block in layer.blocks[:: -1 if back else 1]:
                 x = (undo_block if back else run_block)(block, *x)
             return x
-    raise NotImplementedError(layer)
 
 
 def run_block(block, x1, x2):
-    y2 = move(x1, block.stride, False) + residual(block.residual, x2)
-    return move(x2, block.stride, False), y2
+    y2 = to_depth(x1, block.stride) + residual(block.residual, x2)
+    return to_depth(x2, block.stride), y2
 
 
 def undo_block(block, y1, y2):
-    x2 = move(y1, block.stride, True)
+    x2 = to_space(y1, block.stride)
     x2[..., x2.shape[-1] - block.zero_channels :] = 0.0
-    return move(y2 - residual(block.residual, x2), block.stride, True), x2
-
-
-def move(x, b, back):
-    if not back:
-        parts = [x[:, i::b, j::b] for i, j in np.ndindex(b, b)]
-        return np.concatenate(parts, -1)
-    n, h, w, c = x.shape
-    x = x.reshape(n, h, w, b, b, c // b**2).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(n, h * b, w * b, c // b**2)
+    return to_space(y2 - residual(block.residual, x2), block.stride), x2
 
 
 def residual(layer, x):
-    low, high = 0, 2**layer.activation_bits - 1
-    first = (low, high) if layer.preactivation else (-(high // 2), high // 2)
-    a = np.floor(np.clip(x * wide(layer.scale0) + wide(layer.shift0), *first))
+    top, half = 2**layer.activation_bits - 1, 2 ** (layer.activation_bits - 1)
+    first = (0, top) if layer.preactivation else (1 - half, half - 1)
+    a = np.clip(x * wide(layer.scale0) + wide(layer.shift0), *first)
     for index, groups in enumerate(layer.groups):
-        stride = layer.stride if index == 0 else 1
-        unit = wide(layer.units[index]) * (64 if groups > 1 else 1)
         kernels = np.split(wide(layer.kernels[index]), groups, 2)
-        parts = np.split(a, groups, -1)
-        a = wide(layer.shifts[index])
-        for pair in zip(parts, kernels, strict=True):
-            a = a + np.floor(convolution(*pair, stride) / unit) * unit
-        a = np.floor(a if index == 2 else np.clip(a, low, high))
-    return a * 0.5**layer.fraction_bits
+        stride = layer.stride if index == 0 else 1
+        pairs = zip(np.split(np.floor(a), groups, -1), kernels, strict=True)
+        sums = [convolution(*pair, stride) for pair in pairs]
+        if groups > 1:
+            unit = 64 * wide(layer.units[index])
+            sums = [np.floor(x / unit) * unit for x in sums]
+        a = sum(sums) + wide(layer.shifts[index])
+        a = a if index == 2 else np.clip(a, 0, top)
+    return np.floor(a) * 2.0**-layer.fraction_bits
 
 
 def convolution(x, kernel, stride):
     side, (h, w) = kernel.shape[0], x.shape[1:3]
-    x = np.pad(x, [(0, 0), *[(side // 2,) * 2] * 2, (0, 0)])
+    x = np.pad(x, [(0, 0), (side // 2,) * 2, (side // 2,) * 2, (0, 0)])
     return sum(
         x[:, i : i + h : stride, j : j + w : stride] @ kernel[i, j]
         for i, j in np.ndindex(side, side)
     )
+
+
+def to_depth(x, b):
+    return np.concatenate([x[:, i::b, j::b] for i, j in np.ndindex(b, b)], -1)
+
+
+def to_space(y, b):
+    n, h, w, c = y.shape
+    y = y.reshape(n, h, w, b, b, c // b**2).transpose(0, 1, 3, 2, 4, 5)
+    return y.reshape(n, h * b, w * b, c // b**2)
+
+
+def wide(variable):
+    return np.asarray(variable, "float64")

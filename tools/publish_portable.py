@@ -110,7 +110,8 @@ class Request:
 def command_of(trained: WeightsRecord) -> str:
     """Return the command that makes the portable weights of a record."""
     return (
-        f"irevnet-portable --weights={trained.name} "
+        # Room for convolutions that round on the way, see docs/portable.md.
+        f"irevnet-portable --weights={trained.name} --sum_bits=21 "
         f"--output={portable_file(trained)}"
     )
 

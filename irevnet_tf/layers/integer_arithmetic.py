@@ -8,8 +8,12 @@ bits.
 
 import numpy as np
 
+from irevnet_tf.layers.base import is_integer
+
 # How many bits the sums of a float32 convolution may have.
 EXACT_BITS = 24
+# Numbers of bits beyond which nothing fits into float32.
+MOST_BITS = 16
 # The last bit of zero, which is a multiple of everything.
 NO_BIT = 1000
 
@@ -66,3 +70,13 @@ def partial_sums(
     largest = high @ positive + low @ negative
     least = low @ positive + high @ negative
     return least, largest
+
+
+def check_bits(name: str, value, most: int = MOST_BITS) -> int:
+    """Return a number of bits as an int, or raise ValueError."""
+    if not is_integer(value, 2) or value > most:
+        raise ValueError(
+            f"`{name}` must be an integer from 2 to {most}. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)

@@ -63,7 +63,7 @@ def read_integers(residual: keras.layers.Layer, store) -> None:
         integers = np.array(store[f"kernel{index}"], "float32")
         unit = np.exp2(np.array(store[f"exponent{index}"], "float32"))
         kernel.assign(integers * unit)
-        residual.units[index - 1].assign(unit)
+        residual.set_unit(index - 1, unit)
         residual.shifts[index - 1].assign(np.array(store[f"shift{index}"]))
     for name in _FLOATS:
         getattr(residual, name).assign(np.array(store[name]))

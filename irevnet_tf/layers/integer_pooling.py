@@ -6,7 +6,7 @@ import tensorflow as tf
 from irevnet_tf.layers.fixed_point import nan_unless
 from irevnet_tf.layers.gradients import floor_straight_through
 from irevnet_tf.layers.integer_arithmetic import EXACT_BITS
-from irevnet_tf.layers.integer_residual import check_bits
+from irevnet_tf.layers.integer_arithmetic import check_bits
 
 # Averages have two bits more than the activations.
 AVERAGE_SCALE = 4
@@ -111,7 +111,7 @@ class IntegerPooling(keras.layers.Layer):
         if self.pooling == "max":
             pooled = tf.reduce_max(a, [1, 2])
         else:
-            pixels = tf.cast(tf.reduce_prod(tf.shape(a)[1:3]), "float32")
+            pixels = _pixels(a)
             mean = tf.reduce_sum(a, [1, 2]) * (AVERAGE_SCALE / pixels)
             pooled = floor_straight_through(mean + (0.5 + 0.25 / pixels))
             pooled *= 1.0 / AVERAGE_SCALE
@@ -128,3 +128,11 @@ class IntegerPooling(keras.layers.Layer):
             "activation_bits": self.activation_bits,
             "scaled": self.scaled,
         }
+
+
+def _pixels(x):
+    """Return how many pixels images have, a number if it is known."""
+    height, width = x.shape[1:3]
+    if None not in (height, width):
+        return float(height * width)
+    return tf.cast(tf.reduce_prod(tf.shape(x)[1:3]), x.dtype)

@@ -1,12 +1,13 @@
 """F in integers, whose results have the same bits in every runtime."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import floor_straight_through
+from irevnet_tf.layers.integer_arithmetic import check_bits
 from irevnet_tf.layers.integer_files import read_integers
 from irevnet_tf.layers.integer_files import write_integers
 from irevnet_tf.layers.parts import TrackedParts
@@ -18,8 +19,6 @@ from irevnet_tf.layers.straight_through import valid_pair
 # the weights, so that up to 16 groups add up to a quarter of what one may.
 GROUP_UNITS = 64
 MOST_GROUPS = 16
-# Numbers of bits beyond which nothing fits into float32.
-MOST_BITS = 16
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -145,7 +144,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         width = self.filters // self.bottleneck_ratio
         self.scale0 = self._constant("scale0", (channels,))
         self.shift0 = self._constant("shift0", (channels,))
-        self.kernels, self.shifts, self.units = [], [], []
+        self.kernels, self.shifts = [], []
+        self.units, self.per_unit = [], []
         sizes = (channels, width, width, self.filters)
         for index, side in enumerate(self.kernel_sizes, start=1):
             outputs = sizes[index]
@@ -162,9 +162,15 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             )
             self.shifts.append(self._weight(f"shift{index}", (outputs,)))
             # The power of two of which a channel's weights are multiples.
-            self.units.append(
-                self._constant(f"unit{index}", (outputs,), "ones")
-            )
+            # And its inverse: graphs are changed to multiply by reciprocals,
+            # which are not exact in TensorFlow.
+            for name, values in (
+                ("unit", self.units),
+                ("per_unit", self.per_unit),
+            ):
+                values.append(
+                    self._constant(f"{name}{index}", (outputs,), "ones")
+                )
         # No |F| is larger.
         self.reach = self._constant("reach", ())
 
@@ -229,19 +235,29 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             )
         ]
         if groups > 1:
-            unit = self.sum_unit(index)
-            # Divisions by constants would become products with reciprocals,
-            # which TensorFlow rounds even for powers of two.
-            parts = [tf.math.divide_no_nan(x, unit) for x in parts]
-            sums = tf.add_n([floor_straight_through(x) for x in parts]) * unit
+            factor = self.per_sum_unit(index)
+            parts = [floor_straight_through(x * factor) for x in parts]
+            sums = tf.add_n(parts) * self.sum_unit(index)
         else:
             sums = parts[0]
         return tf.nn.bias_add(sums, shift)
 
+    def set_unit(self, index, unit):
+        """Set the units of a convolution's weights, an array (outputs,)."""
+        self.units[index].assign(unit)
+        self.per_unit[index].assign(1.0 / np.asarray(unit, "float64"))
+
     def sum_unit(self, index):
         """Return the unit of the sums of a convolution, by output channel."""
         unit = tf.convert_to_tensor(self.units[index])
-        return unit * GROUP_UNITS if self.groups[index] > 1 else unit
+        return unit * float(GROUP_UNITS) if self.groups[index] > 1 else unit
+
+    def per_sum_unit(self, index):
+        """Return the inverse of `sum_unit`."""
+        inverse = tf.convert_to_tensor(self.per_unit[index])
+        return (
+            inverse * (1.0 / GROUP_UNITS) if self.groups[index] > 1 else inverse
+        )
 
     def valid_weights(self) -> list:
         """Return the pairs (kernel, shift) to compute with."""
@@ -285,13 +301,3 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             **super().get_config(),
             **{name: getattr(self, name) for name in names},
         }
-
-
-def check_bits(name: str, value, most: int = MOST_BITS) -> int:
-    """Return a number of bits as an int, or raise ValueError."""
-    if not is_integer(value, 2) or value > most:
-        raise ValueError(
-            f"`{name}` must be an integer from 2 to {most}. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)

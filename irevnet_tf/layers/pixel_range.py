@@ -10,6 +10,8 @@ from irevnet_tf.layers.gradients import round_straight_through
 
 # How the message of the error begins.
 OUTSIDE = "The images of a portable network must be in its pixel range"
+# What is made of other images, where errors are unknown.
+FAR = 2.0**100
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -41,8 +43,8 @@ class PixelRange(FixedPointRounding):
     Raises:
         ValueError: if an argument is out of range, or `dtype` is not float32.
         tf.errors.InvalidArgumentError: when called on images out of range.
-            XLA and other runtimes have no errors: there such an image becomes
-            infinite, and NaN in the blocks that follow.
+            XLA and other runtimes have no errors: there all values of such an
+            image become 2**100, and NaN in the blocks that follow.
     """
 
     def __init__(
@@ -94,12 +96,10 @@ class PixelRange(FixedPointRounding):
                 tf.reduce_max(inputs),
             ],
         )
-        # 1 or infinite, which the first blocks take for out of range, and make
-        # NaN of all values; NaN in some channels would not spread everywhere.
-        # No reciprocal: TensorFlow's of 1 is not 1 in batches of 8 and more.
-        factor = tf.square(tf.where(within, 1.0, 2.0**127))
-        shape = [-1] + [1] * (inputs.shape.rank - 1)
-        return self._rounded(inputs) * tf.reshape(factor, shape)
+        # The first blocks take this for out of range, and make NaN of all
+        # values; NaN in some channels would not spread everywhere.
+        within = tf.reshape(within, [-1] + [1] * (inputs.shape.rank - 1))
+        return tf.where(within, self._rounded(inputs), FAR)
 
     def inverse(self, outputs):
         return without_sign_of_zero(super().call(outputs), outputs)

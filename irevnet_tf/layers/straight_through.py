@@ -31,56 +31,50 @@ def valid_pair(residual, index: int, kernel, shift) -> tuple:
     """
     low, high = residual.first_range if index == 0 else (0, 1)
     kernel_scale, shift_scale = trained_scales(residual, index)
-    return quantized(
-        kernel * kernel_scale,
-        shift * shift_scale,
-        tf.convert_to_tensor(residual.units[index]),
+    per_unit = tf.convert_to_tensor(residual.per_unit[index])
+    integers, offset = quantized(
+        kernel * kernel_scale * per_unit,
+        shift * shift_scale * residual.per_sum_unit(index),
         largest_weight=2 ** (residual.weight_bits - 1) - 1,
         largest_input=high if index == 0 else residual.largest_activation,
         is_symmetric=low < 0,
         groups=residual.groups[index],
-        shift_unit=residual.sum_unit(index),
         sum_bits=residual.sum_bits,
     )
+    unit = tf.convert_to_tensor(residual.units[index])
+    return integers * unit, offset * residual.sum_unit(index)
 
 
 def quantized(
     kernel,
     shift,
-    unit,
     *,
     largest_weight: int,
     largest_input: int,
     is_symmetric: bool,
     groups: int,
-    shift_unit,
     sum_bits: int,
 ) -> tuple:
-    """Return the valid weights next to trained ones, for exact sums.
+    """Return the valid integers next to trained weights, for exact sums.
 
     Args:
-        kernel: float tensor (side, side, inputs, outputs). The trained kernel.
-        shift: float tensor (outputs,). The trained shift.
-        unit: float tensor (outputs,). The power of two of which the weights of
-            a channel are to be multiples.
-        largest_weight: int. The largest magnitude of a weight, in units.
+        kernel: float tensor (side, side, inputs, outputs). The trained kernel,
+            in units.
+        shift: float tensor (outputs,). The trained shift, in units of sums.
+        largest_weight: int. The largest magnitude of a weight.
         largest_input: int. The largest input.
         is_symmetric: bool. Whether inputs may also be negative.
         groups: int. The groups of inputs that are added up separately.
-        shift_unit: float tensor (outputs,). The power of two of which the sums
-            are multiples.
-        sum_bits: int. Partial sums stay below 2**sum_bits units.
+        sum_bits: int. Partial sums stay below 2**sum_bits.
 
     Returns:
-        The kernel, of integers times `unit`, and the shift, an odd multiple of
-        half of `shift_unit`. Their gradients pass to `kernel` and `shift`.
+        The kernel, of integers, and the shift, of integers and a half. Their
+        gradients pass to `kernel` and `shift`.
     """
     limit = 2.0**sum_bits
     # Of several groups, half is left for what their sums add up to.
     farthest = limit - 2.0 if groups == 1 else limit / 2
-    offset = tf.clip_by_value(shift / shift_unit, -farthest, farthest - 1.0)
-    offset = tf.floor(offset) + 0.5
-    # Of several groups, the shift is added to what is left of their sums.
+    offset = tf.floor(tf.clip_by_value(shift, -farthest, farthest - 1.0)) + 0.5
     room = limit - 1.0 - (tf.abs(offset) if groups == 1 else 0.0)
 
     def reach(integers):
@@ -92,7 +86,7 @@ def quantized(
         sums = [tf.reduce_sum(tf.nn.relu(x), [0, 1, 3]) for x in signs]
         return largest_input * tf.reduce_max(tf.stack(sums), [0, 1])
 
-    integers = tf.clip_by_value(kernel / unit, -largest_weight, largest_weight)
+    integers = tf.clip_by_value(kernel, -largest_weight, largest_weight)
     # A little less, for the rounding of all this.
     most = room * (1.0 - 2.0**-18)
     integers *= tf.minimum(1.0, most / tf.maximum(reach(integers), 1.0))
@@ -100,6 +94,5 @@ def quantized(
     # What is cut off instead of rounded stays below what it was cut from.
     cut = tf.sign(integers) * tf.floor(tf.abs(integers))
     integers = tf.where(reach(nearest) < room, nearest, cut)
-    valid = [integers * unit, offset * shift_unit]
-    valid = [tf.stop_gradient(x) for x in valid]
+    valid = [tf.stop_gradient(x) for x in (integers, offset)]
     return tuple(with_gradient(valid, [kernel, shift], lambda *dy: list(dy)))

@@ -3,7 +3,7 @@
 import dataclasses
 
 from irevnet_tf.layers.fixed_point import check_fraction_bits
-from irevnet_tf.layers.integer_residual import check_bits
+from irevnet_tf.layers.integer_arithmetic import check_bits
 
 OVERFLOW = ("scale", "split")
 

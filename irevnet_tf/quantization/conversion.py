@@ -68,8 +68,7 @@ def portable(
         weight_bits: int from 2 to 16. Bits of a weight, with the sign.
         activation_bits: int from 2 to 12. Bits of an activation.
         sum_bits: int up to 23. Partial sums stay below 2**sum_bits units. 21
-            leaves room for convolution algorithms that round on the way, such
-            as Winograd's.
+            leaves room for Winograd's F(2x2, 3x3), see docs/portable.md.
         fraction_bits: None or int. Streams are multiples of 2**-fraction_bits.
             Defaults to those of a lossless `model`, and 14.
         overflow: str. "scale" to give the weights of a channel fewer bits where

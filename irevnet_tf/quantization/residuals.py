@@ -215,7 +215,7 @@ def _set_kernel(made, index, integers, unit):
     """Set a kernel, and its shift to 0."""
     # Zeros without a sign, which files do not keep.
     made.kernels[index].assign(integers * unit + 0.0)
-    made.units[index].assign(unit)
+    made.set_unit(index, unit)
     made.shifts[index].assign(np.zeros(len(unit)))
 
 

@@ -66,6 +66,13 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
         _check_finite(place, kernel, shift)
         unit = residual.units[index].numpy().astype("float64")
         _check_powers(place, "unit", unit, positive=True)
+        if not np.array_equal(
+            residual.per_unit[index].numpy() * unit, 1 + 0 * unit
+        ):
+            raise ValueError(
+                "`per_unit` must be the inverse of `unit`. "
+                f"Received: another one in {place}"
+            )
         integers = kernel / unit
         _check_weights(place, integers, residual.weight_bits)
         low, high = (

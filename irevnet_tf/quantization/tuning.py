@@ -156,7 +156,7 @@ def _take_over(made, residual):
     for name in ("scale0", "shift0", "reach"):
         getattr(made, name).assign(getattr(residual, name))
     for index, values in enumerate(residual.valid_weights()):
-        made.units[index].assign(residual.units[index])
+        made.set_unit(index, residual.units[index].numpy())
         if made.fine_tuning:
             scales = trained_scales(made, index)
             values = [x / y for x, y in zip(values, scales, strict=True)]

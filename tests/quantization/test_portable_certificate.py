@@ -48,7 +48,7 @@ def test_no_partial_sum_is_larger(seed, preactivation, groups):
     )
     weights = rng.integers(-127, 128, 6)
     layer.kernels[0].assign(weights[None, None, :, None] / 4)
-    layer.units[0].assign([0.25])
+    layer.set_unit(0, [0.25])
     shift = (rng.integers(-999, 999) + 0.5) * layer.sum_unit(0).numpy()[0] * 4
     layer.shifts[0].assign([shift / 4])
     found = {x.name: 2.0**x.bits for x in convolution_sums("block", layer)}
@@ -89,7 +89,7 @@ def test_range_of_output_is_reached(seed, groups):
     weights[:, 2] = 0
     unit = 2.0 ** rng.integers(-9, 1, 8)
     layer.kernels[2].assign((weights * unit)[None, None])
-    layer.units[2].assign(unit)
+    layer.set_unit(2, unit)
     shift = (rng.integers(-9, 9, 8) + 0.5) * layer.sum_unit(2).numpy()
     layer.shifts[2].assign(shift)
     step = 2.0**-layer.fraction_bits
@@ -127,7 +127,7 @@ def test_every_order_gives_the_same_bits_at_the_bound(inputs, exact):
     layer = residual(inputs)
     kernel = rng.choice([127, 127, 126], inputs) / 128
     layer.kernels[0].assign(kernel[None, None, :, None])
-    layer.units[0].assign([1 / 128])
+    layer.set_unit(0, [1 / 128])
     layer.shifts[0].assign([-0.5 / 128])
     first = convolution_sums("block", layer)[0]
     a = rng.integers(200, 256, (64, inputs)).astype("float32")
@@ -251,6 +251,19 @@ def unit_to(value):
     return lambda model: assign(first(model).units[1], live(model), value)
 
 
+def per_unit_to(value):
+    return lambda model: assign(first(model).per_unit[1], live(model), value)
+
+
+def both_units_to(value):
+    def edit(model):
+        units = first(model).units[1].numpy()
+        units[live(model)] = value
+        first(model).set_unit(1, units)
+
+    return edit
+
+
 def last_shift_to(value):
     return lambda model: assign(first(model).shifts[2], 2, value)
 
@@ -284,6 +297,7 @@ def clear_more(model):
 
 
 HALF = "The shifts before F must be odd multiples of half.* another shift "
+INVERSE = "`per_unit` must be the inverse of.*Received: .*stage1/block2/conv2"
 FINITE = "All weights must be finite. Received: NaN or infinity in "
 SUMS = r"All partial sums must stay below 2\*\*23 units .* Received: 2\*\*"
 CHANGED = [
@@ -306,7 +320,10 @@ CHANGED = [
         (unit_to(value), "`unit` of integers must be .* above 0.*ck2/conv2, ch")
         for value in (np.inf, 0.0, -0.5, 0.75)
     ),
-    (unit_to(2.0**-40), "The weights of stage1/block2/conv2 must be integers"),
+    (unit_to(2.0**-40), INVERSE),
+    (per_unit_to(2.0**40), INVERSE),
+    (per_unit_to(np.nan), INVERSE),
+    (both_units_to(2.0**-40), "The weights of stage1/block2/conv2 must be int"),
     (last_shift_to(0.0), HALF + "in stage1/block2/conv3, channel 2"),
     (last_shift_to(4.0), HALF + "in stage1/block2/conv3, channel 2"),
     (last_shift_to(np.inf), FINITE + "stage1/block2/conv3, channel 2"),
