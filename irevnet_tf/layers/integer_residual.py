@@ -11,6 +11,7 @@ from irevnet_tf.layers.integer_arithmetic import check_bits
 from irevnet_tf.layers.integer_files import read_integers
 from irevnet_tf.layers.integer_files import write_integers
 from irevnet_tf.layers.parts import TrackedParts
+from irevnet_tf.layers.residual import check_groups
 from irevnet_tf.layers.residual import check_kernel_sizes
 from irevnet_tf.layers.straight_through import valid_pair
 
@@ -123,7 +124,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         self.activation_bits = check_bits("activation_bits", activation_bits)
         self.sum_bits = check_bits("sum_bits", sum_bits, 23)
         self.fraction_bits = check_fraction_bits(fraction_bits, "float32")
-        self.groups = tuple(check_positive_int("groups", x) for x in groups)
+        self.groups = check_groups(groups)
         self.fine_tuning = fine_tuning
 
     @property
@@ -148,6 +149,12 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         sizes = (channels, width, width, self.filters)
         for index, side in enumerate(self.kernel_sizes, start=1):
             outputs = sizes[index]
+            if sizes[index - 1] % self.groups[index - 1]:
+                raise ValueError(
+                    "`groups` must divide the input channels of the "
+                    f"convolutions, {sizes[:3]}. "
+                    f"Received: groups={self.groups}"
+                )
             self.kernels.append(
                 self._weight(
                     f"kernel{index}", (side, side, sizes[index - 1], outputs)

@@ -87,7 +87,9 @@ def quantized(
         return largest_input * tf.reduce_max(tf.stack(sums), [0, 1])
 
     integers = tf.clip_by_value(kernel, -largest_weight, largest_weight)
-    integers *= tf.minimum(1.0, room / tf.maximum(reach(integers), 1.0))
+    # A little less, for the rounding of all this.
+    most = room * (1.0 - 2.0**-18)
+    integers *= tf.minimum(1.0, most / tf.maximum(reach(integers), 1.0))
     nearest = tf.round(integers)
     # What is cut off instead of rounded stays below what it was cut from.
     cut = tf.sign(integers) * tf.floor(tf.abs(integers))

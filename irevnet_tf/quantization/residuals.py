@@ -9,6 +9,7 @@ import tensorflow as tf
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers.integer_arithmetic import partial_sums
+from irevnet_tf.layers.integer_residual import GROUP_UNITS
 from irevnet_tf.layers.integer_residual import MOST_GROUPS
 from irevnet_tf.quantization.batches import in_batches
 from irevnet_tf.quantization.bits import Bits
@@ -153,15 +154,16 @@ def _set_inner(made, index, kernel, gain, norm, a, y, bits):
         return power, scale, np.rint(weights * scale * norm.sign)
 
     def too_large(scale):
-        _, scale, integers = rounded(scale)
+        power, scale, integers = rounded(scale)
         sums = _largest_sum(made, index, integers, made.groups[index])
-        sums += np.abs(scale * norm.threshold) + 2
+        # The shift is that of the threshold, and 1/2.
+        sums += np.abs(scale * norm.threshold) + 2.0 ** (power - 1) + 2
         return scale, sums / bits.room
 
     _split_groups(made, index, rounded(scale)[2], bits)
     scale = _shrunk(scale, too_large)
     power, scale, integers = rounded(scale)
-    unit = 0.5**power
+    unit = np.where(lives, 0.5**power, _unit_without_weights(made, index))
     _set_kernel(made, index, integers, unit)
     threshold = scale * norm.sign * norm.threshold * unit
     # The mean of the sums is to be that of the trained ones.
@@ -170,8 +172,7 @@ def _set_inner(made, index, kernel, gain, norm, a, y, bits):
     shift = _corrected(-threshold, shift, made, index, bits)
     constant = np.where(norm.gain == 0, norm.constant, 0.0)
     on = np.where(constant > 0, float(largest), 0.0)
-    on += made.sum_unit(index).numpy() / 2
-    made.shifts[index].assign(np.where(lives, shift, on))
+    made.shifts[index].assign(np.where(lives, shift, on + 0.5))
     behind = norm.gain * 2.0**power / np.where(lives, scale, 1.0)
     return np.where(lives, behind, constant / largest)
 
@@ -184,21 +185,30 @@ def _set_last(made, kernel, gain, a, y, bits):
     power = np.floor(
         np.log2(bits.largest_weight / np.where(lives, heaviest, 1.0))
     )
+    # Smaller weights would add up to less than a step of the grid.
+    power = np.minimum(power, bits.fraction_bits + bits.sum_bits)
     scale = np.where(lives, 2.0**power, 0.0)
+    grid = 2.0**bits.fraction_bits
 
     def too_large(scale):
         integers = np.rint(weights * scale)
         sums = _largest_sum(made, 2, integers, made.groups[2])
-        return scale, (sums + 2) / bits.room
+        # The shift is 1/2, which the means then correct.
+        return scale, (sums + scale / grid / 2 + 2) / bits.room
 
     _split_groups(made, 2, np.rint(weights * scale), bits)
     scale = _shrunk(scale, too_large, halves=True)
-    grid = 2.0**bits.fraction_bits
     unit = grid / np.where(lives, scale, grid)
+    unit = np.where(lives, unit, _unit_without_weights(made, 2))
     _set_kernel(made, 2, np.rint(weights * scale), unit)
     shift = _channel_mean(y) * scale * unit - _mean(made, 2, a)
     shift = _corrected(0.0, shift, made, 2, bits)
     made.shifts[2].assign(np.where(lives, shift, 0.5))
+
+
+def _unit_without_weights(made, index):
+    """Return the unit of channels of zeros: that of their sums is 1."""
+    return 1.0 / GROUP_UNITS if made.groups[index] > 1 else 1.0
 
 
 def _set_kernel(made, index, integers, unit):

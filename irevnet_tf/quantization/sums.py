@@ -65,7 +65,7 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
         kernel, shift = (x.numpy() for x in pair)
         _check_finite(place, kernel, shift)
         unit = residual.units[index].numpy().astype("float64")
-        _check_powers(place, "unit", unit)
+        _check_powers(place, "unit", unit, positive=True)
         if not np.array_equal(
             residual.per_unit[index].numpy() * unit, 1 + 0 * unit
         ):
@@ -111,17 +111,16 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
 def range_of(residual: IntegerResidual) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the largest F of each channel, of any x2."""
     kernel, shift = (x.numpy() for x in residual.valid_weights()[2])
-    inputs = np.ones(kernel.shape[2]) * residual.largest_activation
-    least, largest = partial_sums(kernel, 0 * inputs, inputs)
-    # Each group is rounded downwards.
-    slack = 0.0
-    if residual.groups[2] > 1:
-        slack = residual.sum_unit(2).numpy() * residual.groups[2]
+    groups, unit = residual.groups[2], residual.sum_unit(2).numpy()
+    least, largest = 0.0, 0.0
+    for part in np.split(kernel, groups, axis=2):
+        inputs = np.full(part.shape[2], residual.largest_activation)
+        sums = partial_sums(part, 0 * inputs, inputs)
+        if groups > 1:
+            sums = [np.floor(x / unit) * unit for x in sums]
+        least, largest = least + sums[0], largest + sums[1]
     grid = 2.0**-residual.fraction_bits
-    return (
-        np.floor(least - slack + shift) * grid,
-        np.floor(largest + shift) * grid,
-    )
+    return np.floor(least + shift) * grid, np.floor(largest + shift) * grid
 
 
 def reach_of(residual: IntegerResidual) -> float:
@@ -177,14 +176,17 @@ def _check_weights(place, integers, bits):
         )
 
 
-def _check_powers(place, name, values):
-    fits = np.isin(np.abs(np.frexp(values)[0]), (0.0, 0.5))
+def _check_powers(place, name, values, positive=False):
+    fractions = np.frexp(values)[0]
+    fits = fractions == 0.5
+    if not positive:
+        fits |= np.isin(fractions, (0.0, -0.5))
     if not fits.all():
         channel = int(np.argmin(fits))
+        above = " above 0" if positive else ""
         raise ValueError(
-            f"`{name}` of an integer residual must be powers of two. "
-            f"Received: {name}={values[channel]:g} in {place}, channel "
-            f"{channel}"
+            f"`{name}` of integers must be powers of two{above}. Received: "
+            f"{name}={values[channel]:g} in {place}, channel {channel}"
         )
 
 

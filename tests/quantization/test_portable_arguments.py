@@ -242,3 +242,16 @@ def test_progress_is_shown_on_demand(model, images, capsys):
     assert not capsys.readouterr().out
     irevnet_tf.portable(model, images)
     assert "3/3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("groups", [2, (1, 1), (1, 0, 1), (1, 1.0, 1)])
+def test_no_groups(groups):
+    with pytest.raises(ValueError, match="`groups` must be .*Received: groups"):
+        layers.IntegerResidual(4, groups=groups)
+
+
+def test_groups_that_do_not_divide():
+    layer = layers.IntegerResidual(8, groups=(1, 4, 1))
+    message = r"`groups` must divide .*\(3, 2, 2\). Received: groups=\(1, 4, 1"
+    with pytest.raises(ValueError, match=message):
+        layer.build((None, 4, 4, 3))

@@ -7,6 +7,9 @@ import portable_networks
 import pytest
 import tensorflow as tf
 from portable_networks import bits
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)
 
 import irevnet_tf
 from irevnet_tf import layers
@@ -46,7 +49,15 @@ def jit(model):
 
 
 def predict(model):
-    return lambda x: model.predict(x, batch_size=3, verbose=0)
+    return lambda x: model.predict(x, batch_size=9, verbose=0)
+
+
+def frozen(model):
+    """Variables as constants, of which Grappler takes the reciprocals."""
+    image = tf.TensorSpec([None, *model.input_shape[1:]])
+    function = graph(model).get_concrete_function(image)
+    constant = convert_variables_to_constants_v2(function)
+    return lambda x: constant(tf.convert_to_tensor(x))[0]
 
 
 def assert_same_bits(actual, expected):
@@ -82,13 +93,19 @@ def test_as_the_formulas(row):
 
 @pytest.mark.parametrize(
     ("way", "row"),
-    [(graph, ROWS[1]), (predict, ROWS[5]), (jit, ROWS[7]), (jit, ROWS[4])],
+    [
+        (graph, ROWS[3]),
+        (frozen, ROWS[1]),
+        (predict, ROWS[5]),
+        (jit, ROWS[4]),
+    ],
     ids=lambda x: x.__name__ if callable(x) else row_name(x),
 )
 def test_in_other_ways(way, row):
     name, options = row
     model = portable_networks.portable(name, **options)
-    images = portable_networks.images(model.input_shape[1:], 7, seed=1)
+    # Operations on 8 floats at a time, and on what is left.
+    images = portable_networks.images(model.input_shape[1:], 17, seed=1)
     assert_as_formulas(model, images, way)
 
 
@@ -135,10 +152,9 @@ def test_pooled_features(pooling, way):
     overrides = {"include_top": False, "pooling": pooling}
     model = portable_networks.portable("gray", overrides)
     images = portable_networks.images(model.input_shape[1:], 5)
-    layer = model.layers[-1]
     z = np.array(irevnet_tf.encoder(model)(images), "float64")
-    pooled = integer_reference.pooled(layer, z).astype("float32")
-    assert_same_bits(way(model)(images), pooled * layer.gain.numpy())
+    pooled = integer_reference.pooled(model.layers[-1], z)
+    assert_same_bits(way(model)(images), pooled)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +177,37 @@ def test_averages_of_integers(activation_bits, sides):
     ).astype(int)
     rest = np.arange(pixels) < sums[:, None] % pixels
     x = (sums[:, None] // pixels + rest).reshape(-1, *sides, 1)
-    # Half an average and more goes up.
+    # In quarters; half of one and more goes up.
     expected = (8 * sums + pixels) // (2 * pixels)
     for way in (eager, jit):
-        found = way(layer)(x.astype("float32"))
-        np.testing.assert_array_equal(found[:, 0], expected)
+        found = way(layer)(x.astype("float32"))[:, 0]
+        assert_same_bits(found, expected / 2 ** (activation_bits + 2))
+    assert layer.output_unit == 2.0 ** -(activation_bits + 2)
+    assert found.numpy().max() <= layer.largest_output
+
+
+def test_averages_of_too_many_pixels():
+    for bits_, side in ((8, 33), (12, 9)):
+        layer = layers.IntegerPooling("avg", bits_)
+        with pytest.raises(
+            ValueError,
+            match=f"exact for up to {2 ** (18 - bits_)} pixels.*Received: inp",
+        ):
+            layer(np.zeros((1, side, side, 2)))
+        layers.IntegerPooling("max", bits_)(np.zeros((1, side, side, 2)))
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_what_leaves_no_bit_of_an_image_out_of_range(pooling):
+    layer = layers.IntegerPooling(pooling, scaled=False)
+    layer.build((None, 2, 2, 3))
+    layer.scale.assign(np.ones(3))
+    x = np.ones((4, 2, 2, 3), "float32")
+    x[1], x[2] = np.nan, np.inf
+    for way in (eager, graph, jit):
+        found = way(layer)(x).numpy()
+        assert np.isnan(found[[1, 2]]).all()
+        assert_same_bits(found[[0, 3]], np.full((2, 3), 1 / 256))
 
 
 def test_training_mode_computes_the_same():
@@ -182,7 +224,7 @@ def test_training_mode_computes_the_same():
 OUTSIDE = "must be in its pixel range"
 
 
-@pytest.mark.parametrize("value", [1.01, np.nan, -np.inf])
+@pytest.mark.parametrize("value", [1.01, np.nan])
 def test_images_out_of_range(value):
     model = portable_networks.portable("gray")
     images = portable_networks.images(model.input_shape[1:], 3)
@@ -210,17 +252,31 @@ def test_images_out_of_range_under_xla(pooling):
         assert_same_bits(found[[0, 3]], values[[0, 3]])
 
 
-def test_f_has_no_zeros_with_a_sign():
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("unit", [2.0**-7, 1.0, 4.0])
+def test_f_has_no_zeros_with_a_sign(groups, unit):
     """They would show where XLA leaves out the zeros of the padding."""
     layer = layers.IntegerResidual(
-        1, bottleneck_ratio=1, kernel_sizes=(1, 1, 1)
+        2,
+        bottleneck_ratio=1,
+        kernel_sizes=(1, 1, 1),
+        groups=(1, 1, groups),
     )
     layer.build((None, 2, 2, 1))
-    layer.kernels[2].assign([[[[0.5]]]])
-    layer.shifts[2].assign([-0.25])
-    layer.step.assign([1.0])
-    for way in (eager, graph, jit):
-        assert_same_bits(way(layer)(np.zeros((1, 2, 2, 1))), [[[[0]] * 2] * 2])
+    layer.kernels[2].assign([[[[-unit, unit]] * 2]])
+    layer.set_unit(2, [unit, unit])
+    half = layer.sum_unit(2).numpy() / 2
+    ways = [way(layer) for way in (eager, graph, jit)]
+    x = np.zeros((1, 2, 2, 1), "float32")
+    for parts in ([0, 0], [1, 0], [2, 1]):
+        layer.shifts[1].assign(np.add(parts, 0.5))
+        for shift in (half, -half, 3 * half):
+            layer.shifts[2].assign(shift)
+            for way in ways:
+                found = way(x).numpy()
+                expected = integer_reference.residual(layer, x)
+                assert_same_bits(found, expected)
+                assert not np.any((found == 0) & np.signbit(found))
 
 
 def test_one_nan_under_xla():

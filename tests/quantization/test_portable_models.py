@@ -115,6 +115,7 @@ def test_weights_that_no_file_can_hold(model, tmp_path):
 
 
 FIT = "The weights file must be of the same architecture.*Received: weights="
+BITS = "must be of a network with the same numbers of bits.*Received: weights="
 ORDINARY = "must be of an ordinary or lossless network.*Received: weights="
 PORTABLE = "must be of a portable network, with integer.*Received: weights="
 
@@ -126,10 +127,10 @@ PORTABLE = "must be of a portable network, with integer.*Received: weights="
         ("tuned", {}, PORTABLE),
         ("portable", {"portable": False}, ORDINARY),
         ("portable", {"portable": False, "lossless": True}, ORDINARY),
-        ("portable", {"fraction_bits": 12}, FIT),
+        ("portable", {"fraction_bits": 12}, BITS + r".*\(8, 8, 14, 1, 1, 1\)"),
         ("portable", {"classes": 3}, FIT),
         ("portable", {"blocks": (1, 1)}, FIT),
-        ("7 bits", {}, FIT),
+        ("7 bits", {}, BITS + r".*\(7, 8, 14, 1, 1, 1\)"),
     ],
 )
 def test_weights_files_of_other_networks(source, target, message, tmp_path):
