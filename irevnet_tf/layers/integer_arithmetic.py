@@ -8,6 +8,7 @@ bits.
 
 import numpy as np
 
+from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import is_integer
 
 # How many bits the sums of a float32 convolution may have.
@@ -80,3 +81,15 @@ def check_bits(name: str, value, most: int = MOST_BITS) -> int:
             f"Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_groups(groups):
+    """Return three numbers of groups as a tuple, or raise ValueError."""
+    found = tuple(groups) if np.iterable(groups) else ()
+    found = tuple(check_positive_int("groups", x) for x in found)
+    if len(found) != 3:
+        raise ValueError(
+            "`groups` must be three positive integers. "
+            f"Received: groups={groups}"
+        )
+    return found

@@ -8,10 +8,10 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.gradients import floor_straight_through
 from irevnet_tf.layers.integer_arithmetic import check_bits
+from irevnet_tf.layers.integer_arithmetic import check_groups
 from irevnet_tf.layers.integer_files import read_integers
 from irevnet_tf.layers.integer_files import write_integers
 from irevnet_tf.layers.parts import TrackedParts
-from irevnet_tf.layers.residual import check_groups
 from irevnet_tf.layers.residual import check_kernel_sizes
 from irevnet_tf.layers.straight_through import valid_pair
 

@@ -208,15 +208,3 @@ def check_kernel_sizes(kernel_sizes):
             f"Received: kernel_sizes={kernel_sizes}"
         )
     return sizes
-
-
-def check_groups(groups):
-    """Return three numbers of groups as a tuple, or raise ValueError."""
-    found = tuple(groups) if np.iterable(groups) else ()
-    found = tuple(check_positive_int("groups", x) for x in found)
-    if len(found) != 3:
-        raise ValueError(
-            "`groups` must be three positive integers. "
-            f"Received: groups={groups}"
-        )
-    return found
