@@ -71,7 +71,7 @@ class Kernels:
             sums = self.sums(layer, index, a)
             if index < 2:
                 a = np.floor(np.clip(sums, 0, layer.largest_activation))
-        return np.floor(sums) * layer.step.numpy()
+        return np.floor(sums) * 2.0**-layer.fraction_bits
 
     def sums(self, layer, index, a):
         kernel, shift = (x.numpy() for x in layer.valid_weights()[index])

@@ -112,6 +112,7 @@ def command_of(trained: WeightsRecord) -> str:
     return (
         # Room for convolutions that round on the way, see docs/portable.md.
         f"irevnet-portable --weights={trained.name} --sum_bits=21 "
+        "--images=1024 "
         f"--output={portable_file(trained)}"
     )
 

@@ -20,10 +20,10 @@ from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.quantization.certificate import Certificate
 from irevnet_tf.quantization.certificate import certify
 from irevnet_tf.quantization.certificate import is_portable
+from irevnet_tf.quantization.pixels import warn_of_unsteady_pixels
 
 DYNAMIC = "dynamic"
-# An exported model takes what image files hold.
-WHITE = 255.0
+WHITE = 255.0  # An exported model takes what image files hold.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,10 @@ def check_arguments(
         model, chain.model, from_logits, class_names is not None
     )
     class_names = check_class_names(class_names, model, output)
+    certificate = None
+    if is_portable(chain):
+        certificate = certify(model)
+        warn_of_unsteady_pixels(chain.layers[0], normalization)
     if warmup is None:
         warmup = serving_api_is_installed()
     elif warmup:
@@ -101,7 +105,7 @@ def check_arguments(
         image_bytes=image_bytes,
         reconstruct_from=reconstruct_from,
         warmup=warmup,
-        certificate=certify(model) if is_portable(chain) else None,
+        certificate=certificate,
     )
 
 

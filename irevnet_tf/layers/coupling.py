@@ -202,11 +202,6 @@ class Coupling(InvertibleLayer):
             fx2 = self.run_residual(x2, training)
         return self.uncouple(outputs, x2, fx2)
 
-    @property
-    def is_portable(self) -> bool:
-        """Whether F has the same bits in every runtime and batch."""
-        return getattr(self.residual, "is_portable", False)
-
     def run_residual(self, x2, training):
         """Return F(x2) in the streams' dtype."""
         fx2 = self.residual(x2, training=training)

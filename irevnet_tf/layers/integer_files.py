@@ -19,15 +19,17 @@ def write_integers(residual: keras.layers.Layer, store) -> None:
     kind = "int8" if residual.weight_bits <= 8 else "int16"
     for index, kernel in enumerate(residual.kernels, start=1):
         unit = residual.units[index - 1].numpy()
+        exponent = np.rint(np.log2(unit)).astype("int16")
         integers = kernel.numpy() / unit
-        if not np.array_equal(integers, integers.astype(kind)):
+        is_exact = np.array_equal(unit, np.exp2(exponent.astype("float32")))
+        if not is_exact or not np.array_equal(integers, integers.astype(kind)):
             raise ValueError(
                 "The weights of an integer residual must be integers of "
                 f"{residual.weight_bits} bits times a power of two. Received: "
                 f"up to {np.abs(integers).max():g} units in {kernel.path}"
             )
         store[f"kernel{index}"] = integers.astype(kind)
-        store[f"exponent{index}"] = np.log2(unit).astype("int16")
+        store[f"exponent{index}"] = exponent
     for index, shift in enumerate(residual.shifts, start=1):
         store[f"shift{index}"] = shift.numpy()
     for name in _FLOATS:
@@ -61,6 +63,12 @@ def read_integers(residual: keras.layers.Layer, store) -> None:
         )
     for index, kernel in enumerate(residual.kernels, start=1):
         integers = np.array(store[f"kernel{index}"], "float32")
+        if np.abs(integers).max() >= 2.0 ** (residual.weight_bits - 1):
+            raise ValueError(
+                "The weights of the file must be integers of "
+                f"{residual.weight_bits} bits. Received: up to "
+                f"{np.abs(integers).max():g} in {kernel.path}"
+            )
         unit = np.exp2(np.array(store[f"exponent{index}"], "float32"))
         kernel.assign(integers * unit)
         residual.set_unit(index - 1, unit)

@@ -44,7 +44,9 @@ class IntegerPooling(keras.layers.Layer):
 
     Raises:
         ValueError: if an argument is out of range, or `dtype` is not float32;
-            at build, if an average is of too many pixels.
+            when called, if an average is of too many pixels.
+        tf.errors.InvalidArgumentError: the same, where the size of images is
+            not fixed. XLA and other runtimes return NaN.
     """
 
     def __init__(
@@ -83,14 +85,6 @@ class IntegerPooling(keras.layers.Layer):
         return 1.0 - 2.0**-self.activation_bits
 
     def build(self, input_shape):
-        most = 2 ** (18 - self.activation_bits)
-        height, width = (side or 1 for side in input_shape[1:3])
-        if self.pooling == "avg" and height * width > most:
-            raise ValueError(
-                f"Averages of integers are exact for up to {most} pixels of a "
-                "representation. "
-                f"Received: input_shape={tuple(input_shape)}"
-            )
         self.scale, self.shift, self.gain = (
             self.add_weight(
                 name=name,
@@ -108,18 +102,41 @@ class IntegerPooling(keras.layers.Layer):
         sums = tf.nn.relu(inputs * self.scale + self.shift)
         largest = float(2**self.activation_bits - 1)
         a = floor_straight_through(tf.minimum(sums, largest))
-        if self.pooling == "max":
-            pooled = tf.reduce_max(a, [1, 2])
-        else:
-            pixels = _pixels(a)
-            mean = tf.reduce_sum(a, [1, 2]) * (AVERAGE_SCALE / pixels)
-            pooled = floor_straight_through(mean + (0.5 + 0.25 / pixels))
-            pooled *= 1.0 / AVERAGE_SCALE
         # In some runtimes ReLU makes 0 of NaN, which is in all of an image that
         # was out of range, or nowhere.
         within = tf.abs(inputs[:, 0, 0, 0]) < 2.0**EXACT_BITS
+        if self.pooling == "max":
+            pooled = tf.reduce_max(a, [1, 2])
+        else:
+            pixels = self._pixels(inputs)
+            mean = tf.reduce_sum(a, [1, 2]) * (AVERAGE_SCALE / pixels)
+            pooled = floor_straight_through(mean + (0.5 + 0.25 / pixels))
+            pooled *= 1.0 / AVERAGE_SCALE
+            within &= pixels <= self._most_pixels
         pooled = nan_unless(within, pooled)
         return pooled * (self.gain if self.scaled else 1 / (largest + 1.0))
+
+    @property
+    def _most_pixels(self):
+        return 2 ** (18 - self.activation_bits)
+
+    def _pixels(self, inputs):
+        """Return how many pixels images have, a number if it is known."""
+        message = (
+            f"Averages of integers are exact for up to {self._most_pixels} "
+            "pixels of a representation. Received: "
+        )
+        height, width = inputs.shape[1:3]
+        if None not in (height, width):
+            if height * width > self._most_pixels:
+                raise ValueError(f"{message}{height}x{width} pixels")
+            return float(height * width)
+        pixels = tf.reduce_prod(tf.shape(inputs)[1:3])
+        pixels = tf.cast(pixels, inputs.dtype)
+        tf.debugging.Assert(
+            pixels <= self._most_pixels, [message, pixels, "pixels"]
+        )
+        return pixels
 
     def get_config(self):
         return {
@@ -128,11 +145,3 @@ class IntegerPooling(keras.layers.Layer):
             "activation_bits": self.activation_bits,
             "scaled": self.scaled,
         }
-
-
-def _pixels(x):
-    """Return how many pixels images have, a number if it is known."""
-    height, width = x.shape[1:3]
-    if None not in (height, width):
-        return float(height * width)
-    return tf.cast(tf.reduce_prod(tf.shape(x)[1:3]), x.dtype)

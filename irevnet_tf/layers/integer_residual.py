@@ -86,9 +86,6 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         Latent-Variable Models, ICLR 2019.
     """
 
-    # Whether results have the same bits in every runtime and batch.
-    is_portable = True
-
     def __init__(
         self,
         filters,

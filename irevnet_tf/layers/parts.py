@@ -57,3 +57,20 @@ def freeze_by_flags(layer, flags):
         part.trainable = flag
     for variable, flag in zip(variables, flags["variables"], strict=True):
         variable.trainable = flag
+
+
+def refuse_shared_layers(blocks: list) -> None:
+    """Raise ValueError if two residuals have a layer in common.
+
+    Its state would change between the blocks, which the backward pass could
+    not tell apart.
+    """
+    seen = set()
+    for block in blocks:
+        for layer in block._flatten_layers():
+            if id(layer) in seen:
+                raise ValueError(
+                    "`blocks` must not share layers between their residuals. "
+                    f"Received: blocks with the shared layer {layer.name}"
+                )
+            seen.add(id(layer))

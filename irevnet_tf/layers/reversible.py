@@ -6,6 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.additive_coupling import AdditiveCoupling
 from irevnet_tf.layers.base import InvertibleLayer
 from irevnet_tf.layers.base import check_dtype
 from irevnet_tf.layers.base import check_pair
@@ -13,7 +14,9 @@ from irevnet_tf.layers.block_functions import run_with_separate_gradients
 from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.fixed_point import RangeCheck
 from irevnet_tf.layers.gradients import is_watched
+from irevnet_tf.layers.integer_residual import IntegerResidual
 from irevnet_tf.layers.memory_saving import MemorySavingPass
+from irevnet_tf.layers.parts import refuse_shared_layers
 from irevnet_tf.layers.rebuilt_inputs import check_action
 
 
@@ -96,10 +99,16 @@ class ReversibleSequence(InvertibleLayer):
         kwargs.setdefault("dtype", blocks[0].dtype_policy)
         super().__init__(**kwargs)
         check_dtype(self, blocks)
-        _refuse_shared_layers(blocks)
+        refuse_shared_layers(blocks)
         self.blocks = blocks
         self.fraction_bits = _common_fraction_bits(blocks)
-        self.is_portable = all(block.is_portable for block in blocks)
+        # Whether results have the same bits in every runtime and batch. Not
+        # of subclasses, which may compute anything.
+        self.is_portable = all(
+            type(block) is AdditiveCoupling
+            and type(block.residual) is IntegerResidual
+            for block in blocks
+        )
         # By default, Keras compiles `predict` with XLA on a GPU, but not a
         # call; exact inverses need the same kernels in both.
         self.supports_jit = self.fraction_bits is None or self.is_portable
@@ -154,10 +163,9 @@ class ReversibleSequence(InvertibleLayer):
         doubled.
 
         On x86, that is enough with oneDNN, in float32 and bfloat16, and with
-        one thread, except in float64. Otherwise TensorFlow multiplies matrices
-        by Eigen, which cuts sums into parts by the number of rows (images
-        times pixels) and threads. Images one by one would agree, but take 2 to
-        4 times as long.
+        one thread, except in float64. Otherwise Eigen cuts sums into parts by
+        the number of images and threads. Images one by one would agree, but
+        take 2 to 4 times as long.
         """
         is_single = streams[0].shape[0] in (None, 1)
         depends = self.fraction_bits is not None and not self.is_portable
@@ -204,7 +212,7 @@ class ReversibleSequence(InvertibleLayer):
         return check.guard(x1, x2)
 
     def _reach(self):
-        """Return what the blocks can add to each of the two streams, if known.
+        """Return what blocks can add to each stream, if it is known.
 
         With it, one look at the input does for all blocks.
         """
@@ -287,20 +295,3 @@ def _common_fraction_bits(blocks):
             f"Received: blocks with fraction_bits={sorted(found, key=str)}"
         )
     return found.pop()
-
-
-def _refuse_shared_layers(blocks):
-    """Raise ValueError if two residuals have a layer in common.
-
-    Its state would change between the blocks, which the backward pass could
-    not tell apart.
-    """
-    seen = set()
-    for block in blocks:
-        for layer in block._flatten_layers():
-            if id(layer) in seen:
-                raise ValueError(
-                    "`blocks` must not share layers between their residuals. "
-                    f"Received: blocks with the shared layer {layer.name}"
-                )
-            seen.add(id(layer))

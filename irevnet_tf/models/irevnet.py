@@ -116,8 +116,9 @@ def IRevNet(
 
     Returns:
         A Keras Functional model with named layers: `fixed_point` (if
-        `lossless`), `stem`, `stage1` (a `ReversibleSequence`), `stage1_merge`
-        (the invertible representation behind the stage) and so on. It takes
+        `lossless` or `portable`), `stem`, `stage1` (a `ReversibleSequence`),
+        `stage1_merge` (the invertible representation behind the stage) and so
+        on. It takes
         float images `(batch, height, width, channels)`. Streams and head are
         float32, or float64 under that policy; only residuals compute in half
         precision. Its attribute `preprocessing`, a string or None, tells

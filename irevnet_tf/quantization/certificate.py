@@ -7,9 +7,7 @@ import math
 import keras
 import numpy as np
 
-from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import IntegerPooling
-from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.fixed_point import exact_limit
@@ -19,6 +17,7 @@ from irevnet_tf.quantization.source import MOVING
 from irevnet_tf.quantization.source import own_layers
 from irevnet_tf.quantization.sums import Sums
 from irevnet_tf.quantization.sums import check_entrance
+from irevnet_tf.quantization.sums import check_pool
 from irevnet_tf.quantization.sums import convolution_sums
 from irevnet_tf.quantization.sums import dense_sums
 from irevnet_tf.quantization.sums import range_of
@@ -41,8 +40,9 @@ class Certificate:
             no value in it exceeds, for all images in the range, and on the way
             back from their representations.
         stream_limit: float. What must not be reached by `streams`.
-        weights: str. The SHA-256 of the weights, but for the classifier's.
-        classifier: None or str. The SHA-256 of the classifier's weights.
+        weights: str. The SHA-256 of the weights, but for the head's.
+        head: None or str. The SHA-256 of the weights of the network's own
+            pooling and classifier.
     """
 
     pixel_range: tuple[float, float]
@@ -54,7 +54,7 @@ class Certificate:
     streams: dict[str, float]
     stream_limit: float
     weights: str
-    classifier: str | None
+    head: str | None
 
     def to_dict(self) -> dict:
         """Return the attributes as JSON can hold them."""
@@ -83,22 +83,25 @@ class Certificate:
             f"2^-{self.fraction_bits}",
             f"weights          {self.weight_bits} bits",
             f"activations      {self.activation_bits} bits",
-            f"largest sum      2^{largest.bits:.2f} in {largest.name}, channel "
-            f"{largest.channel}; below 2^23 every order gives the same bits",
+            f"largest sum      2^{_up(largest.bits, 2)} in {largest.name}, "
+            f"channel {largest.channel}; below 2^23 all orders give the same "
+            "bits",
         ]
         stages = {}
         for one in self.sums:
             stage = one.name.split("/")[0]
             stages[stage] = max(stages.get(stage, 0.0), one.bits)
-        lines += [f"  {name:<14} 2^{bits:.2f}" for name, bits in stages.items()]
+        lines += [
+            f"  {name:<14} 2^{_up(bits, 2)}" for name, bits in stages.items()
+        ]
         lines.append(f"streams          below {self.stream_limit:g}")
         lines += [
-            f"  {name:<14} at most {value:.1f}"
+            f"  {name:<14} at most {_up(value, 1)}"
             for name, value in self.streams.items()
         ]
-        logits = "not of integers: classes can differ between runtimes"
+        logits = "none of integers"
         if self.logits is not None:
-            logits = f"sums below 2^{self.logits.bits:.2f}"
+            logits = f"sums below 2^{_up(self.logits.bits, 2)}"
         lines.append(f"logits           {logits}")
         return "\n".join([*lines, f"SHA-256          {self.weights}"])
 
@@ -151,8 +154,10 @@ def certify(model: keras.Model) -> Certificate:
         for block in sequence.blocks
     ]
     sums = [s for name, x in residuals for s in convolution_sums(name, x)]
-    head = _classifier(chain.model)
-    logits = dense_sums(*head) if head else None
+    head = _head(model, chain)
+    for layer in head[:1]:
+        check_pool(layer)
+    logits = dense_sums(*head) if len(head) == 2 else None
     for one in [*sums, logits] if logits else sums:
         one.check()
     first = residuals[0][1]
@@ -166,24 +171,35 @@ def certify(model: keras.Model) -> Certificate:
         streams=_streams(layers),
         stream_limit=exact_limit("float32", entrance.fraction_bits),
         weights=_hash(layers),
-        classifier=_hash(head) if head else None,
+        head=_hash(head) if head else None,
     )
     known, values = entrance.certificate, found.to_dict()
     if known is None:
         return found
     known = known if isinstance(known, dict) else {}
-    if len(found.sums) < len(known.get("sums", ())):
-        return found  # Of a part of the network.
     keys = [key for key in values if values[key] != known.get(key)]
-    if None in (values["classifier"], known.get("classifier")):
+    if None in (values["head"], known.get("head")):
         # The model has another head by now, or none.
-        keys = [key for key in keys if key not in ("logits", "classifier")]
+        keys = [key for key in keys if key not in ("logits", "head")]
+    if len(found.sums) < len(known.get("sums", ())):
+        # A part of the network, whose parts may have other names.
+        pairs = zip(found.sums, known["sums"], strict=False)
+        same = all(
+            (a.bits, a.channel) == (b["bits"], b["channel"]) for a, b in pairs
+        )
+        keys = [] if same else ["sums"]
     if keys:
         raise ValueError(
             "The certificate in `model` must be that of its weights: one of "
             f"the two was changed. Received: other {', '.join(keys)}"
         )
     return found
+
+
+def _up(value, places):
+    """Return a bound as text, rounded upwards."""
+    scale = 10**places
+    return f"{math.ceil(value * scale) / scale:.{places}f}"
 
 
 def is_portable(chain: Chain) -> bool:
@@ -194,22 +210,26 @@ def is_portable(chain: Chain) -> bool:
         type(entrance) is PixelRange
         and bool(sequences)
         and all(type(x) in (*MOVING, ReversibleSequence) for x in layers)
-        and all(
-            type(block) is AdditiveCoupling
-            and type(block.residual) is IntegerResidual
-            for sequence in sequences
-            for block in sequence.blocks
-        )
+        and all(x.is_portable for x in sequences)
     )
 
 
-def _classifier(model):
-    """Return the two layers of a classifier of integers, () without one."""
-    *_, pool, dense = model.layers
-    is_dense = isinstance(dense, keras.layers.Dense)
-    if not isinstance(pool, IntegerPooling) or pool.scaled or not is_dense:
-        return ()
-    return pool, dense
+def _head(model, chain):
+    """Return the pooling and the classifier that are the model's own, if any.
+
+    Those of a model with anything else behind the representation are not.
+    """
+    layers = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+        and not any(layer is x for x in chain.layers)
+    ]
+    kinds = [type(layer) for layer in layers]
+    if kinds == [IntegerPooling]:
+        return layers
+    is_own = kinds == [IntegerPooling, keras.layers.Dense]
+    return layers if is_own and not layers[0].scaled else []
 
 
 def _streams(layers):

@@ -62,13 +62,14 @@ def portable(
         model: Keras model. A trained i-RevNet, ordinary or lossless, with its
             own classifier or pooling, or without. It is left as it is. Or what
             `fine_tunable` returned, trained: its weights become integers
-            again, and neither images nor other arguments are needed.
+            again, and it is the only argument.
         images: float array (images, height, width, channels). At least 32
             training images, normalised as for `model`; 512 are plenty.
         weight_bits: int from 2 to 16. Bits of a weight, with the sign.
         activation_bits: int from 2 to 12. Bits of an activation.
-        sum_bits: int up to 23. Partial sums stay below 2**sum_bits units. 21
-            leaves room for Winograd's F(2x2, 3x3), see docs/portable.md.
+        sum_bits: int up to 23. Partial sums of convolutions stay below
+            2**sum_bits units. 21 leaves room for Winograd's F(2x2, 3x3), see
+            docs/portable.md.
         fraction_bits: None or int. Streams are multiples of 2**-fraction_bits.
             Defaults to those of a lossless `model`, and 14.
         overflow: str. "scale" to give the weights of a channel fewer bits where
@@ -96,6 +97,14 @@ def portable(
     """
     chain, head = check_source(model)
     if is_fine_tuned(chain):
+        given = (weight_bits, activation_bits, sum_bits, overflow)
+        others = (images, fraction_bits, pixel_range)
+        if given != (8, 8, 23, "scale") or others != (None, None, None):
+            raise ValueError(
+                "A network in fine-tuning keeps its numbers of bits and its "
+                "pixel range: give `model` alone. Received: other arguments "
+                f"beside model={model.name}"
+            )
         return _certified(settled(model, chain, head))
     check_head(head)
     if fraction_bits is None:

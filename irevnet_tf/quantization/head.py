@@ -20,6 +20,10 @@ POOLINGS = {
 }
 
 
+# What sums of a classifier may reach: no algorithm rounds on the way of these.
+ROOM = 2.0**23 - 2
+
+
 def check_head(layers: Sequence[keras.Layer]) -> None:
     """Raise ValueError unless layers are the head of an i-RevNet, or none.
 
@@ -106,7 +110,7 @@ def integer_dense(
     scale = np.where(
         lives,
         bits.largest_weight / np.where(lives, heaviest, 1.0),
-        bits.room * unit / np.where(weight > 0, weight, bits.room),
+        ROOM * unit / np.where(weight > 0, weight, ROOM),
     )
     power = np.floor(np.log2(scale))
     inputs = np.full(len(kernel), pool.largest_output / unit)
@@ -115,9 +119,9 @@ def integer_dense(
         offset = np.rint(bias * 2.0**power / unit)
         least, largest = partial_sums(integers, 0 * inputs, inputs)
         sums = np.maximum(-least, largest) + np.abs(offset)
-        if np.all(sums < bits.room):
+        if np.all(sums < ROOM):
             break
-        power = np.where(sums < bits.room, power, power - 1)
+        power = np.where(sums < ROOM, power, power - 1)
     made = keras.layers.Dense(
         layer.units,
         activation=layer.activation,

@@ -1,7 +1,10 @@
 """Images for a calibration, and the range and rounding of their pixels."""
 
+import warnings
+
 import numpy as np
 
+from irevnet_tf.layers import PixelRange
 from irevnet_tf.preprocessing import PREPROCESSING
 from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.quantization.bits import Bits
@@ -133,6 +136,27 @@ def pixel_offset(
     zero = np.argmin(np.abs(OFFSETS))
     best = np.where((np.array(scale.mean) == 0) & agree[zero], zero, best)
     return np.broadcast_to(OFFSETS[best], (channels,))
+
+
+def warn_of_unsteady_pixels(entrance: PixelRange, scale: Normalization) -> None:
+    """Warn of values of 8 bits that runtimes may round to different steps.
+
+    Args:
+        entrance: `PixelRange`, or what shares it. The network's first layer.
+        scale: `Normalization`. How an export scales images.
+    """
+    entrance = getattr(entrance, "layer", entrance)
+    values = _normalized(scale) * np.float32(2.0**entrance.fraction_bits)
+    steps = np.rint(values + entrance.offset.numpy())
+    count = np.any(steps != steps[:1], axis=0).sum()
+    if count:
+        warnings.warn(
+            "Runtimes may round the same pixel to different steps, since the "
+            "network was not made portable for this `preprocessing`: set "
+            "`model.preprocessing` before `irevnet_tf.portable`. Received: "
+            f"{count} values of 8 bits that are too near to a tie",
+            stacklevel=4,
+        )
 
 
 def _normalized(scale: Normalization) -> np.ndarray:

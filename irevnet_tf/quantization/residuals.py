@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from irevnet_tf.layers import BottleneckResidual
 from irevnet_tf.layers import IntegerResidual
-from irevnet_tf.layers.integer_arithmetic import partial_sums
 from irevnet_tf.layers.integer_residual import GROUP_UNITS
 from irevnet_tf.layers.integer_residual import MOST_GROUPS
 from irevnet_tf.quantization.batches import in_batches
 from irevnet_tf.quantization.bits import Bits
 from irevnet_tf.quantization.sums import reach_of
+from irevnet_tf.quantization.sums import sums_of_groups
 from irevnet_tf.quantization.thresholds import Threshold
 from irevnet_tf.quantization.thresholds import best_range
 from irevnet_tf.quantization.thresholds import sample
@@ -279,14 +279,7 @@ def _split_groups(made, index, integers, bits):
 def _largest_sum(made, index, integers, groups):
     """Return the largest partial sum of each output channel, of any input."""
     low, high = made.first_range if index == 0 else (0, made.largest_activation)
-    count = integers.shape[2] // groups
-    reaches = []
-    for start in range(0, integers.shape[2], count):
-        part = integers[:, :, start : start + count]
-        ones = np.ones(count)
-        least, largest = partial_sums(part, low * ones, high * ones)
-        reaches.append(np.maximum(-least, largest))
-    return np.max(reaches, axis=0)
+    return sums_of_groups(integers, low, high, groups)
 
 
 def _mean(made, index, a):

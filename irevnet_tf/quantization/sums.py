@@ -33,8 +33,8 @@ class Sums:
 
     def check(self) -> None:
         """Raise ValueError if floats cannot hold all sums exactly."""
-        # Shifts are multiples of half a unit.
-        if not self.bits < EXACT_BITS - 1:
+        # Shifts are multiples of half a unit, and floats hold 2**24 itself.
+        if not self.bits <= EXACT_BITS - 1:
             raise ValueError(
                 f"All partial sums must stay below 2**{EXACT_BITS - 1} units "
                 "of the weights and shifts, for floats to hold them exactly. "
@@ -81,7 +81,7 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
             else (0, residual.largest_activation)
         )
         groups = residual.groups[index]
-        sums = _of_groups(integers, low, high, groups)
+        sums = sums_of_groups(integers, low, high, groups)
         if groups > 1:
             # Rounded, they are added up in larger units.
             found.append(_largest(place, sums))
@@ -91,13 +91,14 @@ def convolution_sums(name: str, residual: IntegerResidual) -> list[Sums]:
         # In half the unit of the shift, where that is less.
         less = np.minimum(np.exp2(last_bit(shift) + 1.0) / unit, 1.0)
         found.append(_largest(place, (sums + np.abs(shift) / unit) / less))
-    # Of the last convolution, whose zeros go into the streams.
-    if np.any(np.exp2(last_bit(shift) + 1.0) > unit):
-        raise ValueError(
-            "The shifts before F must be odd multiples of half a unit, or F "
-            "could be -0. Received: another shift in "
-            f"{place}, channel {int(np.argmax(last_bit(shift)))}"
-        )
+        # Of the last convolution, whose zeros go into the streams.
+        is_whole = shift / unit == np.rint(shift / unit)
+        if index == 2 and is_whole.any():
+            raise ValueError(
+                "The shifts before F must be no multiples of the unit of the "
+                "sums, or F could be -0. Received: such a shift in "
+                f"{place}, channel {int(np.argmax(is_whole))}"
+            )
     reach = reach_of(residual)
     known = float(residual.reach.numpy())
     if not reach <= known:
@@ -135,9 +136,6 @@ def dense_sums(pool: IntegerPooling, dense: keras.layers.Dense) -> Sums:
         pool: `IntegerPooling`. What the logits are computed from.
         dense: Keras `Dense`. The layer of the logits.
     """
-    scale, shift = pool.scale.numpy(), pool.shift.numpy()
-    _check_powers(pool.name, "scale", scale)
-    _check_finite(pool.name, scale, shift)
     kernel = dense.kernel.numpy()
     bias = dense.bias.numpy() if dense.use_bias else np.zeros(dense.units)
     _check_finite(dense.name, kernel, bias)
@@ -152,12 +150,21 @@ def dense_sums(pool: IntegerPooling, dense: keras.layers.Dense) -> Sums:
 def _largest(place, sums):
     channel = int(np.argmax(sums))
     bits = math.log2(max(sums[channel], 1.0))
-    # Down to what all machines agree about.
-    return Sums(place, math.floor(bits * 1e6 + 1e-3) / 1e6, channel)
+    # Upwards, to what all machines agree about.
+    return Sums(place, math.ceil(bits * 1e6 - 1e-3) / 1e6, channel)
 
 
-def _of_groups(integers, low, high, groups):
-    """Return the largest partial sum of each output channel."""
+def sums_of_groups(
+    integers: np.ndarray, low: float, high: float, groups: int
+) -> np.ndarray:
+    """Return the largest partial sum of each output channel, of any group.
+
+    Args:
+        integers: float64 array (side, side, inputs, outputs). The weights.
+        low: float. The least input.
+        high: float. The largest input.
+        groups: int. In how many groups inputs are added up.
+    """
     parts = np.split(integers, groups, axis=2)
     ones = np.ones(parts[0].shape[2])
     sums = [partial_sums(part, low * ones, high * ones) for part in parts]
@@ -188,6 +195,13 @@ def _check_powers(place, name, values, positive=False):
             f"`{name}` of integers must be powers of two{above}. Received: "
             f"{name}={values[channel]:g} in {place}, channel {channel}"
         )
+
+
+def check_pool(pool: IntegerPooling) -> None:
+    """Raise ValueError unless products in pooling are exact."""
+    scale, shift = pool.scale.numpy(), pool.shift.numpy()
+    _check_powers(pool.name, "scale", scale)
+    _check_finite(pool.name, scale, shift)
 
 
 def check_entrance(entrance: PixelRange) -> None:

@@ -189,7 +189,7 @@ def test_network_without_classifier_is_inverted(sources, tmp_path, capsys):
     assert made.before is made.after is None
     assert row(output, "accuracy after") == "not measured"
     assert row(output, "inversion error") == "0.0"
-    assert "logits           not of integers" in output
+    assert "logits           none of integers" in output
 
 
 @pytest.mark.parametrize("data", [(), ("--dataset=digits",)])

@@ -5,11 +5,15 @@ import itertools
 import numpy as np
 import portable_networks
 import pytest
-from ai_edge_litert import interpreter
 
 import irevnet_tf
 from irevnet_tf.export import export_saved_model
 from irevnet_tf.export.litert import export_litert
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+interpreter = pytest.importorskip(
+    "ai_edge_litert.interpreter", reason="ai-edge-litert is not installed"
+)
 
 NETWORKS = [
     ("injective", {}),
