@@ -1,7 +1,6 @@
 """Certificate: the proof that a portable network is the same everywhere."""
 
 import dataclasses
-import hashlib
 import math
 
 import keras
@@ -15,12 +14,14 @@ from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.quantization.source import MOVING
 from irevnet_tf.quantization.source import own_layers
+from irevnet_tf.quantization.source import weights_hash
 from irevnet_tf.quantization.sums import Sums
 from irevnet_tf.quantization.sums import check_entrance
 from irevnet_tf.quantization.sums import check_pool
 from irevnet_tf.quantization.sums import convolution_sums
 from irevnet_tf.quantization.sums import dense_sums
 from irevnet_tf.quantization.sums import range_of
+from irevnet_tf.zoo.files import PREDICTIONS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,8 +171,8 @@ def certify(model: keras.Model) -> Certificate:
         logits=logits,
         streams=_streams(layers),
         stream_limit=exact_limit("float32", entrance.fraction_bits),
-        weights=_hash(layers),
-        head=_hash(head) if head else None,
+        weights=weights_hash(layers),
+        head=weights_hash(head) if head else None,
     )
     known, values = entrance.certificate, found.to_dict()
     if known is None:
@@ -228,8 +229,10 @@ def _head(model, chain):
     kinds = [type(layer) for layer in layers]
     if kinds == [IntegerPooling]:
         return layers
-    is_own = kinds == [IntegerPooling, keras.layers.Dense]
-    return layers if is_own and not layers[0].scaled else []
+    is_own = kinds == [IntegerPooling, keras.layers.Dense] and (
+        layers[1].name == PREDICTIONS and not layers[0].scaled
+    )
+    return layers if is_own else []
 
 
 def _streams(layers):
@@ -288,12 +291,3 @@ def _check_zeros(place, block, bounds):
 
 def _largest(streams):
     return max(float(np.max(np.abs(x))) for x in keras.tree.flatten(streams))
-
-
-def _hash(layers):
-    digest = hashlib.sha256()
-    for layer in layers:
-        for variable in layer.variables:
-            # Integers in files have no signed zeros.
-            digest.update(np.ascontiguousarray(variable.numpy() + 0.0))
-    return digest.hexdigest()

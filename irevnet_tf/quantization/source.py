@@ -1,6 +1,9 @@
 """Models taken apart into layers, with checks, and put together."""
 
+import hashlib
+
 import keras
+import numpy as np
 
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BottleneckResidual
@@ -93,6 +96,16 @@ def check_source(
 def own_layers(chain: Chain) -> list[keras.Layer]:
     """Return the layers of a chain, without what they may be shared by."""
     return [x.layer if isinstance(x, Shared) else x for x in chain.layers]
+
+
+def weights_hash(layers: list[keras.Layer]) -> str:
+    """Return the SHA-256 of all variables of layers."""
+    digest = hashlib.sha256()
+    for layer in layers:
+        for variable in layer.variables:
+            # Integers in files have no signed zeros.
+            digest.update(np.ascontiguousarray(variable.numpy() + 0.0))
+    return digest.hexdigest()
 
 
 def is_fine_tuned(chain: Chain) -> bool:

@@ -1,6 +1,8 @@
 """Portable networks encoded in one runtime and decoded in every other."""
 
 import itertools
+import pathlib
+import re
 
 import numpy as np
 import portable_networks
@@ -15,6 +17,7 @@ interpreter = pytest.importorskip(
     "ai_edge_litert.interpreter", reason="ai-edge-litert is not installed"
 )
 
+ROOT = pathlib.Path(__file__).parents[3]
 NETWORKS = [
     ("injective", {}),
     ("bijective", {"sum_bits": 21}),
@@ -118,3 +121,25 @@ def test_out_of_range_is_nan(network):
         far = np.full_like(features, 1e4)
         (images,) = run["inverse"](far).values()
         assert np.isnan(images).all(), name
+
+
+def test_code_in_the_document(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "portable.md").read_text()
+    names = {}
+    exec("".join(re.findall(r"```python\n(.*?)```", text, re.S)), names)
+    assert irevnet_tf.certify(names["few"]).weight_bits == 5
+
+
+def test_pixels_that_runtimes_round_differently_are_told_of(tmp_path):
+    model = portable_networks.network("injective")
+    images = portable_networks.images(model.input_shape[1:])
+    options = {"pixel_range": (-3.0, 3.0), "verbose": 0}
+    made = irevnet_tf.portable(model, images, **options)
+    with pytest.warns(UserWarning, match="Received: .* values of 8 bits"):
+        export_saved_model(
+            made, tmp_path, preprocessing="imagenet", warmup=False
+        )
+    model.preprocessing = "imagenet"
+    made = irevnet_tf.portable(model, images, **options)
+    export_saved_model(made, tmp_path, warmup=False)  # Without a warning.
