@@ -117,7 +117,7 @@ def loading_call(model: keras.Model, path: pathlib.Path, name: str) -> str:
             known.
     """
     if not path.name.endswith(SUFFIX):
-        return f"keras.saving.load_model({str(path)!r})"
+        return f"import irevnet_tf; keras.saving.load_model({str(path)!r})"
     shape = model.inputs[0].shape[1:]
     common = f"weights={str(path)!r}, portable=True, input_shape={shape}"
     if isinstance(model.layers[-1], keras.layers.Dense):

@@ -20,7 +20,7 @@ from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.quantization.certificate import Certificate
 from irevnet_tf.quantization.certificate import certify
 from irevnet_tf.quantization.certificate import is_portable
-from irevnet_tf.quantization.pixels import warn_of_unsteady_pixels
+from irevnet_tf.quantization.pixels import check_export_range
 
 DYNAMIC = "dynamic"
 WHITE = 255.0  # An exported model takes what image files hold.
@@ -78,7 +78,8 @@ def check_arguments(
     """
     chain = check_model(model)
     if preprocessing is None:
-        preprocessing = find_preprocessing(chain) or "unit"
+        preprocessing = find_preprocessing(chain)
+    is_given, preprocessing = bool(preprocessing), preprocessing or "unit"
     image_shape = check_image_shape(model, image_size)
     check_divisible(image_shape[:2], chain.downsampling)
     check_image_bytes(image_bytes, image_shape)
@@ -87,10 +88,9 @@ def check_arguments(
         model, chain.model, from_logits, class_names is not None
     )
     class_names = check_class_names(class_names, model, output)
-    certificate = None
-    if is_portable(chain):
-        certificate = certify(model)
-        warn_of_unsteady_pixels(chain.layers[0], normalization)
+    certificate = certify(model) if is_portable(chain) else None
+    if certificate is not None:
+        check_export_range(chain.layers[0], normalization, is_given)
     if warmup is None:
         warmup = serving_api_is_installed()
     elif warmup:

@@ -139,8 +139,9 @@ def certify(model: keras.Model) -> Certificate:
     sequences = [x for x in layers if isinstance(x, ReversibleSequence)]
     if not is_portable(chain):
         raise ValueError(
-            "`model` must be a portable network, as `irevnet_tf.portable` "
-            f"returns it. Received: model={model.name}"
+            "`model` must be a portable network, as `irevnet_tf.portable` or "
+            "`portable=True` of the constructors return it. "
+            f"Received: model={model.name}"
         )
     if any(b.residual.fine_tuning for x in sequences for b in x.blocks):
         raise ValueError(

@@ -77,7 +77,8 @@ def portable(
             inputs, rounded, instead.
         pixel_range: None or pair of floats. The least and the largest value of
             a normalised image. Other images will be refused. Defaults to the
-            range of `model.preprocessing`, or to that of `images`.
+            range of `model.preprocessing`, which is to be set before, or to
+            that of `images`.
         verbose: int. 1 for a bar of progress, 0 for none.
 
     Returns:
@@ -99,7 +100,8 @@ def portable(
     if is_fine_tuned(chain):
         given = (weight_bits, activation_bits, sum_bits, overflow)
         others = (images, fraction_bits, pixel_range)
-        if given != (8, 8, 23, "scale") or others != (None, None, None):
+        others = [x for x in others if x is not None]
+        if given != (8, 8, 23, "scale") or others:
             raise ValueError(
                 "A network in fine-tuning keeps its numbers of bits and its "
                 "pixel range: give `model` alone. Received: other arguments "

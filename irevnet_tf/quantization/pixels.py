@@ -11,6 +11,8 @@ from irevnet_tf.quantization.bits import Bits
 
 # As many as an ordinary batch.
 LEAST_IMAGES = 32
+# No normalised pixel is so large, as far as it is known.
+RAW = 15.0
 # Offsets that are tried, in units of the grid.
 OFFSETS = np.arange(-230, 231, dtype="float32") / 512
 
@@ -80,10 +82,22 @@ def pixel_range_of(given, preprocessing: str | None, images: np.ndarray):
     Raises:
         ValueError: if it is no range, or images are beyond it.
     """
-    if given is None and preprocessing in PREPROCESSING:
+    if preprocessing is not None and preprocessing not in PREPROCESSING:
+        raise ValueError(
+            "`model.preprocessing` must be None or one of "
+            f"{', '.join(map(repr, PREPROCESSING))}. Received: "
+            f"model.preprocessing={preprocessing!r}"
+        )
+    if given is None and preprocessing is not None:
         given = PREPROCESSING[preprocessing].value_range
     elif given is None:
         given = (images.min(), images.max())
+        if max(map(abs, given)) > RAW:
+            raise ValueError(
+                "`images` must be normalised as in training; if they are, give "
+                "`pixel_range`. Received: images that look like raw pixels, "
+                f"from {given[0]:g} to {given[1]:g}"
+            )
     try:
         low, high = map(float, given)
     except (TypeError, ValueError):
@@ -138,23 +152,48 @@ def pixel_offset(
     return np.broadcast_to(OFFSETS[best], (channels,))
 
 
-def warn_of_unsteady_pixels(entrance: PixelRange, scale: Normalization) -> None:
-    """Warn of values of 8 bits that runtimes may round to different steps.
+def check_export_range(
+    entrance: PixelRange, scale: Normalization, is_given: bool
+) -> None:
+    """Compare how an export scales images with what a network was made for.
 
     Args:
         entrance: `PixelRange`, or what shares it. The network's first layer.
-        scale: `Normalization`. How an export scales images.
+        scale: `Normalization`. How the export scales images.
+        is_given: bool. Whether the user said so, or the model.
+
+    Raises:
+        ValueError: if nobody said so, and the range is another one.
+
+    Warns:
+        UserWarning: if the range is another one, or runtimes may round values
+            of 8 bits to different steps.
     """
     entrance = getattr(entrance, "layer", entrance)
+    low, high = entrance.bounds.numpy()
+    found = scale.value_range
+    width = high - low
+    if np.max(np.abs(np.subtract(found, (low, high)))) > 0.02 * width:
+        message = (
+            f"The network was made portable for images from {low:.4g} to "
+            f"{high:.4g}, and `preprocessing` is to scale them to that. "
+            f"Received: preprocessing that makes {found[0]:.4g} to "
+            f"{found[1]:.4g}"
+        )
+        if not is_given:
+            raise ValueError(f"{message}, the default")
+        warnings.warn(message, stacklevel=4)
+        return
     values = _normalized(scale) * np.float32(2.0**entrance.fraction_bits)
     steps = np.rint(values + entrance.offset.numpy())
     count = np.any(steps != steps[:1], axis=0).sum()
     if count:
         warnings.warn(
-            "Runtimes may round the same pixel to different steps, since the "
-            "network was not made portable for this `preprocessing`: set "
-            "`model.preprocessing` before `irevnet_tf.portable`. Received: "
-            f"{count} values of 8 bits that are too near to a tie",
+            "Representations may differ between runtimes, which round some "
+            "pixels to different steps, since the network was not made "
+            "portable for this `preprocessing`: set `model.preprocessing` "
+            f"before `irevnet_tf.portable`. Received: {count} of the values of "
+            "8 bits too near to a tie",
             stacklevel=4,
         )
 

@@ -47,7 +47,9 @@ def check_source(
     if chain.model is not model or chain.steps[0].inputs[0] is not image:
         raise ValueError(
             "`model` must be an i-RevNet itself, without layers in front of it "
-            "or around it: make the network in it portable. Received: "
+            "or around it: make the network in it portable, and put other "
+            "layers behind, as keras.Sequential([irevnet_tf.portable(base, "
+            "images), head]) has them. Received: "
             f"model={model.name} with layers "
             f"{[layer.name for layer in model.layers][:8]}"
         )

@@ -89,6 +89,9 @@ def test_fine_tuned_networks_take_no_other_arguments():
     tuned = irevnet_tf.fine_tunable(portable_networks.portable("injective"))
     with pytest.raises(ValueError, match="keeps its numbers of bits"):
         irevnet_tf.portable(tuned, weight_bits=3)
+    images = portable_networks.images(tuned.input_shape[1:])
+    with pytest.raises(ValueError, match="keeps its numbers of bits"):
+        irevnet_tf.portable(tuned, images)
 
 
 def test_units_that_are_no_powers_of_two_are_not_saved(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import irevnet_tf
 from irevnet_tf.export import export_saved_model
 from irevnet_tf.export.litert import export_litert
+from irevnet_tf.preprocessing import PREPROCESSING
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 interpreter = pytest.importorskip(
@@ -134,12 +135,18 @@ def test_code_in_the_document(tmp_path, monkeypatch):
 def test_pixels_that_runtimes_round_differently_are_told_of(tmp_path):
     model = portable_networks.network("injective")
     images = portable_networks.images(model.input_shape[1:])
-    options = {"pixel_range": (-3.0, 3.0), "verbose": 0}
-    made = irevnet_tf.portable(model, images, **options)
+    low, high = PREPROCESSING["imagenet"].value_range
+    made = irevnet_tf.portable(
+        model, images, pixel_range=(low, high), verbose=0
+    )
+    with pytest.raises(ValueError, match="makes 0 to 1, the default"):
+        export_saved_model(made, tmp_path, warmup=False)
     with pytest.warns(UserWarning, match="Received: .* values of 8 bits"):
         export_saved_model(
             made, tmp_path, preprocessing="imagenet", warmup=False
         )
     model.preprocessing = "imagenet"
-    made = irevnet_tf.portable(model, images, **options)
+    made = irevnet_tf.portable(model, images, verbose=0)
     export_saved_model(made, tmp_path, warmup=False)  # Without a warning.
+    with pytest.warns(UserWarning, match="made portable for images from -2.1"):
+        export_saved_model(made, tmp_path, preprocessing="unit", warmup=False)
