@@ -33,13 +33,13 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         F  = floor(conv(a2, kernel3) + shift3) * 2**-fraction_bits
 
     A kernel's weights are integers of `weight_bits` bits times a power of two
-    for each output channel, its unit; shifts are odd multiples of half of it,
-    so that `floor` never meets an integer. `scale0` are powers of two. All that
-    is added up are multiples of a power of two, and as long as all partial sums
-    stay below 2**24 of them, which `irevnet_tf.certify` proves, nothing is ever
-    rounded but by `floor`: F has the same bits in every runtime, with every
-    order of summation, in batches of every size. Not even the sign of a zero
-    differs, for F has no -0.
+    for each output channel, its unit; shifts are odd multiples of half of it
+    (and 1/2, if it is more than 1), so that `floor` never meets an integer.
+    `scale0` are powers of two. All that is added up are multiples of a power of
+    two, and as long as all partial sums stay below 2**24 of them, which
+    `irevnet_tf.certify` proves, nothing is ever rounded but by `floor`: F has
+    the same bits in every runtime, with every order of summation, in batches of
+    every size. Not even the sign of a zero differs, for F has no -0.
 
     `irevnet_tf.portable` makes these layers from `BottleneckResidual`s. They
     have no mode of training: with `training=True` they compute the same.

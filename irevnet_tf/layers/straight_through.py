@@ -31,7 +31,15 @@ def valid_pair(residual, index: int, kernel, shift) -> tuple:
     """
     low, high = residual.first_range if index == 0 else (0, 1)
     kernel_scale, shift_scale = trained_scales(residual, index)
-    per_unit = tf.convert_to_tensor(residual.per_unit[index])
+    unit, per_unit = (
+        tf.convert_to_tensor(x[index])
+        for x in (residual.units, residual.per_unit)
+    )
+    limit, half = 2.0**residual.sum_bits, 0.0
+    if residual.groups[index] == 1:
+        # Half an integer from the next one, for which sums are to be smaller.
+        half = tf.where(unit > 1.0, 0.5, 0.0)
+        limit = tf.minimum(limit, (2.0**23 - 1.0) * per_unit)
     integers, offset = quantized(
         kernel * kernel_scale * per_unit,
         shift * shift_scale * residual.per_sum_unit(index),
@@ -39,10 +47,9 @@ def valid_pair(residual, index: int, kernel, shift) -> tuple:
         largest_input=high if index == 0 else residual.largest_activation,
         is_symmetric=low < 0,
         groups=residual.groups[index],
-        sum_bits=residual.sum_bits,
+        limit=limit,
     )
-    unit = tf.convert_to_tensor(residual.units[index])
-    return integers * unit, offset * residual.sum_unit(index)
+    return integers * unit, offset * residual.sum_unit(index) + half
 
 
 def quantized(
@@ -53,7 +60,7 @@ def quantized(
     largest_input: int,
     is_symmetric: bool,
     groups: int,
-    sum_bits: int,
+    limit,
 ) -> tuple:
     """Return the valid integers next to trained weights, for exact sums.
 
@@ -65,13 +72,12 @@ def quantized(
         largest_input: int. The largest input.
         is_symmetric: bool. Whether inputs may also be negative.
         groups: int. The groups of inputs that are added up separately.
-        sum_bits: int. Partial sums stay below 2**sum_bits.
+        limit: float or float tensor (outputs,). What partial sums stay below.
 
     Returns:
         The kernel, of integers, and the shift, of integers and a half. Their
         gradients pass to `kernel` and `shift`.
     """
-    limit = 2.0**sum_bits
     # Of several groups, half is left for what their sums add up to.
     farthest = limit - 2.0 if groups == 1 else limit / 2
     offset = tf.floor(tf.clip_by_value(shift, -farthest, farthest - 1.0)) + 0.5

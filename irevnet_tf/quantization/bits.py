@@ -62,3 +62,8 @@ class Bits:
     def room(self) -> float:
         """What sums may reach before."""
         return 2.0**self.sum_bits - self.slack - 2
+
+    @property
+    def room_of_integers(self) -> float:
+        """The same, in integers, which must be exact to a half."""
+        return 2.0**23 * (1 - 1 / 32)

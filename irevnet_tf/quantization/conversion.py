@@ -68,7 +68,8 @@ def portable(
         weight_bits: int from 2 to 16. Bits of a weight, with the sign.
         activation_bits: int from 2 to 12. Bits of an activation.
         sum_bits: int up to 23. Partial sums of convolutions stay below
-            2**sum_bits units. 21 leaves room for Winograd's F(2x2, 3x3), see
+            2**sum_bits units, and, in the last one of a block, below 2**23
+            steps of F. 21 leaves room for Winograd's F(2x2, 3x3), see
             docs/portable.md.
         fraction_bits: None or int. Streams are multiples of 2**-fraction_bits.
             Defaults to those of a lossless `model`, and 14.

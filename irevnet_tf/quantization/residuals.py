@@ -193,8 +193,12 @@ def _set_last(made, kernel, gain, a, y, bits):
     def too_large(scale):
         integers = np.rint(weights * scale)
         sums = _largest_sum(made, 2, integers, made.groups[2])
-        # The shift is 1/2, which the means then correct.
-        return scale, (sums + scale / grid / 2 + 2) / bits.room
+        # The shift is 1/2, which the means then correct, also in units above 1.
+        excess = (sums + scale / grid / 2 + 2) / bits.room
+        whole = bits.room / bits.room_of_integers * grid
+        return scale, excess * np.maximum(
+            whole / np.where(scale > 0, scale, whole), 1.0
+        )
 
     _split_groups(made, 2, np.rint(weights * scale), bits)
     scale = _shrunk(scale, too_large, halves=True)
@@ -230,11 +234,13 @@ def _corrected(shift, correction, made, index, bits):
         bits: `Bits`. How many bits there are.
     """
     # What was left free when the weights were scaled.
-    limit = bits.slack * made.units[index].numpy().astype("float64")
+    limit = bits.slack * np.minimum(made.units[index].numpy(), 1.0)
     shift = shift + np.clip(correction, -limit, limit)
     unit = made.sum_unit(index).numpy().astype("float64")
-    # `floor` is to round to the nearest.
-    return (np.floor((shift + 0.5) / unit) + 0.5) * unit
+    # `floor` is to round to the nearest, and half an integer from the next one.
+    shift = (np.floor((shift + 0.5) / unit) + 0.5) * unit
+    is_whole = (unit > 1) & (made.groups[index] == 1)
+    return np.where(is_whole, shift + 0.5, shift)
 
 
 def _shrunk(scale, too_large, halves=False):

@@ -107,7 +107,8 @@ def test_digits_become_portable(digits):
     found = json.loads((folder / "digits.json").read_text())
     assert Certificate.from_dict(found) == certificate
     assert row(output, "written to") == f"{path}, 1.1 MB"
-    assert row(output, "to use it") == f"keras.saving.load_model({str(path)!r})"
+    call = f"import irevnet_tf; keras.saving.load_model({str(path)!r})"
+    assert row(output, "to use it") == call
     assert row(output, "inversion error") == "0.0"
     assert row(output, "accuracy before").startswith("99.44% (358 of 360 ")
     data = load_dataset("digits")
