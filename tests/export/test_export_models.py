@@ -341,7 +341,7 @@ def test_wrong_features_are_noticed_before_anybody_sees_them(
     other = network()
     monkeypatch.setattr(
         "irevnet_tf.export.saved_model.inference_copy",
-        lambda model, shape: cases.stir(
+        lambda model, shape, proven: cases.stir(
             network(blocks=(2, 2), kernel_sizes=(1, 1, 1))
         ),
     )

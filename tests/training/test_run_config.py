@@ -34,7 +34,7 @@ from irevnet_tf.training import RunOptions
         ({"fraction_bits": 24}, "from 0 to 23 .* Received: fraction_bits=24"),
         (
             {"fraction_bits": 10, "lossless": False},
-            "only with `lossless=True`. Received: fraction_bits=10, lossless=F",
+            "`lossless` or `portable`. Received: fraction_bits=10, lossless=F",
         ),
         ({"mixed_precision": "half"}, "Received: mixed_precision='half'"),
         ({"seed": -1}, "Received: seed=-1"),
