@@ -101,3 +101,16 @@ def test_units_that_are_no_powers_of_two_are_not_saved(tmp_path):
     residual.kernels[0].assign(0.75 * residual.kernels[0])
     with pytest.raises(ValueError, match="times a power of two"):
         made.save_weights(tmp_path / "edited.weights.h5")
+
+
+def test_f_is_half_an_integer_from_the_next_one():
+    """Also in large units, for kernels that round a little on the way."""
+    made = portable_networks.portable("gray", sum_bits=14)
+    seen = 0
+    for model in (made, irevnet_tf.fine_tunable(made)):
+        for residual in portable_networks.residuals(model).values():
+            _, shift = residual.valid_weights()[2]
+            large = residual.units[2].numpy() > 1
+            np.testing.assert_array_equal(shift.numpy()[large] % 1, 0.5)
+            seen += large.sum()
+    assert seen
