@@ -144,6 +144,7 @@ def test_public_names():
         "RebuiltInputsWarning",
         "ReversibleSequence",
         "Shared",
+        "reversible_block",
     ]
 
 

@@ -17,6 +17,7 @@ from irevnet_tf.layers.pixel_range import PixelRange
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
+from irevnet_tf.layers.two_functions import reversible_block
 
 # The first name of the layer, under which programs and files have it.
 FixedPoint = FixedPointRounding
@@ -40,4 +41,5 @@ __all__ = [
     "RebuiltInputsWarning",
     "ReversibleSequence",
     "Shared",
+    "reversible_block",
 ]

@@ -48,6 +48,17 @@ def check_fraction_bits(value, dtype: str) -> int:
     return int(value)
 
 
+def common_fraction_bits(blocks) -> int | None:
+    """Return the `fraction_bits` that all blocks have, or raise ValueError."""
+    found = {block.fraction_bits for block in blocks}
+    if len(found) > 1:
+        raise ValueError(
+            "`blocks` must all have the same `fraction_bits`. "
+            f"Received: blocks with fraction_bits={sorted(found, key=str)}"
+        )
+    return found.pop()
+
+
 class RangeCheck:
     """Collects values that must stay in the exact range.
 

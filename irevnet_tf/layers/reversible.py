@@ -13,6 +13,7 @@ from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.block_functions import run_with_separate_gradients
 from irevnet_tf.layers.coupling import Coupling
 from irevnet_tf.layers.fixed_point import RangeCheck
+from irevnet_tf.layers.fixed_point import common_fraction_bits
 from irevnet_tf.layers.gradients import is_watched
 from irevnet_tf.layers.integer_residual import IntegerResidual
 from irevnet_tf.layers.memory_saving import MemorySavingPass
@@ -48,7 +49,8 @@ class ReversibleSequence(InvertibleLayer):
 
     Args:
         blocks: non-empty list of `Coupling` layers. Such as `AdditiveCoupling`,
-            all with the same dtype and `fraction_bits`.
+            all with the same dtype and `fraction_bits`. A `ReversibleSequence`
+            among them stands for its blocks, as `reversible_block` returns one.
         memory_saving: bool. Whether to rebuild the blocks' inputs (True) or to
             keep them (False). Can be changed on the layer between compilations.
         on_drift: str. What to do if a step rebuilds inputs that are more than
@@ -90,7 +92,7 @@ class ReversibleSequence(InvertibleLayer):
     """
 
     def __init__(self, blocks, memory_saving=True, on_drift="warn", **kwargs):
-        blocks = list(blocks)
+        blocks = _without_nesting(blocks)
         if not blocks or not all(isinstance(x, Coupling) for x in blocks):
             raise ValueError(
                 "`blocks` must be a non-empty list of Coupling layers, such "
@@ -101,7 +103,7 @@ class ReversibleSequence(InvertibleLayer):
         check_dtype(self, blocks)
         refuse_shared_layers(blocks)
         self.blocks = blocks
-        self.fraction_bits = _common_fraction_bits(blocks)
+        self.fraction_bits = common_fraction_bits(blocks)
         # Whether results have the same bits in every runtime and batch. Not
         # of subclasses, which may compute anything.
         self.is_portable = all(
@@ -286,12 +288,10 @@ class ReversibleSequence(InvertibleLayer):
         return cls(**{**config, "blocks": blocks})
 
 
-def _common_fraction_bits(blocks):
-    """Return the `fraction_bits` that all blocks have, or raise ValueError."""
-    found = {block.fraction_bits for block in blocks}
-    if len(found) > 1:
-        raise ValueError(
-            "`blocks` must all have the same `fraction_bits`. "
-            f"Received: blocks with fraction_bits={sorted(found, key=str)}"
-        )
-    return found.pop()
+def _without_nesting(blocks):
+    """Return blocks, each plain sequence among them replaced by its own."""
+    return [
+        block
+        for one in blocks
+        for block in (one.blocks if type(one) is ReversibleSequence else [one])
+    ]
