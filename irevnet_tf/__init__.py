@@ -5,7 +5,9 @@ import importlib.util
 
 __all__ = [
     "IRevNet",
+    "IRevNet19",
     "IRevNet28",
+    "IRevNet34",
     "IRevNet56",
     "IRevNet163",
     "IRevNet300",
@@ -52,7 +54,9 @@ if not _MISSING:
     from irevnet_tf.models.inversion import invert
     from irevnet_tf.models.irevnet import IRevNet
     from irevnet_tf.models.predictions import decode_predictions
+    from irevnet_tf.models.variants import IRevNet19
     from irevnet_tf.models.variants import IRevNet28
+    from irevnet_tf.models.variants import IRevNet34
     from irevnet_tf.models.variants import IRevNet56
     from irevnet_tf.models.variants import IRevNet163
     from irevnet_tf.models.variants import IRevNet300

@@ -1,17 +1,17 @@
 """A small network for irevnet-train, where the network is not the subject."""
 
+import functools
+
 import irevnet_tf
-from irevnet_tf.models.variants import CONSTRUCTORS
+from irevnet_tf.models.constructors import CONSTRUCTORS
 
-
-def small(**kwargs):
-    return irevnet_tf.IRevNet(
-        blocks=(2, 2),
-        strides=(1, 2),
-        channels=(8, 32),
-        initial_downsampling=1,
-        **kwargs,
-    )
+small = functools.partial(
+    irevnet_tf.IRevNet,
+    blocks=(2, 2),
+    strides=(1, 2),
+    channels=(8, 32),
+    initial_downsampling=1,
+)
 
 
 def instead_of_the_default(monkeypatch):

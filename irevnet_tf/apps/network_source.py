@@ -12,9 +12,8 @@ from absl import app
 
 from irevnet_tf.apps.flags import DATA_DIR
 from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.constructors import CONSTRUCTORS
 from irevnet_tf.models.model import find_preprocessing
-from irevnet_tf.models.variants import CONSTRUCTORS
-from irevnet_tf.models.variants import VARIANTS
 from irevnet_tf.preprocessing import PREPROCESSING
 from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.settings import setting
@@ -69,7 +68,7 @@ class NetworkRequest:
         None,
         "Take this network, with --weights; not needed with weights of a name "
         "that only one network has.",
-        sorted(VARIANTS),
+        sorted(CONSTRUCTORS),
     )
     weights: str | None = setting(
         None, "The name of the network's weights, or a .weights.h5 file."

@@ -54,7 +54,7 @@ class Architecture:
         """Name of the constructor in `irevnet_tf`, if there is one."""
         for name, spec in VARIANTS.items():
             if (
-                _is_variant(self, spec)
+                _fits(dataclasses.asdict(self), spec)
                 and self.initial_downsampling == spec["initial_downsampling"]
             ):
                 return name
@@ -241,15 +241,14 @@ def _downsamplings(found, first, image_channels):
     by_variant = [
         spec["initial_downsampling"]
         for spec in VARIANTS.values()
-        if all(found[key] == spec[key] for key in _RECOGNISED_BY)
-        and found["bottleneck_ratio"] == USUAL_BOTTLENECK_RATIO
-        and spec["initial_downsampling"] in possible
+        if _fits(found, spec) and spec["initial_downsampling"] in possible
     ]
     return possible, (by_variant + exact + possible)[0]
 
 
-def _is_variant(architecture, spec):
-    return (
-        all(getattr(architecture, key) == spec[key] for key in _RECOGNISED_BY)
-        and architecture.bottleneck_ratio == USUAL_BOTTLENECK_RATIO
+def _fits(found, spec):
+    """Return whether a dict of the architecture is that of a variant."""
+    ratio = spec.get("bottleneck_ratio", USUAL_BOTTLENECK_RATIO)
+    return found["bottleneck_ratio"] == ratio and all(
+        found[key] == spec[key] for key in _RECOGNISED_BY
     )

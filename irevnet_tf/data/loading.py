@@ -44,9 +44,10 @@ def load_dataset(
         data_dir: None, str or path. The folder in which TFDS keeps prepared
             sets. If None, it is the environment variable TFDS_DATA_DIR, or else
             ~/tensorflow_datasets.
-        image_size: None or int. Height and width of the images. Images of
-            varying size, and those that do not fit into memory, are resized to
-            it. For others it must be None, or the size that they have.
+        image_size: None or int. Height and width of the images, which are
+            resized to it. It must be given for images of varying size, and for
+            those that do not fit into memory. For the digits, and for images in
+            memory that are not square, it must be None, or what they have.
         image_channels: None or int. 1 for grayscale, 3 for RGB. Folders of
             images are converted to it, RGB if None. For others it must be None,
             or the number that they have.

@@ -1,10 +1,12 @@
 """Data sets of TensorFlow Datasets (TFDS)."""
 
 import difflib
+import functools
 import math
 import os
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from irevnet_tf.data.dataset import Dataset
@@ -98,8 +100,8 @@ def load(
     Args:
         builder: prepared TFDS builder. The set to load.
         name: str. What the data set is called.
-        image_size: None or int. Height and width that images are resized to,
-            None for images in memory, which are used as they are.
+        image_size: None or int. Height and width that images are resized to.
+            None for images in memory that are used as they are.
         train_split: None or str. The split to train with, "train" if None.
         test_split: None or str. The split to test with. If None, "test" or, if
             there is none, "validation".
@@ -119,8 +121,8 @@ def load(
     if None not in image.shape and (
         sum(counts) * math.prod(image.shape) <= MEMORY_LIMIT
     ):
-        image_shape = tuple(image.shape)
-        read = _in_memory
+        image_shape = _shape_in_memory(image.shape, image_size)
+        read = functools.partial(_in_memory, image_shape=image_shape)
     elif image_size is None:
         raise ValueError(
             "`image_size` must be given for images of varying size, and for "
@@ -137,6 +139,20 @@ def load(
         train=read(builder, train_split, keys),
         test=read(builder, test_split, keys),
     )
+
+
+def _shape_in_memory(shape, image_size):
+    """Return the shape of images in memory, or raise ValueError."""
+    height, width, channels = shape
+    if image_size is None or (height, width) == (image_size, image_size):
+        return tuple(shape)
+    if height != width:
+        raise ValueError(
+            "`image_size` must be None for images that are kept in memory and "
+            f"are not square (={height}x{width}). "
+            f"Received: image_size={image_size}"
+        )
+    return image_size, image_size, channels
 
 
 def _supervised_keys(info):
@@ -187,11 +203,11 @@ def _default_normalization(builder_name):
     return builder_name if builder_name in NORMALIZATIONS else "unit"
 
 
-def _in_memory(builder, split, keys):
+def _in_memory(builder, split, keys, image_shape):
     image, label = keys
     features = builder.info.features
     count = builder.info.splits[split].num_examples
-    images = np.empty((count, *features[image].shape), "uint8")
+    images = np.empty((count, *image_shape), "uint8")
     labels = np.empty(count, "int64")
     batches = builder.as_dataset(
         split=split,
@@ -202,10 +218,19 @@ def _in_memory(builder, split, keys):
     done = 0
     for batch in batches.as_numpy_iterator():
         here = slice(done, done + len(batch[label]))
-        images[here], labels[here] = batch[image], batch[label]
+        images[here] = _resized(batch[image], image_shape)
+        labels[here] = batch[label]
         done = here.stop
     _require_labels(labels, split)
     return ArrayExamples(images, labels)
+
+
+def _resized(images, image_shape):
+    """Return whole images of another size, uint8."""
+    if images.shape[1:] == image_shape:
+        return images
+    resized = tf.image.resize(images, image_shape[:2], antialias=True)
+    return np.rint(resized.numpy())
 
 
 def _streamed(builder, split, keys):

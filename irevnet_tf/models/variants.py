@@ -15,8 +15,20 @@ from irevnet_tf.zoo.registry import verified_file
 
 # The two ImageNet networks of the paper are 56 and 300. The authors' published
 # code has 3x3 kernels only: 163 for CIFAR and 301 for ImageNet. `input_size`
-# and `classes` are those of the data that each was made for.
+# and `classes` are those of the data that each was made for; images have three
+# channels where there are no `image_channels`.
 VARIANTS = {
+    "IRevNet19": {
+        "description": "a smaller injective network for small images",
+        "blocks": (2, 2, 2),
+        "strides": (1, 2, 2),
+        "channels": (14, 56, 224),
+        "initial_downsampling": 1,
+        "kernel_sizes": (3, 3, 3),
+        "dropout_rate": 0.0,
+        "input_size": 32,
+        "classes": 10,
+    },
     "IRevNet28": {
         "description": "a small injective network for small images",
         "blocks": (3, 3, 3),
@@ -26,6 +38,19 @@ VARIANTS = {
         "kernel_sizes": (3, 3, 3),
         "dropout_rate": 0.0,
         "input_size": 32,
+        "classes": 10,
+    },
+    "IRevNet34": {
+        "description": "a small bijective network for gray images",
+        "blocks": (2, 4, 4, 1),
+        "strides": (1, 2, 2, 2),
+        "channels": (2, 8, 32, 128),
+        "initial_downsampling": 2,
+        "kernel_sizes": (3, 3, 3),
+        "bottleneck_ratio": 1,
+        "dropout_rate": 0.0,
+        "input_size": 32,
+        "image_channels": 1,
         "classes": 10,
     },
     "IRevNet56": {
@@ -88,10 +113,10 @@ DOCSTRING = """Build the {name} architecture, {description}.
         input_tensor: None or Keras tensor. The tensor to take as the image.
         input_shape: None or tuple (height, width, channels). Height and width
             must be divisible by {divisor}, or None. Defaults to
-            `({input_size}, {input_size}, 3)` with the classifier and to
-            `(None, None, 3)` without it. With named weights it defaults to the
-            training images' size and channels; the channels must then be
-            these, and with the classifier the size too.
+            `({input_size}, {input_size}, {image_channels})` with the classifier
+            and to `(None, None, {image_channels})` without it. With named
+            weights it defaults to the training images' size and channels; the
+            channels must then be these, and with the classifier the size too.
         pooling: None or str. Without the classifier: `None` returns the
             invertible representation (4D), `"avg"` and `"max"` pooled features
             (2D).
@@ -133,6 +158,7 @@ def _constructor(variant):
     spec = dict(VARIANTS[variant])
     del spec["description"]
     input_size = spec.pop("input_size")
+    channels = spec.pop("image_channels", 3)
     default_classes = spec.pop("classes")
     default_dropout = spec.pop("dropout_rate")
     default_name = variant.lower()
@@ -161,8 +187,9 @@ def _constructor(variant):
             weights = verified_file(record)
         elif weights is not None:
             check_weights_path(weights, expected_weights(variant))
-        if input_shape is None and input_tensor is None and include_top:
-            input_shape = (input_size, input_size, 3)
+        if input_shape is None and input_tensor is None:
+            side = input_size if include_top else None
+            input_shape = (side, side, channels)
         model = IRevNet(
             **spec,
             dropout_rate=dropout_rate,
@@ -189,7 +216,7 @@ def _constructor(variant):
         name=variant,
         divisor=divisor,
         fraction_bits=DEFAULT_FRACTION_BITS,
-        **VARIANTS[variant],
+        **{"image_channels": 3, **VARIANTS[variant]},
     )
     return constructor
 
@@ -235,7 +262,9 @@ def _pretrained_shape(record, include_top, input_tensor, input_shape, classes):
     return input_shape
 
 
+IRevNet19 = _constructor("IRevNet19")
 IRevNet28 = _constructor("IRevNet28")
+IRevNet34 = _constructor("IRevNet34")
 IRevNet56 = _constructor("IRevNet56")
 IRevNet163 = _constructor("IRevNet163")
 IRevNet300 = _constructor("IRevNet300")
@@ -245,7 +274,9 @@ IRevNet301 = _constructor("IRevNet301")
 CONSTRUCTORS = {
     variant.__name__: variant
     for variant in (
+        IRevNet19,
         IRevNet28,
+        IRevNet34,
         IRevNet56,
         IRevNet163,
         IRevNet300,

@@ -1,4 +1,4 @@
-"""RunConfig: what defines a run. RunOptions: what may change on resuming."""
+"""RunConfig: what defines a run."""
 
 import dataclasses
 import math
@@ -9,14 +9,15 @@ from irevnet_tf.data.augmentation import Augmentation
 from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_lossless
-from irevnet_tf.models.variants import VARIANTS
+from irevnet_tf.models.constructors import CONSTRUCTORS
+from irevnet_tf.models.constructors import options_of
 from irevnet_tf.preprocessing import NORMALIZATIONS
-from irevnet_tf.settings import check_settings
 from irevnet_tf.settings import setting
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 WARMUP_EPOCHS = 3
 SCHEDULES = ("cosine", "step", "constant")
+OPTIMIZERS = ("sgd", "adamw")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,10 +35,17 @@ class RunConfig(Augmentation):
     """
 
     # Network
-    model: str = setting("IRevNet28", "The network.", VARIANTS)
+    model: str = setting("IRevNet28", "The network.", CONSTRUCTORS)
     dropout_rate: float = setting(
         0.0,
         "Fraction of features dropped inside the blocks, less than 1.",
+        least=0,
+        below=1,
+    )
+    stochastic_depth_rate: float = setting(
+        0.0,
+        "Of transformers: fraction of images that skip the last block, less "
+        "than 1.",
         least=0,
         below=1,
     )
@@ -84,7 +92,10 @@ class RunConfig(Augmentation):
         below=1,
     )
     image_size: int | None = setting(
-        None, "Height and width of images that come in many sizes.", least=1
+        None,
+        "Height and width that images are resized to; needed for those of many "
+        "sizes.",
+        least=1,
     )
     image_channels: int | None = setting(
         None, "Demand images with this many channels, 1 or 3.", choices=(1, 3)
@@ -119,6 +130,11 @@ class RunConfig(Augmentation):
     )
 
     # Optimizer
+    optimizer: str = setting(
+        "sgd",
+        "SGD with momentum, or Adam with decoupled weight decay.",
+        OPTIMIZERS,
+    )
     learning_rate: float = setting(
         0.1,
         "Peak learning rate, reached after the warm-up.",
@@ -149,11 +165,11 @@ class RunConfig(Augmentation):
     momentum: float = setting(
         0.9, "Momentum of SGD, less than 1.", least=0, below=1
     )
-    nesterov: bool = setting(True, "Nesterov's form of momentum.")
+    nesterov: bool = setting(True, "Nesterov's form of SGD's momentum.")
     weight_decay: float = setting(
         5e-4,
         "L2 penalty: the gradient gets this times the weight, as in PyTorch's "
-        "SGD.",
+        "SGD. Of Adam: the weight loses this times the learning rate.",
         least=0,
         below=math.inf,
     )
@@ -201,6 +217,7 @@ class RunConfig(Augmentation):
         expected = f"less than `epochs` (={self.epochs})"
         self._require("warmup_epochs", fits, expected)
         self._require("dataset", self.dataset, "the name of a data set")
+        self._check_network()
         check_fraction_bits(self.fraction_bits, "float32")
         check_lossless(self.lossless, self.fraction_bits)
         self._require(
@@ -223,6 +240,19 @@ class RunConfig(Augmentation):
             "False for lossless networks, which Keras' XLA would compile in "
             "`fit` and not elsewhere, and for deterministic runs",
         )
+
+    def _check_network(self):
+        """Refuse what the network does not have, which would change nothing."""
+        missing = {
+            "memory_saving": False,
+            "lossless": False,
+            "stochastic_depth_rate": 0.0,
+        }
+        for name in options_of(self.model):
+            missing.pop(name, None)
+        for name, value in missing.items():
+            expected = f"{value} for {self.model}, which cannot have it"
+            self._require(name, getattr(self, name) == value, expected)
 
     def _require(self, name: str, satisfied: Any, expected: str) -> None:
         if not satisfied:
@@ -257,44 +287,3 @@ class RunConfig(Augmentation):
         if not values.get("lossless", cls.lossless):  # Once, any did nothing.
             values["fraction_bits"] = DEFAULT_FRACTION_BITS
         return cls(**values)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What may differ between a run and its continuation.
-
-    Raises:
-        ValueError: if a value is out of its range.
-    """
-
-    checkpoint_steps: int = setting(
-        0,
-        "Optimizer steps between checkpoints; there is one after every epoch "
-        "besides. 0 for these only.",
-        least=0,
-    )
-    keep_checkpoints: int = setting(
-        3, "How many of the newest checkpoints are kept.", least=1
-    )
-    log_steps: int = setting(
-        100,
-        "Optimizer steps between the lines of a log file, and between the "
-        "points of TensorBoard's curves; 0 for epochs only.",
-        least=0,
-    )
-    profile: tuple[int, ...] | None = setting(
-        None,
-        "First and last batch of this process, in one epoch, to profile for "
-        "TensorBoard, such as 10,20.",
-    )
-
-    def __post_init__(self):
-        check_settings(self)
-        is_range = self.profile is None or (
-            len(self.profile) == 2 and 1 <= self.profile[0] <= self.profile[1]
-        )
-        if not is_range:
-            raise ValueError(
-                "`profile` must be the first and the last batch, from 1. "
-                f"Received: profile={self.profile}"
-            )

@@ -20,12 +20,12 @@ from irevnet_tf.training.callbacks import Scalars
 from irevnet_tf.training.checkpoints import Checkpoints
 from irevnet_tf.training.checkpoints import ResumeError
 from irevnet_tf.training.checkpoints import TrainingState
-from irevnet_tf.training.config import RunOptions
 from irevnet_tf.training.guard import DivergenceError
 from irevnet_tf.training.guard import StepGuard
 from irevnet_tf.training.guard import naming_range_errors
 from irevnet_tf.training.guard import require_finite
 from irevnet_tf.training.optimizer import averaged_weights
+from irevnet_tf.training.options import RunOptions
 from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import run_length
 from irevnet_tf.training.setup import compile_model

@@ -1,4 +1,4 @@
-"""SGD with L2 decay and clipping, loss scaling, averaged (EMA) weights."""
+"""SGD and AdamW of published recipes, loss scaling, averaged (EMA) weights."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,69 +10,29 @@ import tensorflow as tf
 UNDECAYED = ("beta", "gamma", "bias")
 
 
-@keras.saving.register_keras_serializable(package="irevnet_tf")
-class SGD(keras.optimizers.SGD):
-    """Keras' SGD, with L2 decay and clipping as published recipes mean them.
+class _Recipe:
+    """What optimizers of this module have beyond those of Keras.
 
-    With gradient g, weight w, momentum buffer v and learning rate r:
-
-        g <- g * min(1, clip_norm / ||g||)    over all weights and replicas
-        g <- g + l2 * w
-        v <- momentum * v - r * g,   w <- w + v
-
-    Keras subtracts `weight_decay` from the weights without the momentum
-    instead, which makes it 1 / (1 - momentum) times weaker; its
-    `global_clipnorm` clips the gradient of each replica, before the sum over
-    the replicas.
+    They clip the gradient as published recipes mean it, over all weights and
+    replicas; Keras' `global_clipnorm` clips that of each replica, before the
+    sum. They can accumulate gradients on several replicas.
 
     Keras' `fit` ends by overwriting the weights with their moving average, if
     there is one. Here they stay, so that training can continue: see
     `averaged_weights`.
 
     Args:
-        learning_rate: float or `LearningRateSchedule`. The learning rate r.
-        l2: float. The decay. `exclude_from_weight_decay` spares weights.
+        *args: positional arguments. Those of Keras' optimizer.
         clip_norm: float. Largest norm of the gradient, 0 for no limit.
-        **kwargs: keyword arguments. Those of `keras.optimizers.SGD`.
+        **kwargs: keyword arguments. Those of Keras' optimizer.
     """
 
-    def __init__(self, learning_rate=0.01, l2=0.0, clip_norm=0.0, **kwargs):
-        super().__init__(learning_rate, **kwargs)
-        self.l2 = l2
+    def __init__(self, *args, clip_norm=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
         self.clip_norm = clip_norm
-
-    def update_step(self, gradient, variable, learning_rate):
-        if self.l2 and self._use_weight_decay(variable):
-            gradient += self.l2 * variable
-        if not isinstance(gradient, tf.Tensor):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        # One operation for a variable, where Keras has nine: less to trace,
-        # and one pass over the memory of large weights.
-        gradient = tf.cast(gradient, variable.dtype)
-        learning_rate = tf.cast(learning_rate, variable.dtype)
-        if not self.momentum:
-            tf.raw_ops.ResourceApplyGradientDescent(
-                var=variable.handle, alpha=learning_rate, delta=gradient
-            )
-            return
-        momentum = self.momentums[self._get_variable_index(variable)]
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle,
-            accum=momentum.value.handle,
-            lr=learning_rate,
-            grad=gradient,
-            momentum=tf.cast(self.momentum, variable.dtype),
-            use_nesterov=self.nesterov,
-        )
 
     def finalize_variable_values(self, var_list):
         pass
-
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        # Read once, not for each variable.
-        learning_rate = tf.convert_to_tensor(learning_rate)
-        super()._backend_update_step(grads, trainable_variables, learning_rate)
 
     def _backend_apply_gradients(self, grads, trainable_variables):
         strategy = tf.distribute.get_strategy()
@@ -132,11 +92,83 @@ class SGD(keras.optimizers.SGD):
         return list(zip(gradients, variables, strict=True))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "l2": self.l2,
-            "clip_norm": self.clip_norm,
-        }
+        return {**super().get_config(), "clip_norm": self.clip_norm}
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class SGD(_Recipe, keras.optimizers.SGD):
+    """Keras' SGD, with L2 decay and clipping as published recipes mean them.
+
+    With gradient g, weight w, momentum buffer v and learning rate r:
+
+        g <- g * min(1, clip_norm / ||g||)    over all weights and replicas
+        g <- g + l2 * w
+        v <- momentum * v - r * g,   w <- w + v
+
+    Keras subtracts `weight_decay` from the weights without the momentum
+    instead, which makes it 1 / (1 - momentum) times weaker; its
+    `global_clipnorm` clips the gradient of each replica, before the sum over
+    the replicas. In `fit`, weights are not overwritten by their moving average.
+
+    Args:
+        learning_rate: float or `LearningRateSchedule`. The learning rate r.
+        l2: float. The decay. `exclude_from_weight_decay` spares weights.
+        clip_norm: float. Largest norm of the gradient, 0 for no limit.
+        **kwargs: keyword arguments. Those of `keras.optimizers.SGD`.
+    """
+
+    def __init__(self, learning_rate=0.01, l2=0.0, clip_norm=0.0, **kwargs):
+        super().__init__(learning_rate, clip_norm=clip_norm, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.l2 and self._use_weight_decay(variable):
+            gradient += self.l2 * variable
+        if not isinstance(gradient, tf.Tensor):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        # One operation for a variable, where Keras has nine: less to trace,
+        # and one pass over the memory of large weights.
+        gradient = tf.cast(gradient, variable.dtype)
+        learning_rate = tf.cast(learning_rate, variable.dtype)
+        if not self.momentum:
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=variable.handle, alpha=learning_rate, delta=gradient
+            )
+            return
+        momentum = self.momentums[self._get_variable_index(variable)]
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=momentum.value.handle,
+            lr=learning_rate,
+            grad=gradient,
+            momentum=tf.cast(self.momentum, variable.dtype),
+            use_nesterov=self.nesterov,
+        )
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        # Read once, not for each variable.
+        learning_rate = tf.convert_to_tensor(learning_rate)
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class AdamW(_Recipe, keras.optimizers.AdamW):
+    """Keras' AdamW, with clipping and averages as in `SGD`.
+
+    Args:
+        *args: positional arguments. Those of `keras.optimizers.AdamW`.
+        clip_norm: float. Largest norm of the gradient over all weights and
+            replicas, 0 for no limit.
+        **kwargs: keyword arguments. Those of `keras.optimizers.AdamW`.
+
+    Reference:
+        Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019
+        (https://arxiv.org/abs/1711.05101).
+    """
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

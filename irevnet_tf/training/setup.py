@@ -12,10 +12,12 @@ from irevnet_tf.data import load_dataset
 from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import synchronize_batch_norm
 from irevnet_tf.evaluation import Evaluation
-from irevnet_tf.models.variants import CONSTRUCTORS
+from irevnet_tf.models.constructors import CONSTRUCTORS
+from irevnet_tf.models.constructors import options_of
 from irevnet_tf.training.config import RunConfig
 from irevnet_tf.training.optimizer import SGD
 from irevnet_tf.training.optimizer import UNDECAYED
+from irevnet_tf.training.optimizer import AdamW
 from irevnet_tf.training.optimizer import LossScaleOptimizer
 from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import Length
@@ -111,21 +113,25 @@ def build_model(
             the weights are not for it.
     """
     keras.utils.set_random_seed(config.seed)
-    constructor = CONSTRUCTORS[config.model]
+    values = {
+        "weights": weights,
+        "input_shape": dataset.image_shape,
+        "classes": len(dataset.class_names),
+        "classifier_activation": None,
+        "dropout_rate": config.dropout_rate,
+        "stochastic_depth_rate": config.stochastic_depth_rate,
+        "memory_saving": config.memory_saving,
+        "lossless": config.lossless,
+        "fraction_bits": config.fraction_bits,
+    }
+    # The configuration has refused what other networks do not have.
+    options = options_of(config.model)
+    values = {name: x for name, x in values.items() if name in options}
     # The constructors take no policy; new layers follow the global one.
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.mixed_precision)
     try:
-        model = constructor(
-            weights=weights,
-            input_shape=dataset.image_shape,
-            classes=len(dataset.class_names),
-            classifier_activation=None,
-            dropout_rate=config.dropout_rate,
-            memory_saving=config.memory_saving,
-            lossless=config.lossless,
-            fraction_bits=config.fraction_bits,
-        )
+        model = CONSTRUCTORS[config.model](**values)
     finally:
         keras.config.set_dtype_policy(policy)
     if config.sync_batch_norm:
@@ -156,12 +162,10 @@ def compile_model(
     """
     batches = length.batches_per_step
     schedule = learning_rate_schedule(config, length)
-    optimizer = SGD(
-        schedule,
-        l2=config.weight_decay,
+    optimizer = _make_optimizer(
+        config,
+        learning_rate=schedule,
         clip_norm=config.clip_norm,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
         use_ema=config.ema_decay > 0,
         # Keras averages after every batch, and a step may take several.
         ema_momentum=config.ema_decay ** (1 / batches),
@@ -196,6 +200,17 @@ def compile_model(
     # training step, which it then traces twice.
     model.optimizer.build(model.trainable_variables)
     return schedule
+
+
+def _make_optimizer(config, **options):
+    if config.optimizer == "adamw":
+        return AdamW(weight_decay=config.weight_decay, **options)
+    return SGD(
+        l2=config.weight_decay,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        **options,
+    )
 
 
 def metrics_of(found: Evaluation, classes: int) -> dict[str, float]:

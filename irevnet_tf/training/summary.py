@@ -112,7 +112,8 @@ def estimate_memory(
             activations += kept * batch_size
     gradients = bytes_of(model.trainable_variables)
     copies = [
-        config.momentum > 0,
+        config.optimizer == "adamw" or config.momentum > 0,
+        config.optimizer == "adamw",
         config.ema_decay > 0,
         config.accumulation_steps > 1,
     ]

@@ -3,7 +3,7 @@
 import small_network
 
 from irevnet_tf.apps import train
-from irevnet_tf.models.variants import CONSTRUCTORS
+from irevnet_tf.models.constructors import CONSTRUCTORS
 
 CONSTRUCTORS["IRevNet28"] = small_network.small
 
