@@ -60,6 +60,27 @@ def from_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> Any:
     return found
 
 
+def as_flags(instance: Any) -> list[str]:
+    """Return the command line's words for the values of a dataclass.
+
+    Args:
+        instance: dataclass. Its attributes are declared by
+            `irevnet_tf.settings.setting`. None is left out, as the default.
+    """
+    words = []
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no'}{field.name}")
+        elif isinstance(value, tuple):
+            words.append(f"--{field.name}={','.join(map(str, value))}")
+        else:
+            words.append(f"--{field.name}={value}")
+    return words
+
+
 def _kinds(hint):
     """Return the type of an attribute, without None if it may be None."""
     kinds = typing.get_args(hint) or (hint,)

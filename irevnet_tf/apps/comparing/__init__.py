@@ -1,0 +1,1 @@
+"""The parts of irevnet-compare: its runs, steps, table and picture."""
