@@ -127,6 +127,7 @@ def test_public_names():
     ]
     assert layers.__all__ == [
         "AdditiveCoupling",
+        "BasicResidual",
         "BatchNormalization",
         "BottleneckResidual",
         "ChannelMerge",
@@ -141,9 +142,11 @@ def test_public_names():
         "InvertibleDownsampling",
         "InvertibleLayer",
         "PixelRange",
+        "PooledShortcut",
         "RebuiltInputsWarning",
         "ReversibleSequence",
         "Shared",
+        "StreamTransition",
         "reversible_block",
     ]
 

@@ -2,6 +2,7 @@
 
 from irevnet_tf.layers.additive_coupling import AdditiveCoupling
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.basic_residual import BasicResidual
 from irevnet_tf.layers.channels import ChannelMerge
 from irevnet_tf.layers.channels import ChannelSplit
 from irevnet_tf.layers.channels import InjectivePadding
@@ -17,6 +18,8 @@ from irevnet_tf.layers.pixel_range import PixelRange
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
+from irevnet_tf.layers.transition import PooledShortcut
+from irevnet_tf.layers.transition import StreamTransition
 from irevnet_tf.layers.two_functions import reversible_block
 
 # The first name of the layer, under which programs and files have it.
@@ -24,6 +27,7 @@ FixedPoint = FixedPointRounding
 
 __all__ = [
     "AdditiveCoupling",
+    "BasicResidual",
     "BatchNormalization",
     "BottleneckResidual",
     "ChannelMerge",
@@ -38,8 +42,10 @@ __all__ = [
     "InvertibleDownsampling",
     "InvertibleLayer",
     "PixelRange",
+    "PooledShortcut",
     "RebuiltInputsWarning",
     "ReversibleSequence",
     "Shared",
+    "StreamTransition",
     "reversible_block",
 ]

@@ -1,4 +1,4 @@
-"""F, the residual function of an i-RevNet block."""
+"""Residual functions: their base class, and F of an i-RevNet block."""
 
 import keras
 import numpy as np
@@ -23,8 +23,112 @@ def default_initializer():
     return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 
+class Residual(TrackedParts, keras.layers.Layer):
+    """A residual function: layers that run one after the other.
+
+    Subclasses put them into the list `layers`. The configuration records them,
+    since they may have been changed: `trainable`, a BatchNorm's `momentum`,
+    LoRA.
+
+    Args:
+        **kwargs: keyword arguments. As for every Keras layer.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.layers = []
+
+    def make_layer(self, layer_class, *args, **kwargs) -> keras.layers.Layer:
+        """Return a layer that has this one's dtype policy."""
+        return layer_class(*args, dtype=self.dtype_policy, **kwargs)
+
+    def make_norm_relu(self, index: int) -> list:
+        """Return BatchNorm and ReLU, named by their place."""
+        norm = self.make_layer(
+            BatchNormalization,
+            epsilon=EPSILON,
+            momentum=MOMENTUM,
+            name=f"norm{index}",
+        )
+        relu = self.make_layer(keras.layers.ReLU, name=f"relu{index}")
+        return [norm, relu]
+
+    def make_convolution(
+        self, index: int, filters: int, kernel_size: int, stride: int = 1
+    ) -> list:
+        """Return a convolution, and the padding that it needs before it."""
+        layers, padding = [], "same"
+        if stride > 1 and kernel_size > 1:
+            # PyTorch pads a strided convolution on all sides; Keras' "same"
+            # would pad right and below only.
+            layers += [
+                self.make_layer(
+                    keras.layers.ZeroPadding2D,
+                    kernel_size // 2,
+                    data_format="channels_last",
+                )
+            ]
+            padding = "valid"
+        convolution = self.make_layer(
+            keras.layers.Conv2D,
+            filters,
+            kernel_size,
+            strides=stride,
+            padding=padding,
+            data_format="channels_last",
+            use_bias=False,
+            kernel_initializer=default_initializer(),
+            name=f"conv{index}",
+        )
+        return [*layers, convolution]
+
+    def make_dropout(self, rate: float) -> list:
+        """Return dropout, or nothing if the rate is 0."""
+        return [self.make_layer(keras.layers.Dropout, rate)] if rate else []
+
+    def build(self, input_shape):
+        for layer in self.layers:
+            if not layer.built:
+                layer.build(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        for layer in self.layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def call(self, inputs, training=None):
+        x = inputs
+        for layer in self.layers:
+            x = layer(x, training=training)
+        return x
+
+    def get_config(self):
+        layers = [
+            keras.saving.serialize_keras_object(layer) for layer in self.layers
+        ]
+        return {**super().get_config(), "layers": layers}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        layers = config.pop("layers", None)
+        residual = super().from_config(config)
+        if layers is not None:
+            residual.layers.clear()
+            residual.layers.extend(
+                keras.saving.deserialize_keras_object(layers)
+            )
+        elif not residual.trainable:
+            # From a version that did not record the layers: this is how a
+            # residual looked that was frozen with its network.
+            for layer in residual.layers:
+                layer.trainable = False
+        return residual
+
+
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class BottleneckResidual(TrackedParts, keras.layers.Layer):
+class BottleneckResidual(Residual):
     """F = three convolutions, each behind BatchNorm and ReLU.
 
     In the authors' order: [BN, ReLU,] conv (with the stride), BN, ReLU, conv,
@@ -94,70 +198,14 @@ class BottleneckResidual(TrackedParts, keras.layers.Layer):
         self.preactivation = preactivation
 
         first, second, third = self.kernel_sizes
-        layers = self._norm_relu(1) if preactivation else []
-        if self.stride > 1 and first > 1:
-            # PyTorch pads a strided convolution on all sides; Keras' "same"
-            # would pad right and below only.
-            layers += [
-                self._sublayer(
-                    keras.layers.ZeroPadding2D,
-                    first // 2,
-                    data_format="channels_last",
-                )
-            ]
-            padding = "valid"
-        else:
-            padding = "same"
-        layers += [self._conv(1, width, first, self.stride, padding)]
-        layers += self._norm_relu(2)
-        layers += [self._conv(2, width, second)]
-        if dropout_rate:
-            layers += [self._sublayer(keras.layers.Dropout, dropout_rate)]
-        layers += self._norm_relu(3)
-        layers += [self._conv(3, self.filters, third)]
-        self.layers = layers
-
-    def _sublayer(self, layer_class, *args, **kwargs):
-        return layer_class(*args, dtype=self.dtype_policy, **kwargs)
-
-    def _norm_relu(self, index):
-        norm = self._sublayer(
-            BatchNormalization,
-            epsilon=EPSILON,
-            momentum=MOMENTUM,
-            name=f"norm{index}",
-        )
-        return [norm, self._sublayer(keras.layers.ReLU, name=f"relu{index}")]
-
-    def _conv(self, index, filters, kernel_size, stride=1, padding="same"):
-        return self._sublayer(
-            keras.layers.Conv2D,
-            filters,
-            kernel_size,
-            strides=stride,
-            padding=padding,
-            data_format="channels_last",
-            use_bias=False,
-            kernel_initializer=default_initializer(),
-            name=f"conv{index}",
-        )
-
-    def build(self, input_shape):
-        for layer in self.layers:
-            if not layer.built:
-                layer.build(input_shape)
-            input_shape = layer.compute_output_shape(input_shape)
-
-    def compute_output_shape(self, input_shape):
-        for layer in self.layers:
-            input_shape = layer.compute_output_shape(input_shape)
-        return input_shape
-
-    def call(self, inputs, training=None):
-        x = inputs
-        for layer in self.layers:
-            x = layer(x, training=training)
-        return x
+        if preactivation:
+            self.layers += self.make_norm_relu(1)
+        self.layers += self.make_convolution(1, width, first, self.stride)
+        self.layers += self.make_norm_relu(2)
+        self.layers += self.make_convolution(2, width, second)
+        self.layers += self.make_dropout(dropout_rate)
+        self.layers += self.make_norm_relu(3)
+        self.layers += self.make_convolution(3, self.filters, third)
 
     def get_config(self):
         return {
@@ -168,30 +216,7 @@ class BottleneckResidual(TrackedParts, keras.layers.Layer):
             "bottleneck_ratio": self.bottleneck_ratio,
             "dropout_rate": self.dropout_rate,
             "preactivation": self.preactivation,
-            # These may have been changed: `trainable`, a BatchNorm's
-            # `momentum`, LoRA.
-            "layers": [
-                keras.saving.serialize_keras_object(layer)
-                for layer in self.layers
-            ],
         }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        layers = config.pop("layers", None)
-        residual = super().from_config(config)
-        if layers is not None:
-            residual.layers.clear()
-            residual.layers.extend(
-                keras.saving.deserialize_keras_object(layers)
-            )
-        elif not residual.trainable:
-            # From a version that did not record the layers: this is how a
-            # residual looked that was frozen with its network.
-            for layer in residual.layers:
-                layer.trainable = False
-        return residual
 
 
 def check_kernel_sizes(kernel_sizes):

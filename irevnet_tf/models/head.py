@@ -20,7 +20,9 @@ POOLINGS = {
 }
 
 
-def pool(x, pooling: str, portable: bool, scaled: bool):
+def pool(
+    x, pooling: str, portable: bool, scaled: bool, momentum: float = MOMENTUM
+):
     """Return the pooled features of a representation, a Keras tensor.
 
     Args:
@@ -28,11 +30,12 @@ def pool(x, pooling: str, portable: bool, scaled: bool):
         pooling: str. "avg" or "max".
         portable: bool. Whether to pool integers.
         scaled: bool. Whether integers are to be scaled, as features.
+        momentum: float. That of the BatchNorm's moving statistics.
     """
     if portable:
         return IntegerPooling(pooling, scaled=scaled, name=HEAD_POOL)(x)
     x = BatchNormalization(
-        epsilon=EPSILON, momentum=MOMENTUM, dtype=stream_dtype(), name=HEAD_NORM
+        epsilon=EPSILON, momentum=momentum, dtype=stream_dtype(), name=HEAD_NORM
     )(x)
     x = keras.layers.ReLU(dtype=stream_dtype(), name="head_relu")(x)
     return POOLINGS[pooling](

@@ -15,18 +15,17 @@ from irevnet_tf.layers import IntegerResidual
 from irevnet_tf.layers import InvertibleDownsampling
 from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_activation
-from irevnet_tf.models.checks import check_image_shape
-from irevnet_tf.models.checks import check_input_tensor
 from irevnet_tf.models.checks import check_lossless
 from irevnet_tf.models.checks import check_options
 from irevnet_tf.models.checks import check_portable
 from irevnet_tf.models.checks import check_stages
 from irevnet_tf.models.head import classifier
 from irevnet_tf.models.head import pool
+from irevnet_tf.models.inputs import image_input
+from irevnet_tf.models.inputs import model_inputs
 from irevnet_tf.models.model import Functional
 from irevnet_tf.zoo.files import load_weights_file
 
@@ -151,7 +150,7 @@ def IRevNet(
     check_portable(portable, weights)
     divisor = initial_downsampling * math.prod(strides)
 
-    image = _image_input(input_shape, input_tensor)
+    image = image_input(input_shape, input_tensor)
     check_divisible(image.shape[1:3], divisor)
     coupling_bits = fraction_bits if lossless or portable else None
     make_residual = functools.partial(
@@ -205,11 +204,7 @@ def IRevNet(
     elif pooling:
         x = pool(x, pooling, portable, scaled=True)
 
-    inputs = image
-    if input_tensor is not None:
-        inputs = keras.utils.get_source_inputs(input_tensor)
-        inputs = inputs[0] if len(inputs) == 1 else inputs
-    model = Functional(inputs, x, name=name)
+    model = Functional(model_inputs(image, input_tensor), x, name=name)
     if weights is not None:
         load_weights_file(model, weights)
     return model
@@ -249,19 +244,3 @@ def _padding_of_stage(index, incoming, stride, width):
             f"stride {stride} `channels` must be {arriving // 2}. {received}"
         )
     return 0
-
-
-def _image_input(input_shape, input_tensor):
-    if input_tensor is None:
-        if input_shape is None:
-            input_shape = (None, None, 3)
-        check_image_shape(input_shape)
-        return keras.Input(input_shape, dtype=stream_dtype(), name="image")
-    check_input_tensor(input_tensor)
-    if input_shape is not None and tuple(input_shape) != input_tensor.shape[1:]:
-        raise ValueError(
-            "`input_shape` must be that of `input_tensor` if both are given. "
-            f"Received: input_shape={input_shape}, "
-            f"input_tensor.shape={input_tensor.shape}"
-        )
-    return input_tensor

@@ -1,0 +1,250 @@
+"""The named RevNets and ResNets: tables, and a constructor for each."""
+
+import keras
+
+from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.resnet import ResNet
+from irevnet_tf.models.revnet import RevNet
+
+_CIFAR = {
+    "strides": (1, 2, 2),
+    "initial_downsampling": 1,
+    "input_size": 32,
+    "classes": 10,
+}
+_IMAGENET = {
+    "strides": (1, 2, 2, 2),
+    "bottleneck": True,
+    "initial_downsampling": 4,
+    "input_size": 224,
+    "classes": 1000,
+}
+
+# The paper's, of the table of architectures; 56 is from the authors' code.
+REVNETS = {
+    "RevNet38": {
+        "description": "the paper's small CIFAR network",
+        "blocks": (3, 3, 3),
+        "channels": (32, 64, 112),
+        "stem_channels": 32,
+        "bottleneck": False,
+        **_CIFAR,
+    },
+    "RevNet110": {
+        "description": "the paper's CIFAR network without bottlenecks",
+        "blocks": (9, 9, 9),
+        "channels": (32, 64, 128),
+        "stem_channels": 32,
+        "bottleneck": False,
+        **_CIFAR,
+    },
+    "RevNet164": {
+        "description": "the paper's CIFAR network with bottlenecks",
+        "blocks": (9, 9, 9),
+        "channels": (32, 64, 128),
+        "stem_channels": 32,
+        "bottleneck": True,
+        **_CIFAR,
+    },
+    "RevNet56": {
+        "description": "the small ImageNet network of the authors' code",
+        "blocks": (2, 2, 3, 2),
+        "channels": (128, 256, 512, 832),
+        "stem_channels": 128,
+        **_IMAGENET,
+    },
+    "RevNet104": {
+        "description": "the paper's ImageNet network",
+        "blocks": (2, 2, 11, 2),
+        "channels": (128, 256, 512, 832),
+        "stem_channels": 128,
+        **_IMAGENET,
+    },
+}
+
+# What the paper compares them with.
+RESNETS = {
+    "ResNet32": {
+        "description": "of the size of RevNet38",
+        "blocks": (5, 5, 5),
+        "channels": (16, 32, 64),
+        "stem_channels": 16,
+        "bottleneck": False,
+        **_CIFAR,
+    },
+    "ResNet110": {
+        "description": "of the size of RevNet110",
+        "blocks": (18, 18, 18),
+        "channels": (16, 32, 64),
+        "stem_channels": 16,
+        "bottleneck": False,
+        **_CIFAR,
+    },
+    "ResNet164": {
+        "description": "of the size of RevNet164",
+        "blocks": (18, 18, 18),
+        "channels": (16, 32, 64),
+        "stem_channels": 16,
+        "bottleneck": True,
+        **_CIFAR,
+    },
+    "ResNet101": {
+        "description": "of the size of RevNet104",
+        "blocks": (3, 4, 23, 3),
+        "channels": (64, 128, 256, 512),
+        "stem_channels": 64,
+        **_IMAGENET,
+    },
+}
+
+DOCSTRING = """Build the {name} architecture, {description}.
+
+    {blocks} units per stage, strides {strides}, {channels} channels, in the
+    paper's way of counting; bottlenecks: {bottleneck}.
+
+    Args:
+        include_top: bool. Whether to end in the classifier. Defaults to
+            `True`.
+        weights: None or path. `None` for random initialization (default), or
+            the path of a `.weights.h5` file. None are shipped.
+        input_tensor: None or Keras tensor. The tensor to take as the image.
+        input_shape: None or tuple (height, width, channels). Height and width
+            may be anything, or None. Defaults to
+            `({input_size}, {input_size}, 3)` with the classifier and to
+            `(None, None, 3)` without it.
+        pooling: None or str. Without the classifier: `None` returns the
+            representation behind the last stage (4D), `"avg"` and `"max"`
+            pooled features (2D).
+        classes: positive int. The number of classes. Defaults to `{classes}`.
+        classifier_activation: None, str or callable. Activation of the top
+            layer; `None` returns logits. Defaults to `"softmax"`. With
+            `weights` it must be one of these two.
+        name: str. Name of the model.
+        dropout_rate: float in [0, 1). Defaults to `0.0`.{more}
+
+    Returns:
+        A Keras Functional model, see `{builder}` in `irevnet_tf.models`.
+
+    Raises:
+        ValueError: as `{builder}`.
+
+    Note: scale images with `irevnet_tf.preprocess_input(x, mode)` first. The
+    attribute `preprocessing` of the model can tell the mode.
+
+    Reference:
+        https://arxiv.org/abs/1707.04585
+    """
+
+OF_REVNETS = """
+        memory_saving: bool. Whether training rebuilds activations within the
+            stages instead of keeping them. Defaults to `True`.
+        lossless: bool. Whether the inverse of each stage is exact to the last
+            bit. Defaults to `False`.
+        fraction_bits: int. How fine the grid of a lossless network's values
+            is; for those only. Defaults to `{fraction_bits}`."""
+
+
+def _split(variant, table):
+    """Return arguments of the builder, and defaults of the constructor."""
+    spec = dict(table[variant])
+    del spec["description"]
+    return spec, spec.pop("input_size"), spec.pop("classes"), variant.lower()
+
+
+def _default_shape(size, include_top, input_tensor, input_shape):
+    if input_shape is None and input_tensor is None and include_top:
+        return (size, size, 3)
+    return input_shape
+
+
+def _named(constructor, variant, table, builder, more=""):
+    """Return a constructor that has the name and the docstring of a variant."""
+    constructor.__name__ = constructor.__qualname__ = variant
+    constructor.__doc__ = DOCSTRING.format(
+        name=variant, builder=builder, more=more, **table[variant]
+    )
+    return constructor
+
+
+def _revnet(variant):
+    spec, size, default_classes, default_name = _split(variant, REVNETS)
+
+    def constructor(
+        include_top=True,
+        weights=None,
+        input_tensor=None,
+        input_shape=None,
+        pooling=None,
+        classes=default_classes,
+        classifier_activation="softmax",
+        name=default_name,
+        *,
+        dropout_rate=0.0,
+        memory_saving=True,
+        lossless=False,
+        fraction_bits=DEFAULT_FRACTION_BITS,
+    ) -> keras.Model:
+        return RevNet(
+            **spec,
+            dropout_rate=dropout_rate,
+            memory_saving=memory_saving,
+            lossless=lossless,
+            fraction_bits=fraction_bits,
+            include_top=include_top,
+            weights=weights,
+            input_tensor=input_tensor,
+            input_shape=_default_shape(
+                size, include_top, input_tensor, input_shape
+            ),
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            name=name,
+        )
+
+    more = OF_REVNETS.format(fraction_bits=DEFAULT_FRACTION_BITS)
+    return _named(constructor, variant, REVNETS, "RevNet", more)
+
+
+def _resnet(variant):
+    spec, size, default_classes, default_name = _split(variant, RESNETS)
+
+    def constructor(
+        include_top=True,
+        weights=None,
+        input_tensor=None,
+        input_shape=None,
+        pooling=None,
+        classes=default_classes,
+        classifier_activation="softmax",
+        name=default_name,
+        *,
+        dropout_rate=0.0,
+    ) -> keras.Model:
+        return ResNet(
+            **spec,
+            dropout_rate=dropout_rate,
+            include_top=include_top,
+            weights=weights,
+            input_tensor=input_tensor,
+            input_shape=_default_shape(
+                size, include_top, input_tensor, input_shape
+            ),
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            name=name,
+        )
+
+    return _named(constructor, variant, RESNETS, "ResNet")
+
+
+RevNet38 = _revnet("RevNet38")
+RevNet56 = _revnet("RevNet56")
+RevNet104 = _revnet("RevNet104")
+RevNet110 = _revnet("RevNet110")
+RevNet164 = _revnet("RevNet164")
+ResNet32 = _resnet("ResNet32")
+ResNet101 = _resnet("ResNet101")
+ResNet110 = _resnet("ResNet110")
+ResNet164 = _resnet("ResNet164")
