@@ -127,6 +127,7 @@ def test_public_names():
     ]
     assert layers.__all__ == [
         "AdditiveCoupling",
+        "AttentionResidual",
         "BatchNormalization",
         "BottleneckResidual",
         "ChannelMerge",
@@ -140,10 +141,13 @@ def test_public_names():
         "Inverse",
         "InvertibleDownsampling",
         "InvertibleLayer",
+        "MLPResidual",
+        "PatchEmbedding",
         "PixelRange",
         "RebuiltInputsWarning",
         "ReversibleSequence",
         "Shared",
+        "StreamCopy",
         "reversible_block",
     ]
 

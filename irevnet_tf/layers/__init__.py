@@ -13,10 +13,14 @@ from irevnet_tf.layers.integer_residual import IntegerResidual
 from irevnet_tf.layers.inverse import Inverse
 from irevnet_tf.layers.inverse import Shared
 from irevnet_tf.layers.normalization import BatchNormalization
+from irevnet_tf.layers.patch_embedding import PatchEmbedding
 from irevnet_tf.layers.pixel_range import PixelRange
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
+from irevnet_tf.layers.stream_copy import StreamCopy
+from irevnet_tf.layers.transformer_residuals import AttentionResidual
+from irevnet_tf.layers.transformer_residuals import MLPResidual
 from irevnet_tf.layers.two_functions import reversible_block
 
 # The first name of the layer, under which programs and files have it.
@@ -24,6 +28,7 @@ FixedPoint = FixedPointRounding
 
 __all__ = [
     "AdditiveCoupling",
+    "AttentionResidual",
     "BatchNormalization",
     "BottleneckResidual",
     "ChannelMerge",
@@ -37,9 +42,12 @@ __all__ = [
     "Inverse",
     "InvertibleDownsampling",
     "InvertibleLayer",
+    "MLPResidual",
+    "PatchEmbedding",
     "PixelRange",
     "RebuiltInputsWarning",
     "ReversibleSequence",
     "Shared",
+    "StreamCopy",
     "reversible_block",
 ]
