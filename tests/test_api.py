@@ -127,6 +127,7 @@ def test_public_names():
     ]
     assert layers.__all__ == [
         "AdditiveCoupling",
+        "AttentionResidual",
         "BasicResidual",
         "BatchNormalization",
         "BottleneckResidual",
@@ -141,11 +142,14 @@ def test_public_names():
         "Inverse",
         "InvertibleDownsampling",
         "InvertibleLayer",
+        "MLPResidual",
+        "PatchEmbedding",
         "PixelRange",
         "PooledShortcut",
         "RebuiltInputsWarning",
         "ReversibleSequence",
         "Shared",
+        "StreamCopy",
         "StreamTransition",
         "reversible_block",
     ]

@@ -13,14 +13,15 @@ import zipfile
 import keras
 import numpy as np
 
+from irevnet_tf.conversion.entries import STATE_DICTS
+from irevnet_tf.conversion.entries import to_array
+from irevnet_tf.conversion.entries import without_prefix
+from irevnet_tf.conversion.entries import wrapped_in
 from irevnet_tf.conversion.pytorch import convert_state_dict
-from irevnet_tf.conversion.pytorch import to_array
-from irevnet_tf.conversion.pytorch import without_prefix
 from irevnet_tf.optional import install_command
 from irevnet_tf.optional import optional_import
 
 _EXTRA = "convert"
-_STATE_DICT = "state_dict"
 # What every checkpoint names, and PyTorch loads as data.
 _DATA = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild\w+|"
@@ -37,16 +38,16 @@ _MAX_PICKLES = 8
 def load_pytorch_checkpoint(
     model: keras.Model, path: str | os.PathLike
 ) -> None:
-    """Load a PyTorch checkpoint of the same architecture into an i-RevNet.
+    """Load a PyTorch checkpoint of the same architecture into a network.
 
     Nothing is loaded unless every parameter finds its place.
 
     Args:
-        model: Keras model. An i-RevNet of the same configuration, as built
-            by `irevnet_tf.IRevNet` or a variant. If it has no classifier,
-            that of the file is left out.
-        path: str or path. A checkpoint of the authors' network or
-            pytorchcv's; see
+        model: Keras model. A network of the same configuration, as for
+            `irevnet_tf.convert_state_dict`. If it has no classifier, that of
+            the file is left out.
+        path: str or path. A checkpoint of the authors' i-RevNet or
+            pytorchcv's, or of SlowFast's, minREV's or mmpretrain's RevViT; see
             `irevnet_tf.conversion.checkpoint.read_checkpoint`.
 
     Raises:
@@ -64,8 +65,8 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Args:
         path: str or path. A checkpoint like the authors', a dictionary with
-            a `"state_dict"`, or a state dict itself, in the format of today
-            or of PyTorch < 1.6.
+            a `"state_dict"`, or SlowFast's `"model_state"`, or a state dict
+            itself, in the format of today or of PyTorch < 1.6.
 
     Returns:
         {name: array} in PyTorch's layout, without the `module.` of
@@ -200,10 +201,8 @@ def _add_names(file, found):
 def _find_state_dict(content, path):
     """Return the state dict in a checkpoint's content."""
     found = content
-    if isinstance(content, collections.abc.Mapping) and isinstance(
-        content.get(_STATE_DICT), collections.abc.Mapping
-    ):
-        found = content[_STATE_DICT]
+    if isinstance(content, collections.abc.Mapping):
+        found = content.get(wrapped_in(content), content)
     if (
         not isinstance(found, collections.abc.Mapping)
         or not found
@@ -217,7 +216,8 @@ def _find_state_dict(content, path):
             keys = f" with the keys {list(found)[:5]}"
         raise ValueError(
             "The checkpoint must be a state dict, a dictionary from names to "
-            f"tensors, or a dictionary with one as {_STATE_DICT!r}. Received: "
+            "tensors, or a dictionary with one as "
+            f"{' or '.join(map(repr, STATE_DICTS))}. Received: "
             f"path={str(path)!r}, which has a {type(found).__name__}{keys}"
         )
     return found

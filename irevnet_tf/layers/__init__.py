@@ -14,10 +14,14 @@ from irevnet_tf.layers.integer_residual import IntegerResidual
 from irevnet_tf.layers.inverse import Inverse
 from irevnet_tf.layers.inverse import Shared
 from irevnet_tf.layers.normalization import BatchNormalization
+from irevnet_tf.layers.patch_embedding import PatchEmbedding
 from irevnet_tf.layers.pixel_range import PixelRange
 from irevnet_tf.layers.rebuilt_inputs import RebuiltInputsWarning
 from irevnet_tf.layers.residual import BottleneckResidual
 from irevnet_tf.layers.reversible import ReversibleSequence
+from irevnet_tf.layers.stream_copy import StreamCopy
+from irevnet_tf.layers.transformer_residuals import AttentionResidual
+from irevnet_tf.layers.transformer_residuals import MLPResidual
 from irevnet_tf.layers.transition import PooledShortcut
 from irevnet_tf.layers.transition import StreamTransition
 from irevnet_tf.layers.two_functions import reversible_block
@@ -27,6 +31,7 @@ FixedPoint = FixedPointRounding
 
 __all__ = [
     "AdditiveCoupling",
+    "AttentionResidual",
     "BasicResidual",
     "BatchNormalization",
     "BottleneckResidual",
@@ -41,11 +46,14 @@ __all__ = [
     "Inverse",
     "InvertibleDownsampling",
     "InvertibleLayer",
+    "MLPResidual",
+    "PatchEmbedding",
     "PixelRange",
     "PooledShortcut",
     "RebuiltInputsWarning",
     "ReversibleSequence",
     "Shared",
+    "StreamCopy",
     "StreamTransition",
     "reversible_block",
 ]

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.entrance import Entrance
 
 
 def psi(x, block_size: int):
@@ -74,7 +75,7 @@ def _divisible_by(divisor):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class InvertibleDownsampling(WeightlessLayer):
+class InvertibleDownsampling(Entrance, WeightlessLayer):
     """psi: moves resolution into channels, and loses nothing.
 
     `call` is a space-to-depth rearrangement, `inverse` is depth-to-space; both
@@ -132,20 +133,6 @@ class InvertibleDownsampling(WeightlessLayer):
                 f"divisor={divisor}, block_size={block_size}"
             )
         self.preprocessing = preprocessing
-
-    @property
-    def preprocessing(self) -> str | None:
-        return self._preprocessing
-
-    @preprocessing.setter
-    def preprocessing(self, mode):
-        if mode is not None and not isinstance(mode, str):
-            raise ValueError(
-                "`preprocessing` must be None or a string, a mode of "
-                "`irevnet_tf.preprocess_input`. "
-                f"Received: preprocessing={mode!r}"
-            )
-        self._preprocessing = mode
 
     @property
     def downsampling(self):

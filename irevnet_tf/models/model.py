@@ -3,7 +3,7 @@
 import keras
 from tensorflow.python.eager import context
 
-from irevnet_tf.layers import InvertibleDownsampling
+from irevnet_tf.layers.entrance import Entrance
 from irevnet_tf.models.chain import Chain
 
 
@@ -11,9 +11,9 @@ from irevnet_tf.models.chain import Chain
 class Functional(keras.Model):
     """A Keras Functional model that knows how its images were scaled.
 
-    Its entrance, the first `InvertibleDownsampling`, stores that, so files,
-    clones and pickles of the model have it, and so has every other model with
-    this layer.
+    Its entrance, the first `InvertibleDownsampling` or `PatchEmbedding`, stores
+    that, so files, clones and pickles of the model have it, and so has every
+    other model with this layer.
 
     The class has the name of Keras' class, since Keras uses the name: in the
     paths inside weights files of models that hold this one, in `.h5` files,
@@ -40,7 +40,8 @@ class Functional(keras.Model):
         if entrance is None:
             raise ValueError(
                 "`preprocessing` can be set on models with an "
-                "InvertibleDownsampling layer, which keeps it. "
+                "InvertibleDownsampling or PatchEmbedding layer, which keeps "
+                "it. "
                 f"Received: model={self.name}, preprocessing={mode!r}"
             )
         entrance.preprocessing = mode
@@ -84,5 +85,5 @@ def _entrances(layers):
     """Yield the layers that store a scale, also inside other layers."""
     for layer in layers:
         for part in layer._flatten_layers():
-            if isinstance(part, InvertibleDownsampling):
+            if isinstance(part, Entrance):
                 yield part

@@ -1,0 +1,303 @@
+"""The two residual functions of a transformer: attention and MLP."""
+
+import keras
+
+from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.parts import TrackedParts
+
+EPSILON = 1e-6
+
+# Initial values are those of RevViT's published code: a normal distribution
+# for weights (PyTorch's `trunc_normal_` cuts it off at 2, a hundred times as
+# much), and the same number for the biases of Dense layers and LayerNorms.
+STANDARD_DEVIATION = 0.02
+BIAS = 0.02
+
+
+def normal_initializer():
+    """Return the initializer of kernels and positions."""
+    return keras.initializers.RandomNormal(stddev=STANDARD_DEVIATION)
+
+
+def bias_initializer():
+    """Return the initializer of the biases of Dense layers and LayerNorms."""
+    return keras.initializers.Constant(BIAS)
+
+
+class TransformerResidual(TrackedParts, keras.layers.Layer):
+    """LayerNorm, a function of the tokens, and stochastic depth.
+
+    Args:
+        width: positive int. Length of a token.
+        dropout_rate: float in [0, 1). Rate of the dropout in the function.
+        stochastic_depth_rate: float in [0, 1). The share of examples for which
+            the residual is left out in training. What is kept is scaled up.
+        epsilon: positive float. Of the LayerNorm.
+        **kwargs: keyword arguments. `name`, `dtype` and `trainable`, as for
+            every Keras layer.
+    """
+
+    def __init__(
+        self,
+        width,
+        dropout_rate=0.0,
+        stochastic_depth_rate=0.0,
+        epsilon=EPSILON,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.width = check_positive_int("width", width)
+        self.dropout_rate = check_rate("dropout_rate", dropout_rate)
+        self.stochastic_depth_rate = check_rate(
+            "stochastic_depth_rate", stochastic_depth_rate
+        )
+        self.epsilon = check_epsilon("epsilon", epsilon)
+
+    def _sublayers(self, *function):
+        """Return the list of sublayers, given those of the function."""
+        norm = keras.layers.LayerNormalization(
+            epsilon=self.epsilon,
+            beta_initializer=bias_initializer(),
+            dtype=self.dtype_policy,
+            name="norm",
+        )
+        layers = [norm, *function]
+        if self.stochastic_depth_rate:
+            layers += [
+                # One decision for all values of an example.
+                keras.layers.Dropout(
+                    self.stochastic_depth_rate,
+                    noise_shape=(None, 1, 1),
+                    dtype=self.dtype_policy,
+                    name="stochastic_depth",
+                )
+            ]
+        return layers
+
+    def _dropout(self, name):
+        if not self.dropout_rate:
+            return []
+        return [
+            keras.layers.Dropout(
+                self.dropout_rate, dtype=self.dtype_policy, name=name
+            )
+        ]
+
+    def build(self, input_shape):
+        if len(input_shape) != 3 or input_shape[-1] != self.width:
+            raise ValueError(
+                f"{type(self).__name__} takes tokens (batch, tokens, width) "
+                f"of the width that it was made for, {self.width}. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        for layer in self.layers:
+            shapes = _arguments(layer, input_shape)
+            if not layer.built:
+                layer.build(*shapes)
+            input_shape = layer.compute_output_shape(*shapes)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def call(self, inputs, training=None):
+        x = inputs
+        for layer in self.layers:
+            x = layer(*_arguments(layer, x), training=training)
+        return x
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "dropout_rate": self.dropout_rate,
+            "stochastic_depth_rate": self.stochastic_depth_rate,
+            "epsilon": self.epsilon,
+            # These may have been changed: `trainable`, LoRA.
+            "layers": [
+                keras.saving.serialize_keras_object(layer)
+                for layer in self.layers
+            ],
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        layers = config.pop("layers", None)
+        residual = super().from_config(config)
+        if layers is not None:
+            residual.layers.clear()
+            residual.layers.extend(
+                keras.saving.deserialize_keras_object(layers)
+            )
+        return residual
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class AttentionResidual(TransformerResidual):
+    """F of RevViT = multi-head self-attention behind a LayerNorm.
+
+    LayerNorm, attention between all tokens, [dropout, stochastic depth].
+
+    Example:
+
+    >>> residual = AttentionResidual(width=16, heads=2)
+    >>> residual(tf.zeros((2, 9, 16))).shape
+    TensorShape([2, 9, 16])
+
+    Args:
+        width: positive int. Length of a token.
+        heads: positive int. The number of heads. It must divide `width`.
+        dropout_rate: float in [0, 1). Rate of a dropout behind the attention's
+            projection; 0 leaves it out.
+        stochastic_depth_rate: float in [0, 1). The share of examples for which
+            the residual is 0 in training, while it is scaled up for the others;
+            0 leaves it out.
+        epsilon: positive float. Of the LayerNorm.
+
+    Call arguments:
+        inputs: float tensor. x2, the stream that F reads.
+        training: bool. Whether dropout and stochastic depth are active.
+
+    Input shape:
+        `(batch, tokens, width)`, cast to the compute dtype of the layer's dtype
+        policy.
+
+    Output shape:
+        Same as the input, in the compute dtype.
+
+    Raises:
+        ValueError: if an argument is out of range; at build, for tokens of
+            another width.
+
+    Reference:
+        Section 3.2 of https://arxiv.org/abs/2302.04869.
+    """
+
+    def __init__(
+        self,
+        width,
+        heads,
+        dropout_rate=0.0,
+        stochastic_depth_rate=0.0,
+        epsilon=EPSILON,
+        **kwargs,
+    ):
+        super().__init__(
+            width, dropout_rate, stochastic_depth_rate, epsilon, **kwargs
+        )
+        self.heads = check_positive_int("heads", heads)
+        if self.width % self.heads:
+            raise ValueError(
+                "`heads` must divide `width`. "
+                f"Received: heads={heads}, width={width}"
+            )
+        attention = keras.layers.MultiHeadAttention(
+            self.heads,
+            self.width // self.heads,
+            kernel_initializer=normal_initializer(),
+            bias_initializer=bias_initializer(),
+            dtype=self.dtype_policy,
+            name="attention",
+        )
+        self.layers = self._sublayers(attention, *self._dropout("dropout"))
+
+    def get_config(self):
+        return {**super().get_config(), "heads": self.heads}
+
+
+@keras.saving.register_keras_serializable(package="irevnet_tf")
+class MLPResidual(TransformerResidual):
+    """G of RevViT = two Dense layers, token by token, behind a LayerNorm.
+
+    LayerNorm, Dense and exact gelu, [dropout,] Dense, [dropout, stochastic
+    depth].
+
+    Example:
+
+    >>> residual = MLPResidual(width=16, hidden=64)
+    >>> residual(tf.zeros((2, 9, 16))).shape
+    TensorShape([2, 9, 16])
+
+    Args:
+        width: positive int. Length of a token.
+        hidden: positive int. Units of the first Dense layer.
+        dropout_rate: float in [0, 1). Rate of the dropouts; 0 leaves them out.
+        stochastic_depth_rate: float in [0, 1). As in `AttentionResidual`.
+        epsilon: positive float. Of the LayerNorm.
+
+    Call arguments:
+        inputs: float tensor. The stream that the residual reads.
+        training: bool. Whether dropout and stochastic depth are active.
+
+    Input shape:
+        `(batch, tokens, width)`, cast to the compute dtype of the layer's dtype
+        policy.
+
+    Output shape:
+        Same as the input, in the compute dtype.
+
+    Raises:
+        ValueError: if an argument is out of range; at build, for tokens of
+            another width.
+
+    Reference:
+        Section 3.2 of https://arxiv.org/abs/2302.04869.
+    """
+
+    def __init__(
+        self,
+        width,
+        hidden,
+        dropout_rate=0.0,
+        stochastic_depth_rate=0.0,
+        epsilon=EPSILON,
+        **kwargs,
+    ):
+        super().__init__(
+            width, dropout_rate, stochastic_depth_rate, epsilon, **kwargs
+        )
+        self.hidden = check_positive_int("hidden", hidden)
+        self.layers = self._sublayers(
+            self._dense(1, self.hidden, "gelu"),
+            *self._dropout("dropout1"),
+            self._dense(2, self.width, None),
+            *self._dropout("dropout2"),
+        )
+
+    def _dense(self, index, units, activation):
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=normal_initializer(),
+            bias_initializer=bias_initializer(),
+            dtype=self.dtype_policy,
+            name=f"dense{index}",
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "hidden": self.hidden}
+
+
+def _arguments(layer, x):
+    """Return what a sublayer takes: attention, the tokens twice."""
+    is_attention = isinstance(layer, keras.layers.MultiHeadAttention)
+    return (x, x) if is_attention else (x,)
+
+
+def check_rate(name: str, rate) -> float:
+    """Return a rate of dropout as a float, or raise ValueError."""
+    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise ValueError(
+            f"`{name}` must be at least 0 and less than 1. "
+            f"Received: {name}={rate!r}"
+        )
+    return float(rate)
+
+
+def check_epsilon(name: str, epsilon) -> float:
+    """Return what a LayerNorm adds to variances, or raise ValueError."""
+    if not isinstance(epsilon, int | float) or not epsilon > 0:
+        raise ValueError(
+            f"`{name}` must be a positive number. Received: {name}={epsilon!r}"
+        )
+    return float(epsilon)

@@ -1,0 +1,178 @@
+"""What RevViT and ViT have in common: their beginning, head and sizes."""
+
+import keras
+
+from irevnet_tf.layers import PatchEmbedding
+from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.base import stream_dtype
+from irevnet_tf.layers.transformer_residuals import bias_initializer
+from irevnet_tf.layers.transformer_residuals import check_epsilon
+from irevnet_tf.layers.transformer_residuals import check_rate
+from irevnet_tf.layers.transformer_residuals import normal_initializer
+from irevnet_tf.models.checks import check_image_shape
+from irevnet_tf.models.checks import check_input_tensor
+from irevnet_tf.models.checks import check_options
+from irevnet_tf.models.model import Functional
+from irevnet_tf.zoo.files import HEAD_NORM
+from irevnet_tf.zoo.files import PREDICTIONS
+from irevnet_tf.zoo.files import check_weights_path
+from irevnet_tf.zoo.files import load_weights_file
+from irevnet_tf.zoo.registry import expected_weights
+from irevnet_tf.zoo.registry import find_record
+
+# The sizes of DeiT, whose names are S and B.
+SIZES = {
+    "S": {"depth": 12, "width": 384, "heads": 6},
+    "B": {"depth": 12, "width": 768, "heads": 12},
+}
+PATCH_SIZE = 16
+IMAGE_SHAPE = (224, 224, 3)
+
+POOLINGS = {
+    "avg": keras.layers.GlobalAveragePooling1D,
+    "max": keras.layers.GlobalMaxPooling1D,
+}
+
+
+def check_size(depth, width, heads, mlp_ratio) -> int:
+    """Return the units of the MLPs' first layer, or raise ValueError."""
+    for name, value in {"depth": depth, "width": width, "heads": heads}.items():
+        check_positive_int(name, value)
+    is_number = isinstance(mlp_ratio, int | float)
+    if not is_number or not 1 <= width * mlp_ratio < float("inf"):
+        raise ValueError(
+            "`mlp_ratio` must be a number, and the width times it at least 1. "
+            f"Received: mlp_ratio={mlp_ratio!r}, width={width}"
+        )
+    return int(width * mlp_ratio)
+
+
+def check_arguments(
+    dropout_rate, stochastic_depth_rate, pooling, classes, weights
+) -> None:
+    """Raise ValueError for arguments of a constructor that are out of range."""
+    check_rate("dropout_rate", dropout_rate)
+    check_rate("stochastic_depth_rate", stochastic_depth_rate)
+    check_options(1, dropout_rate, pooling, classes, weights)
+
+
+def check_epsilons(epsilons) -> tuple[float, float, float]:
+    """Return the epsilons of the LayerNorms, or raise ValueError."""
+    if not isinstance(epsilons, tuple | list) or len(epsilons) != 3:
+        raise ValueError(
+            "`norm_epsilons` must be three numbers: of the LayerNorms in front "
+            "of attention, in front of the MLP, and in the head. "
+            f"Received: norm_epsilons={epsilons!r}"
+        )
+    return tuple(check_epsilon("norm_epsilons", x) for x in epsilons)
+
+
+def depth_rates(depth: int, rate: float) -> list[float]:
+    """Return the rate of stochastic depth of each block, 0 for the first.
+
+    It grows linearly to `rate` for the last.
+    """
+    return [rate * index / max(depth - 1, 1) for index in range(depth)]
+
+
+def image_input(input_shape, input_tensor):
+    """Return the Keras tensor of the images, of a known size."""
+    if input_tensor is not None:
+        check_input_tensor(input_tensor)
+        shape = tuple(input_tensor.shape[1:])
+        if input_shape is not None and tuple(input_shape) != shape:
+            raise ValueError(
+                "`input_shape` must be that of `input_tensor` if both are "
+                f"given. Received: input_shape={input_shape}, "
+                f"input_tensor.shape={input_tensor.shape}"
+            )
+    else:
+        shape = input_shape
+    if shape is not None:
+        check_image_shape(shape)
+    if shape is None or None in shape:
+        raise ValueError(
+            "A vision transformer needs the size of its images, since it "
+            "learns a vector for each place: `input_shape` must be (height, "
+            f"width, channels), all known. Received: input_shape={shape}"
+        )
+    if input_tensor is not None:
+        return input_tensor
+    return keras.Input(shape, dtype=stream_dtype(), name="image")
+
+
+def embedded(image, width: int, patch_size: int, dropout_rate: float):
+    """Return the tokens of images, a Keras tensor.
+
+    Args:
+        image: Keras tensor (batch, height, width, channels). The images.
+        width: int. Length of a token.
+        patch_size: int. Side of a patch.
+        dropout_rate: float. Of a dropout behind the positions.
+    """
+    x = PatchEmbedding(width, patch_size, name="stem")(image)
+    if dropout_rate:
+        x = keras.layers.Dropout(
+            dropout_rate, dtype=stream_dtype(), name="stem_dropout"
+        )(x)
+    return x
+
+
+def pooled(x, pooling: str, epsilon: float, pool_first: bool = False):
+    """Return the features of tokens: LayerNorm, then pooling.
+
+    Args:
+        x: Keras tensor (batch, tokens, width). The representation.
+        pooling: str. "avg" or "max".
+        epsilon: float. Of the LayerNorm.
+        pool_first: bool. Whether to pool, then to normalize.
+    """
+    norm = keras.layers.LayerNormalization(
+        epsilon=epsilon,
+        beta_initializer=bias_initializer(),
+        dtype=stream_dtype(),
+        name=HEAD_NORM,
+    )
+    pool = POOLINGS[pooling](
+        data_format="channels_last",
+        dtype=stream_dtype(),
+        name=f"{pooling}_pool",
+    )
+    return norm(pool(x)) if pool_first else pool(norm(x))
+
+
+def classifier(x, classes: int, activation):
+    """Return what the classifier makes of features, a Keras tensor."""
+    return keras.layers.Dense(
+        classes,
+        activation=activation,
+        kernel_initializer=normal_initializer(),
+        bias_initializer=bias_initializer(),
+        dtype=stream_dtype(),
+        name=PREDICTIONS,
+    )(x)
+
+
+def finished(image, input_tensor, outputs, name, weights) -> keras.Model:
+    """Return the model from images, or from what they are computed of."""
+    inputs = image
+    if input_tensor is not None:
+        inputs = keras.utils.get_source_inputs(input_tensor)
+        inputs = inputs[0] if len(inputs) == 1 else inputs
+    model = Functional(inputs, outputs, name=name)
+    if weights is not None:
+        load_weights_file(model, weights)
+    return model
+
+
+def check_named_weights(variant: str, weights) -> None:
+    """Raise ValueError unless `weights` may be given to a named network.
+
+    Args:
+        variant: str. Name of its constructor.
+        weights: any. What the user gave.
+    """
+    # Raises if it is the name of weights for another network.
+    find_record(variant, weights)
+    if weights is not None:
+        check_weights_path(weights, expected_weights(variant))

@@ -1,0 +1,217 @@
+"""ViT, the vision transformer that RevViT is compared with."""
+
+import keras
+
+from irevnet_tf.layers import AttentionResidual
+from irevnet_tf.layers import MLPResidual
+from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.base import stream_dtype
+from irevnet_tf.layers.transformer_residuals import EPSILON
+from irevnet_tf.models.checks import check_activation
+from irevnet_tf.models.transformer import IMAGE_SHAPE
+from irevnet_tf.models.transformer import PATCH_SIZE
+from irevnet_tf.models.transformer import SIZES
+from irevnet_tf.models.transformer import check_arguments
+from irevnet_tf.models.transformer import check_named_weights
+from irevnet_tf.models.transformer import check_size
+from irevnet_tf.models.transformer import classifier
+from irevnet_tf.models.transformer import depth_rates
+from irevnet_tf.models.transformer import embedded
+from irevnet_tf.models.transformer import finished
+from irevnet_tf.models.transformer import image_input
+from irevnet_tf.models.transformer import pooled
+
+# The rate of stochastic depth in DeiT's recipe, whose sizes these are.
+DEPTH_RATE = 0.1
+
+
+def ViT(
+    depth,
+    width,
+    heads,
+    patch_size,
+    mlp_ratio=4.0,
+    *,
+    dropout_rate=0.0,
+    stochastic_depth_rate=0.0,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    name="vit",
+) -> keras.Model:
+    """Build a vision transformer, the baseline of `RevViT`.
+
+    It has RevViT's parts in one stream, x + F(x): first attention, then the
+    MLP. The head is RevViT's: the mean of all tokens, and no class token. It
+    has no inverse.
+
+    Example:
+
+    >>> model = ViT(2, 16, 2, patch_size=4, input_shape=(8, 8, 3), classes=10)
+
+    Args:
+        depth: positive int. The number of blocks.
+        width: positive int. Length of a token.
+        heads: positive int. The heads of attention. They must divide `width`.
+        patch_size: positive int. Side of the patches. It must divide height
+            and width of the images.
+        mlp_ratio: number. The MLPs have `int(width * mlp_ratio)` units inside.
+        dropout_rate: float in [0, 1). As in `RevViT`.
+        stochastic_depth_rate: float in [0, 1). As in `RevViT`.
+        include_top: bool. Whether to end in the classifier.
+        weights: None or path. None for random initialization, or the path of a
+            `.weights.h5` file.
+        input_tensor: None or Keras tensor. The tensor to take as the image.
+        input_shape: None or tuple (height, width, channels). All of them must
+            be known, unless there is an `input_tensor`, of a known shape.
+        pooling: None or str. What to return when `include_top` is False. None:
+            the tokens, 3D. `"avg"` or `"max"`: features behind the last
+            LayerNorm, pooled over the tokens, 2D.
+        classes: positive int. The number of classes.
+        classifier_activation: None, str or callable. Activation of the top
+            layer; None returns logits. With `weights` it must be `"softmax"` or
+            None.
+        name: str. Name of the model.
+
+    Returns:
+        A Keras Functional model that takes float images
+        `(batch, height, width, channels)`. The stream is float32, or float64
+        under that policy; only residuals compute in half precision.
+
+    Raises:
+        ValueError: if an argument is out of range; if `heads` does not divide
+            `width`, or `patch_size` the images; if the size of the images is
+            not known; if the weights file does not exist or does not fit.
+
+    Reference:
+        https://arxiv.org/abs/2010.11929 (ViT); sizes of
+        https://arxiv.org/abs/2012.12877 (DeiT).
+    """
+    hidden = check_size(depth, width, heads, mlp_ratio)
+    check_positive_int("patch_size", patch_size)
+    check_arguments(
+        dropout_rate, stochastic_depth_rate, pooling, classes, weights
+    )
+    classifier_activation = check_activation(
+        classifier_activation, weights, include_top
+    )
+
+    image = image_input(input_shape, input_tensor)
+    x = embedded(image, width, patch_size, dropout_rate)
+    rates = depth_rates(depth, stochastic_depth_rate)
+    for index, rate in enumerate(rates, start=1):
+        options = {
+            "dropout_rate": dropout_rate,
+            "stochastic_depth_rate": rate,
+        }
+        for residual in (
+            AttentionResidual(
+                width, heads, **options, name=f"block{index}_attention"
+            ),
+            MLPResidual(width, hidden, **options, name=f"block{index}_mlp"),
+        ):
+            add = keras.layers.Add(
+                dtype=stream_dtype(), name=f"{residual.name}_add"
+            )
+            x = add([x, residual(x)])
+
+    if include_top or pooling:
+        x = pooled(x, "avg" if include_top else pooling, EPSILON)
+    if include_top:
+        x = classifier(x, classes, classifier_activation)
+    return finished(image, input_tensor, x, name, weights)
+
+
+DOCSTRING = """Build {variant}, a vision transformer.
+
+    {depth} blocks, tokens of {width} values, {heads} heads of attention. It is
+    the baseline of `RevViT{size}`; the constructor `ViT` in
+    `irevnet_tf.models.vit` explains all arguments.
+
+    Args:
+        include_top: bool. Whether to end in the classifier. Defaults to
+            `True`.
+        weights: None or path. `None` for random initialization (default), or
+            the path of a `.weights.h5` file.
+        input_tensor: None or Keras tensor. The tensor to take as the image.
+        input_shape: None or tuple (height, width, channels), all known. Height
+            and width must be divisible by `patch_size`. Defaults to
+            `{shape}`.
+        pooling: None or str. Without the classifier: `None` returns the tokens
+            (3D), `"avg"` and `"max"` pooled features (2D).
+        classes: positive int. The number of classes. Defaults to `1000`.
+        classifier_activation: None, str or callable. Activation of the top
+            layer; `None` returns logits. Defaults to `"softmax"`. With
+            `weights` it must be one of these two.
+        name: str. Name of the model.
+        patch_size: positive int. Side of the patches. Defaults to
+            `{patch_size}`.
+        dropout_rate: float in [0, 1). Defaults to `0.0`.
+        stochastic_depth_rate: float in [0, 1). Of the last block. Defaults to
+            `{rate}`.
+
+    Returns:
+        A Keras Functional model.
+
+    Raises:
+        ValueError: if an argument is out of range or does not fit the others.
+
+    Reference:
+        https://arxiv.org/abs/2010.11929
+    """
+
+
+def _constructor(size):
+    variant = f"ViT{size}"
+    default_name = variant.lower()
+
+    def constructor(
+        include_top=True,
+        weights=None,
+        input_tensor=None,
+        input_shape=None,
+        pooling=None,
+        classes=1000,
+        classifier_activation="softmax",
+        name=default_name,
+        *,
+        patch_size=PATCH_SIZE,
+        dropout_rate=0.0,
+        stochastic_depth_rate=DEPTH_RATE,
+    ) -> keras.Model:
+        check_named_weights(variant, weights)
+        if input_shape is None and input_tensor is None:
+            input_shape = IMAGE_SHAPE
+        return ViT(
+            **SIZES[size],
+            patch_size=patch_size,
+            dropout_rate=dropout_rate,
+            stochastic_depth_rate=stochastic_depth_rate,
+            include_top=include_top,
+            weights=weights,
+            input_tensor=input_tensor,
+            input_shape=input_shape,
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            name=name,
+        )
+
+    constructor.__name__ = constructor.__qualname__ = variant
+    constructor.__doc__ = DOCSTRING.format(
+        variant=variant,
+        size=size,
+        shape=IMAGE_SHAPE,
+        patch_size=PATCH_SIZE,
+        rate=DEPTH_RATE,
+        **SIZES[size],
+    )
+    return constructor
+
+
+ViTS = _constructor("S")
+ViTB = _constructor("B")
