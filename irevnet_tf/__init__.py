@@ -12,7 +12,18 @@ __all__ = [
     "IRevNet163",
     "IRevNet300",
     "IRevNet301",
+    "RevNet",
+    "RevNet38",
+    "RevNet56",
+    "RevNet104",
+    "RevNet110",
+    "RevNet164",
+    "RevViT",
+    "RevViTB",
+    "RevViTMini",
+    "RevViTS",
     "analysis",
+    "baselines",
     "certify",
     "convert_state_dict",
     "decode_predictions",
@@ -44,6 +55,7 @@ if not _MISSING:
 
     require_tensorflow()
 
+    from irevnet_tf import baselines
     from irevnet_tf import layers
     from irevnet_tf import testing
     from irevnet_tf.conversion.checkpoint import load_pytorch_checkpoint
@@ -54,6 +66,16 @@ if not _MISSING:
     from irevnet_tf.models.inversion import invert
     from irevnet_tf.models.irevnet import IRevNet
     from irevnet_tf.models.predictions import decode_predictions
+    from irevnet_tf.models.resnet_variants import RevNet38
+    from irevnet_tf.models.resnet_variants import RevNet56
+    from irevnet_tf.models.resnet_variants import RevNet104
+    from irevnet_tf.models.resnet_variants import RevNet110
+    from irevnet_tf.models.resnet_variants import RevNet164
+    from irevnet_tf.models.revnet import RevNet
+    from irevnet_tf.models.revvit import RevViT
+    from irevnet_tf.models.revvit import RevViTB
+    from irevnet_tf.models.revvit import RevViTMini
+    from irevnet_tf.models.revvit import RevViTS
     from irevnet_tf.models.variants import IRevNet19
     from irevnet_tf.models.variants import IRevNet28
     from irevnet_tf.models.variants import IRevNet34

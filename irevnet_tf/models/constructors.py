@@ -5,11 +5,34 @@ from collections.abc import Callable
 
 import keras
 
+from irevnet_tf.models import resnet_variants
+from irevnet_tf.models import revvit
 from irevnet_tf.models import variants
+from irevnet_tf.models import vit
 
 # {name: constructor}
 CONSTRUCTORS: dict[str, Callable[..., keras.Model]] = {
     **variants.CONSTRUCTORS,
+    **{
+        constructor.__name__: constructor
+        for constructor in (
+            resnet_variants.RevNet38,
+            resnet_variants.RevNet56,
+            resnet_variants.RevNet104,
+            resnet_variants.RevNet110,
+            resnet_variants.RevNet164,
+            resnet_variants.ResNet32,
+            resnet_variants.ResNet101,
+            resnet_variants.ResNet110,
+            resnet_variants.ResNet164,
+            revvit.RevViTMini,
+            revvit.RevViTS,
+            revvit.RevViTB,
+            vit.ViTMini,
+            vit.ViTS,
+            vit.ViTB,
+        )
+    },
 }
 
 

@@ -13,8 +13,7 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_activation
 from irevnet_tf.models.checks import check_lossless
-from irevnet_tf.models.transformer import IMAGE_SHAPE
-from irevnet_tf.models.transformer import PATCH_SIZE
+from irevnet_tf.models.transformer import IMAGES
 from irevnet_tf.models.transformer import SIZES
 from irevnet_tf.models.transformer import check_arguments
 from irevnet_tf.models.transformer import check_epsilons
@@ -30,7 +29,7 @@ from irevnet_tf.models.transformer import pooled
 EPSILONS = (1e-6, 1e-6, 1e-6)
 
 # Rates of stochastic depth in the published recipes.
-DEPTH_RATES = {"S": 0.1, "B": 0.2}
+DEPTH_RATES = {"Mini": 0.0, "S": 0.1, "B": 0.2}
 
 
 def RevViT(
@@ -205,11 +204,11 @@ DOCSTRING = """Build {variant}, a reversible vision transformer.
         input_tensor: None or Keras tensor. The tensor to take as the image.
         input_shape: None or tuple (height, width, channels), all known. Height
             and width must be divisible by `patch_size`. Defaults to
-            `{shape}`.
+            `({input_size}, {input_size}, 3)`.
         pooling: None or str. Without the classifier: `None` returns the
             invertible representation (3D), `"avg"` and `"max"` pooled features
             (2D).
-        classes: positive int. The number of classes. Defaults to `1000`.
+        classes: positive int. The number of classes. Defaults to `{classes}`.
         classifier_activation: None, str or callable. Activation of the top
             layer; `None` returns logits. Defaults to `"softmax"`. With
             `weights` it must be one of these two.
@@ -240,6 +239,7 @@ DOCSTRING = """Build {variant}, a reversible vision transformer.
 def _constructor(size):
     variant = f"RevViT{size}"
     default_name = variant.lower()
+    images, side = IMAGES[size], IMAGES[size]["input_size"]
     default_rate = DEPTH_RATES[size]
 
     def constructor(
@@ -248,11 +248,11 @@ def _constructor(size):
         input_tensor=None,
         input_shape=None,
         pooling=None,
-        classes=1000,
+        classes=images["classes"],
         classifier_activation="softmax",
         name=default_name,
         *,
-        patch_size=PATCH_SIZE,
+        patch_size=images["patch_size"],
         dropout_rate=0.0,
         stochastic_depth_rate=default_rate,
         memory_saving=True,
@@ -261,7 +261,7 @@ def _constructor(size):
     ) -> keras.Model:
         check_named_weights(variant, weights)
         if input_shape is None and input_tensor is None:
-            input_shape = IMAGE_SHAPE
+            input_shape = (side, side, 3)
         return RevViT(
             **SIZES[size],
             patch_size=patch_size,
@@ -284,14 +284,14 @@ def _constructor(size):
     constructor.__doc__ = DOCSTRING.format(
         variant=variant,
         size=size,
-        shape=IMAGE_SHAPE,
-        patch_size=PATCH_SIZE,
         rate=default_rate,
         fraction_bits=DEFAULT_FRACTION_BITS,
         **SIZES[size],
+        **images,
     )
     return constructor
 
 
+RevViTMini = _constructor("Mini")
 RevViTS = _constructor("S")
 RevViTB = _constructor("B")

@@ -20,13 +20,19 @@ from irevnet_tf.zoo.files import load_weights_file
 from irevnet_tf.zoo.registry import expected_weights
 from irevnet_tf.zoo.registry import find_record
 
-# The sizes of DeiT, whose names are S and B.
+# S and B are sizes of DeiT, for ImageNet. Mini is for small images, and has
+# half a million parameters, as the smallest ResNet and RevNet.
 SIZES = {
+    "Mini": {"depth": 4, "width": 96, "heads": 3},
     "S": {"depth": 12, "width": 384, "heads": 6},
     "B": {"depth": 12, "width": 768, "heads": 12},
 }
-PATCH_SIZE = 16
-IMAGE_SHAPE = (224, 224, 3)
+# What each size is for: the default side of patches, images, and classes.
+IMAGES = {
+    "Mini": {"patch_size": 4, "input_size": 32, "classes": 10},
+    "S": {"patch_size": 16, "input_size": 224, "classes": 1000},
+    "B": {"patch_size": 16, "input_size": 224, "classes": 1000},
+}
 
 POOLINGS = {
     "avg": keras.layers.GlobalAveragePooling1D,

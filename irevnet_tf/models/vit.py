@@ -8,8 +8,7 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.transformer_residuals import EPSILON
 from irevnet_tf.models.checks import check_activation
-from irevnet_tf.models.transformer import IMAGE_SHAPE
-from irevnet_tf.models.transformer import PATCH_SIZE
+from irevnet_tf.models.transformer import IMAGES
 from irevnet_tf.models.transformer import SIZES
 from irevnet_tf.models.transformer import check_arguments
 from irevnet_tf.models.transformer import check_named_weights
@@ -140,10 +139,10 @@ DOCSTRING = """Build {variant}, a vision transformer.
         input_tensor: None or Keras tensor. The tensor to take as the image.
         input_shape: None or tuple (height, width, channels), all known. Height
             and width must be divisible by `patch_size`. Defaults to
-            `{shape}`.
+            `({input_size}, {input_size}, 3)`.
         pooling: None or str. Without the classifier: `None` returns the tokens
             (3D), `"avg"` and `"max"` pooled features (2D).
-        classes: positive int. The number of classes. Defaults to `1000`.
+        classes: positive int. The number of classes. Defaults to `{classes}`.
         classifier_activation: None, str or callable. Activation of the top
             layer; `None` returns logits. Defaults to `"softmax"`. With
             `weights` it must be one of these two.
@@ -168,6 +167,7 @@ DOCSTRING = """Build {variant}, a vision transformer.
 def _constructor(size):
     variant = f"ViT{size}"
     default_name = variant.lower()
+    images, side = IMAGES[size], IMAGES[size]["input_size"]
 
     def constructor(
         include_top=True,
@@ -175,17 +175,17 @@ def _constructor(size):
         input_tensor=None,
         input_shape=None,
         pooling=None,
-        classes=1000,
+        classes=images["classes"],
         classifier_activation="softmax",
         name=default_name,
         *,
-        patch_size=PATCH_SIZE,
+        patch_size=images["patch_size"],
         dropout_rate=0.0,
         stochastic_depth_rate=DEPTH_RATE,
     ) -> keras.Model:
         check_named_weights(variant, weights)
         if input_shape is None and input_tensor is None:
-            input_shape = IMAGE_SHAPE
+            input_shape = (side, side, 3)
         return ViT(
             **SIZES[size],
             patch_size=patch_size,
@@ -205,13 +205,13 @@ def _constructor(size):
     constructor.__doc__ = DOCSTRING.format(
         variant=variant,
         size=size,
-        shape=IMAGE_SHAPE,
-        patch_size=PATCH_SIZE,
         rate=DEPTH_RATE,
         **SIZES[size],
+        **images,
     )
     return constructor
 
 
+ViTMini = _constructor("Mini")
 ViTS = _constructor("S")
 ViTB = _constructor("B")
