@@ -1,6 +1,7 @@
 """Evaluation of classifiers and of their inverses."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterable
@@ -15,10 +16,8 @@ from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import naming_unreadable_files
 from irevnet_tf.distribution.workers import gather_from_workers
-from irevnet_tf.models.inversion import encoder
-from irevnet_tf.models.inversion import invert
-from irevnet_tf.reconstruction import on_grid
 from irevnet_tf.reconstruction import relative_errors
+from irevnet_tf.reconstruction import round_trips
 
 # What is added up over the images, and of what the largest value is kept.
 _SUMS = (
@@ -45,8 +44,9 @@ class Evaluation:
             logits only.
         inversion_error_mean: float. Mean over the images of the relative error
             `||x - x'||_2 / ||x||_2` of the reconstruction x'. In a lossless
-            network x is the image as rounded to its grid. This and the next two
-            are NaN without the inverse.
+            network x is the image as rounded to its grid. In a network that can
+            be inverted in parts only, x is what enters a part, of which the
+            worst counts. This and the next two are NaN without an inverse.
         inversion_error_max: float. The largest relative error of an image.
         absolute_error_max: float. The largest `|x - x'|` of any pixel, in the
             units of the normalised images.
@@ -76,15 +76,16 @@ class Evaluator:
 
     Args:
         model: Keras model. A classifier, whose current weights count. For its
-            inverse one that `irevnet_tf.encoder` takes, and that changes no
-            image before its invertible layers.
+            inverse one that changes no image before the model that its
+            invertible layers are in.
         inverse: bool. Whether to measure the inverse too.
     """
 
     def __init__(self, model: keras.Model, *, inverse: bool = True):
         self._strategy = model.distribute_strategy
-        self._encode = encoder(model) if inverse else None
-        compute = _computation(model, self._encode)
+        trips = round_trips(model) if inverse else []
+        self._inverts = bool(trips)
+        compute = _computation(model, trips)
         # Traced once, however many sets of images are measured.
         self._compute = tf.function(
             lambda images: self._strategy.run(compute, (images,)),
@@ -142,8 +143,6 @@ class Evaluator:
         sums, largest = np.zeros(len(_SUMS)), np.zeros(len(_LARGEST))
         for images, labels, weights in batches:
             parts = [labels, weights, *self._compute(images)]
-            if self._encode is not None:
-                parts.append(images)
             local = map(self._strategy.experimental_local_results, parts)
             # Of plain arrays, all devices make the same: the first counts.
             for part in zip(*local, strict=False):
@@ -163,7 +162,7 @@ class Evaluator:
                 "`batches` must hold images. "
                 "Received: none with a weight above 0"
             )
-        if self._encode is None:
+        if not self._inverts:
             found |= dict.fromkeys(("inversion_error", *_LARGEST), math.nan)
         images = int(found["images"])
         return Evaluation(
@@ -204,35 +203,49 @@ class Evaluator:
             **dict.fromkeys(("inversion_error", *_LARGEST), 0.0),
         }
         if rest and len(expected):
-            reconstructions, images = rest
-            rebuilt = reconstructions[counts]
-            originals = on_grid(self._encode, images)[counts]
-            errors = relative_errors(originals, rebuilt)
-            values["inversion_error"] = np.sum(errors)
-            values["inversion_error_max"] = np.max(errors)
-            values["absolute_error_max"] = np.max(np.abs(originals - rebuilt))
+            pairs = [
+                (entering[counts], rebuilt[counts])
+                for entering, rebuilt in zip(rest[::2], rest[1::2], strict=True)
+            ]
+            errors = [relative_errors(*pair) for pair in pairs]
+            worst = np.max(errors, axis=0)
+            values["inversion_error"] = np.sum(worst)
+            values["inversion_error_max"] = np.max(worst)
+            values["absolute_error_max"] = max(
+                np.max(np.abs(entering - rebuilt))
+                for entering, rebuilt in pairs
+            )
         return values
 
 
-def _computation(model, encode):
-    """Return a function from images to outputs, and to reconstructions."""
+def _computation(model, trips):
+    """Return a function from images to outputs, and to what is compared.
+
+    The latter is a flat list: what enters each part that has an inverse, and
+    what comes back.
+    """
     (output,) = model.outputs
-    if encode is None:
-        return lambda images: keras.tree.flatten(model(images, training=False))
-    decode = invert(encode)
-    if encode.inputs[0] is model.inputs[0]:
-        # The layers up to the representation are computed once.
-        both = keras.Model(model.inputs[0], [output, encode.output])
+    if trips and all(
+        trip.encode.inputs[0] is model.inputs[0] for trip in trips
+    ):
+        # The layers up to the representations are computed once.
+        joined = keras.Model(
+            model.inputs[0], [output, *(x.encode.output for x in trips)]
+        )
+        run = functools.partial(joined, training=False)
     else:
 
-        def both(images, training):
-            outputs = model(images, training=training)
-            return keras.tree.flatten(outputs)[0], encode(
-                images, training=training
-            )
+        def run(images):
+            outputs = keras.tree.flatten(model(images, training=False))
+            return outputs[:1] + [
+                trip.encode(images, training=False) for trip in trips
+            ]
 
     def compute(images):
-        outputs, features = both(images, training=False)
-        return [outputs, decode(features, training=False)]
+        outputs, *encoded = run(images)
+        values = [outputs]
+        for trip, (entering, features) in zip(trips, encoded, strict=True):
+            values += [entering, trip.decode(features, training=False)]
+        return values
 
     return compute

@@ -135,7 +135,10 @@ def curves_figure(rows: list[dict[str, float]]) -> Figure:
         "loss": [name for name in rows[0] if name.endswith("loss")],
         "accuracy": [name for name in rows[0] if name.endswith("accuracy")],
         "learning rate": ["learning_rate"],
-        "inversion error, relative": ["inversion_error"],
+        # A network that has no inverse has no such column.
+        "inversion error, relative": [
+            name for name in rows[0] if name == "inversion_error"
+        ],
     }
     epochs = [row["epoch"] for row in rows]
     # A single point is no line.
@@ -162,10 +165,12 @@ def curves_figure(rows: list[dict[str, float]]) -> Figure:
     loss.set_yscale("log")
     accuracy.set_ylim(top=1.0)
     rate.set_ylim(bottom=0.0)
-    if not any(row["inversion_error"] for row in rows):
+    if not any(row.get("inversion_error") for row in rows):
+        is_exact = "inversion_error" in rows[0]
         error.set_ylim(-0.05, 1.0)
-        error.set_yticks([0.0])
-        error.text(0.5, 0.5, "0 in every epoch", transform=error.transAxes)
+        error.set_yticks([0.0] if is_exact else [])
+        text = "0 in every epoch" if is_exact else "nothing can be inverted"
+        error.text(0.5, 0.5, text, transform=error.transAxes)
     for axis in (rate, error):
         axis.set_xlabel("epoch", fontsize=9)
         axis.xaxis.get_major_locator().set_params(integer=True)

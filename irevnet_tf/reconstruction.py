@@ -1,11 +1,16 @@
 """Reconstructions of images from their representations, and their errors."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers import FixedPointRounding
+from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chain import refuse_other_images
 from irevnet_tf.models.inversion import encoder
+from irevnet_tf.models.inversion import inverse_of
 from irevnet_tf.models.inversion import invert
 
 
@@ -74,6 +79,46 @@ def relative_errors(
     return np.linalg.norm(differences, axis=1) / norms
 
 
+@dataclasses.dataclass(frozen=True)
+class RoundTrip:
+    """There and back through a part of a network that has an inverse.
+
+    Attributes:
+        encode: Keras model. From images to a pair: what enters the part, as
+            rounded to its grid if it has one, and the representation behind it.
+        decode: Keras model. From the representation to what enters.
+    """
+
+    encode: keras.Model
+    decode: keras.Model
+
+
+def round_trips(model: keras.Model) -> list[RoundTrip]:
+    """Return the ways there and back in a network.
+
+    There is one in an i-RevNet, from the image; one for each stage of a RevNet,
+    from the stage's entrance; one in a RevViT, from the tokens; and none in a
+    network without invertible layers.
+
+    Args:
+        model: Keras model. Any network.
+
+    Raises:
+        ValueError: if its invertible layers are not in order, see
+            `irevnet_tf.encoder`.
+    """
+    return [_round_trip(model, chain) for chain in find_chains(model)]
+
+
+def _round_trip(model, chain):
+    refuse_other_images(model, chain)
+    first = chain.steps[0]
+    is_rounding = isinstance(first.layer, FixedPointRounding)
+    (entering,) = first.outputs if is_rounding else first.inputs
+    encode = keras.Model(chain.model.input, [entering, chain.output])
+    return RoundTrip(encode, inverse_of(chain))
+
+
 class InversionProbe:
     """Measures the inversion error on a few images, always the same.
 
@@ -84,14 +129,25 @@ class InversionProbe:
     """
 
     def __init__(self, model: keras.Model, images: np.ndarray):
-        encode = encoder(model)
-        decode = invert(encode)
-        self._images = on_grid(encode, images)
-        self._rebuild = tf.function(
-            lambda x: decode(encode(x, training=False), training=False)
-        )
+        self._trips = round_trips(model)
+        self._images = tf.constant(images)
+        self._run = tf.function(self._values)
 
-    def measure(self) -> float:
-        """Return the largest relative error `||x - x'|| / ||x||`."""
-        rebuilt = self._rebuild(tf.constant(self._images)).numpy()
-        return float(np.max(relative_errors(self._images, rebuilt)))
+    def _values(self, images):
+        pairs = []
+        for trip in self._trips:
+            entering, features = trip.encode(images, training=False)
+            pairs.append((entering, trip.decode(features, training=False)))
+        return pairs
+
+    def measure(self) -> dict[str, float]:
+        """Return the largest relative error `||x - x'|| / ||x||`, by its name.
+
+        Of several parts of the network, that of the worst. Empty if it has
+        nothing that can be inverted.
+        """
+        errors = [
+            np.max(relative_errors(entering.numpy(), rebuilt.numpy()))
+            for entering, rebuilt in self._run(self._images)
+        ]
+        return {"inversion_error": float(max(errors))} if errors else {}

@@ -234,7 +234,7 @@ class _Training:
             "learning_rate": float(self.schedule(last_batch)),
             **training,
             **self._measure(held_out),
-            "inversion_error": probe.measure(),
+            **probe.measure(),
             "images_per_second": self.progress.images_per_second,
         }
         if not math.isfinite(row[f"{held_out}_loss"]):
