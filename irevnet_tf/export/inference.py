@@ -16,8 +16,8 @@ from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
-from irevnet_tf.models.chain import find_steps
 from irevnet_tf.models.graph import calls
+from irevnet_tf.models.graph import find_runs
 from irevnet_tf.models.graph import has_graph
 
 
@@ -178,9 +178,9 @@ class _Replay:
     """
 
     def __init__(self, model, image, proven):
-        steps = find_steps(model)
-        self._steps = {id(step.layer) for step in steps}
-        self._models = {id(step.model) for step in steps}
+        (run,) = find_runs(model)
+        self._steps = {id(step.layer) for step in run.steps}
+        self._models = {id(step.model) for step in run.steps}
         self._image = image
         # What holds the whole image: it, and what the steps make of it.
         self._followed = {id(image)}

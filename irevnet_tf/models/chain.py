@@ -1,25 +1,26 @@
-"""The chain of invertible layers in a model, and the points along it.
+"""The chains of invertible layers in a model, and the points along them.
 
 A model is a plain Functional one that survives files and nesting, so the order
-of its layers has to be found again in its graph.
+of its layers has to be found again in its graph. An i-RevNet is one chain; a
+RevNet has one for each stage, with a layer without inverse between them.
 """
 
 import dataclasses
 import math
+import operator
 from collections.abc import Sequence
 
 import keras
 
 from irevnet_tf.layers import ChannelMerge
-from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import ReversibleSequence
-from irevnet_tf.layers import Shared
 from irevnet_tf.layers.base import is_integer
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.graph import Call
 from irevnet_tf.models.graph import calls
-from irevnet_tf.models.graph import chain_of
-from irevnet_tf.models.graph import find_steps
+from irevnet_tf.models.graph import find_runs
+from irevnet_tf.models.graph import runs_of
+from irevnet_tf.models.grid import check_grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,16 @@ class Chain:
     Attributes:
         model: Functional model. The layers are in its graph.
         steps: tuple of `Call`. The layers' calls in it, in order.
+        obstacle: None or Keras operation. What has no inverse and stands
+            between the chain before and this one.
+        is_from_image: bool. Whether `model` takes what the first chain is
+            computed from, the images.
     """
 
     model: keras.Model
     steps: tuple[Call, ...]
+    obstacle: keras.Operation | None = None
+    is_from_image: bool = True
 
     @property
     def layers(self) -> list:
@@ -47,6 +54,15 @@ class Chain:
     def downsampling(self) -> int:
         """The factor by which the chain divides height and width."""
         return math.prod(getattr(x, "downsampling", 1) for x in self.layers)
+
+    @property
+    def stages(self) -> list[str]:
+        """The names of the sequences of blocks that are points."""
+        points = self.points()
+        names = [
+            x.name for x in self.layers if isinstance(x, ReversibleSequence)
+        ]
+        return [name for name in names if name in points]
 
     def points(self) -> dict[str, int]:
         """Return {name: index of the layer} of the layers with one output.
@@ -73,26 +89,15 @@ class Chain:
             for count in range(1, len(layer.blocks) + 1)
         }
 
-    def point_name(self, point: int | str) -> str:
-        """Return the name of a point that the user gave as number or name.
+    def has_point(self, name) -> bool:
+        """Return whether this is the name of a point."""
+        if not isinstance(name, str):
+            return False
+        return name in self.points() or name in self.block_points()
 
-        Raises:
-            ValueError: if there is no such point.
-        """
-        if is_integer(point):
-            point = f"stage{point}"
-        points, blocks = self.points(), self.block_points()
-        if isinstance(point, str) and (point in points or point in blocks):
-            return point
-        expected = f"the number of a stage, from 1, or one of {list(points)}"
-        if blocks:
-            expected += (
-                f", or a block from {next(iter(blocks))!r} to "
-                f"{next(reversed(blocks))!r}"
-            )
-        raise ValueError(
-            f"The point in the model must be {expected}. Received: {point!r}"
-        )
+    def point_name(self, point: int | str) -> str:
+        """Return the name of a point, or raise ValueError, see `chain_with`."""
+        return chain_with([self], point)[1]
 
     def up_to(self, point: int | str | None) -> "Chain":
         """Return the part of the chain that ends in a point.
@@ -109,7 +114,7 @@ class Chain:
         name = self.point_name(point)
         if name not in self.block_points():
             stop = self.points()[name] + 1
-            return Chain(self.model, self.steps[:stop])
+            return dataclasses.replace(self, steps=self.steps[:stop])
         index, count = self.block_points()[name]
         part = self.steps[index].layer.part(0, count, name=name)
         merge = ChannelMerge(name=f"{name}_merge")
@@ -118,33 +123,132 @@ class Chain:
         )
 
 
-def find_chain(model: keras.Model) -> Chain:
-    """Return the chain of invertible layers in a model.
+def find_chains(model: keras.Model, needed: bool = False) -> list[Chain]:
+    """Return the chains of invertible layers in a model, in order.
+
+    Between two of them stands a layer without inverse. `invert(model, name)`
+    goes from a point in one of them to its entrance.
 
     Args:
-        model: Keras model. Any model; an i-RevNet, or one that holds or extends
-            one.
+        model: Keras model. Any model.
+        needed: bool. Whether a model without invertible layers is an error.
+
+    Returns:
+        A list of `Chain`: one for an i-RevNet, one for each stage of a RevNet,
+        none for a model without invertible layers.
 
     Raises:
-        ValueError: if `model` holds no i-RevNet; if another layer stands
-            between its invertible ones; or if only some are lossless.
+        ValueError: if `model` is no Keras model, or has no chain that is
+            `needed`; if there are several chains side by side; or if only some
+            layers of a chain are lossless.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"`model` must be a Keras model. Received: model={model!r}"
         )
-    steps = find_steps(model)
-    if not steps:
+    found = []
+    for run in find_runs(model):
+        steps = run.steps
+        check_grid([step.layer for step in steps])
+        chain = Chain(steps[0].model, steps)
+        if any(step.model is not chain.model for step in steps):
+            layers = [share_layer(step.layer) for step in steps]
+            chain = rebuilt(chain.model, steps, layers)
+        if not found:
+            first = steps[0].model
+        found.append(
+            dataclasses.replace(
+                chain,
+                obstacle=run.obstacle,
+                is_from_image=steps[0].model is first,
+            )
+        )
+    if needed and not found:
         raise ValueError(
             "`model` must be an i-RevNet, or hold or extend one. "
             f"Received: model={model.name} with layers "
             f"{[layer.name for layer in model.layers][:8]}"
         )
-    _check_grid([step.layer for step in steps])
-    if any(step.model is not steps[0].model for step in steps):
-        layers = [share_layer(step.layer) for step in steps]
-        return rebuilt(steps[0].model, steps, layers)
-    return Chain(steps[0].model, tuple(steps))
+    return found
+
+
+def find_chain(model: keras.Model, point: int | str | None = None) -> Chain:
+    """Return the chain of invertible layers in a model.
+
+    Args:
+        model: Keras model. Any model; an i-RevNet, or one that holds or extends
+            one.
+        point: None, int or str. A point in the chain to return, if there may be
+            several: the number of a stage, from 1, or a name.
+
+    Raises:
+        ValueError: if `model` holds no i-RevNet; if another layer stands
+            between its invertible ones and there is no `point`, or none in
+            just one chain; or if only some are lossless.
+    """
+    chains = find_chains(model, needed=True)
+    if point is not None:
+        return chain_with(chains, point)[0]
+    if len(chains) > 1:
+        before, chain = chains[:2]
+        points = [name for one in chains for name in one.stages]
+        point = points[-1] if points else chain.layers[-1].name
+        raise ValueError(
+            "`model` has no inverse as a whole, since not every layer between "
+            "the invertible ones has an `inverse`: name a point, as in "
+            f"invert(model, {point!r}), to go back from it to the entrance of "
+            f"its part. Received: {chain.obstacle.name} of "
+            f"{type(chain.obstacle)} between {before.layers[-1].name} and "
+            f"{chain.layers[0].name}"
+        )
+    return chains[0]
+
+
+def chain_with(chains: list[Chain], point: int | str) -> tuple[Chain, str]:
+    """Return the chain that a point is in, and the point's name.
+
+    Args:
+        chains: list of `Chain`. Those of a model.
+        point: int or str. The number of a stage, from 1, or a name.
+
+    Raises:
+        ValueError: if there is no such point, or one in each of several.
+    """
+    name = f"stage{point}" if is_integer(point) else point
+    found = [chain for chain in chains if chain.has_point(name)]
+    if not found:
+        points = [point for chain in chains for point in chain.points()]
+        blocks = [block for chain in chains for block in chain.block_points()]
+        expected = f"the number of a stage, from 1, or one of {points}"
+        if blocks:
+            expected += f", or a block from {blocks[0]!r} to {blocks[-1]!r}"
+        raise ValueError(
+            f"The point in the model must be {expected}. Received: {name!r}"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            "The point must be in one part of the model, of those between "
+            f"layers without inverse. Received: {name!r}, which is in "
+            f"{len(found)} parts"
+        )
+    return found[0], name
+
+
+def refuse_other_images(model: keras.Model, *chains: Chain) -> None:
+    """Raise ValueError for chains in a model that does not take the images.
+
+    Args:
+        model: Keras model. The user's.
+        *chains: `Chain`. Those that something is to be computed from images by.
+    """
+    for chain in chains:
+        if not chain.is_from_image:
+            raise ValueError(
+                "The layers from the images to the point must be in the graph "
+                "of one model. Received: "
+                f"model={model.name}, with {chain.layers[0].name} in another "
+                f"model, {chain.model.name}"
+            )
 
 
 def entrance(model: keras.Model, steps: Sequence[Call]) -> tuple:
@@ -164,7 +268,7 @@ def entrance(model: keras.Model, steps: Sequence[Call]) -> tuple:
     )
     first = steps[0].inputs
     flat = keras.tree.flatten(model.input)
-    if len(first) == len(flat) and all(map(_is, first, flat)):
+    if len(first) == len(flat) and all(map(operator.is_, first, flat)):
         taken = keras.tree.flatten(inputs)
         return inputs, taken[0] if len(taken) == 1 else tuple(taken)
     before = keras.Model(
@@ -173,10 +277,6 @@ def entrance(model: keras.Model, steps: Sequence[Call]) -> tuple:
         name=f"{model.name}_entrance",
     )
     return inputs, before(inputs)
-
-
-def _is(a, b):
-    return a is b
 
 
 def rebuilt(model: keras.Model, steps: Sequence[Call], layers: list) -> Chain:
@@ -195,42 +295,5 @@ def rebuilt(model: keras.Model, steps: Sequence[Call], layers: list) -> Chain:
         own = any(layer is step.layer for step in steps)
         x = (share_layer(layer) if own else layer)(x)
     found = keras.Model(inputs, x, name=model.name)
-    return Chain(found, tuple(chain_of(calls(found))))
-
-
-def _check_grid(layers):
-    """Raise ValueError if layers on a grid are not all on the same one.
-
-    Otherwise sums of the streams would be rounded, without a message.
-    """
-    layers = [x.layer if isinstance(x, Shared) else x for x in layers]
-    bits = {
-        layer.name: layer.fraction_bits
-        for layer in layers
-        if hasattr(layer, "fraction_bits")
-    }
-    is_lossless = set(bits.values()) != {None} and bool(bits)
-    has_entrance = any(
-        isinstance(layer, FixedPointRounding) for layer in layers
-    )
-    if len(set(bits.values())) > 1 or is_lossless != has_entrance:
-        raise ValueError(
-            "A lossless network must begin with a FixedPointRounding layer, "
-            "and all its blocks must have the same `fraction_bits`. "
-            f"Received: fraction_bits={bits}"
-        )
-    if not is_lossless:
-        return
-    entrance = [
-        isinstance(layer, FixedPointRounding) for layer in layers
-    ].index(True)
-    for layer in layers[entrance:]:
-        if not hasattr(layer, "fraction_bits") and not getattr(
-            layer, "keeps_grid", False
-        ):
-            raise ValueError(
-                "The layers of a lossless network must keep its grid: "
-                "couplings with `fraction_bits`, and layers that only move "
-                "values, which say so by `keeps_grid`. "
-                f"Received: {layer.name} of {type(layer)}"
-            )
+    # Other runs are in front of it, in the model that computes its entrance.
+    return Chain(found, runs_of(calls(found))[-1].steps)

@@ -3,11 +3,12 @@
 import keras
 
 from irevnet_tf.layers import ChannelMerge
-from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
+from irevnet_tf.models.chain import chain_with
 from irevnet_tf.models.chain import entrance
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chain import refuse_other_images
 
 
 def features(
@@ -16,7 +17,8 @@ def features(
     """Return a model that computes representations at several points.
 
     Each of them holds the whole image: `irevnet_tf.invert(model, name)`
-    rebuilds it. One call of the result runs the network once.
+    rebuilds it, or, in a RevNet, what has entered the point's stage. One call
+    of the result runs the network once.
 
     Example:
 
@@ -41,11 +43,50 @@ def features(
         block or the stage, concatenated.
 
     Raises:
-        ValueError: if `model` is no i-RevNet or has no such point, or if
-            `points` is empty or names one twice.
+        ValueError: if `model` is no i-RevNet or has no such point; if
+            `points` is empty or names one twice; or if points are in several
+            stages of a RevNet, and one is at a block.
     """
-    chain = find_chain(model)
-    names = _names(chain, points)
+    chains = find_chains(model, needed=True)
+    if points is None:
+        stages = [name for chain in chains for name in chain.stages]
+        points = stages or [chains[-1].layers[-1].name]
+    places = _places(chains, points)
+    used = [x for x in chains if any(x is chain for chain, _ in places)]
+    refuse_other_images(model, *used)
+    names = [name for _, name in places]
+    if len(used) == 1:
+        return _in_one_chain(used[0], names)
+    return _in_several_chains(places)
+
+
+def _in_several_chains(places):
+    """Return the model of `features` whose points are in several chains.
+
+    Args:
+        places: list of pairs of a `Chain` and the name of a point in it.
+    """
+    model = places[0][0].model
+    outputs = {}
+    for chain, name in places:
+        if chain.model is not model or name not in chain.points():
+            raise ValueError(
+                "`points` must be layers, such as stages, if they are on both "
+                "sides of a layer without inverse; those at blocks are to be "
+                "asked for separately. "
+                f"Received: points={[name for _, name in places]}"
+            )
+        outputs[name] = chain.steps[chain.points()[name]].outputs[0]
+    return keras.Model(model.input, outputs, name=f"{model.name}_features")
+
+
+def _in_one_chain(chain, names):
+    """Return the model of `features` whose points are in one chain.
+
+    Args:
+        chain: `Chain`. The chain.
+        names: list of str. The names of the points.
+    """
     blocks, layers = chain.block_points(), chain.points()
     found = {}
     inputs, x = entrance(chain.model, chain.steps)
@@ -69,23 +110,24 @@ def features(
     )
 
 
-def _names(chain, points):
-    """Return the names of the points that the user asked for."""
-    if points is None:
-        layers = chain.points()
-        stages = [
-            x.name for x in chain.layers if isinstance(x, ReversibleSequence)
-        ]
-        last = chain.layers[-1].name
-        return [name for name in stages if name in layers] or [last]
-    return point_names(chain, points)
-
-
 def point_names(chain: Chain, points: list[int | str]) -> list[str]:
     """Return the names of the points that a user lists.
 
     Args:
-        chain: `Chain`. That of the model.
+        chain: `Chain`. The points are in it.
+        points: list of ints and strs. Numbers of stages, and names.
+
+    Raises:
+        ValueError: if there is no such point, or one is named twice.
+    """
+    return [name for _, name in _places([chain], points)]
+
+
+def _places(chains, points):
+    """Return the chain and the name of each point that a user lists.
+
+    Args:
+        chains: list of `Chain`. Those of the model.
         points: list of ints and strs. Numbers of stages, and names.
 
     Raises:
@@ -97,13 +139,13 @@ def point_names(chain: Chain, points: list[int | str]) -> list[str]:
             "as ['stage1']. "
             f"Received: points={points!r}"
         )
-    names = [chain.point_name(point) for point in points]
-    if len(set(names)) < len(names):
+    places = [chain_with(chains, point) for point in points]
+    if len({name for _, name in places}) < len(places):
         raise ValueError(
             "`points` must be different points in the model. "
             f"Received: points={points!r}"
         )
-    return names
+    return places
 
 
 def _run_in_parts(sequence, streams, cuts, found):

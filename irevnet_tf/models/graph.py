@@ -1,4 +1,4 @@
-"""A model's calls of its layers, and the chain of the invertible ones.
+"""A model's calls of its layers, and the runs of invertible ones.
 
 The calls include those inside nested models.
 """
@@ -30,6 +30,20 @@ class Call:
     outputs: tuple
     reads: tuple
     writes: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Calls of invertible layers; each takes what the previous one returns.
+
+    Attributes:
+        steps: tuple of `Call`. The calls, one or more.
+        obstacle: None or Keras operation. What has no inverse and stands
+            between the run before and this one.
+    """
+
+    steps: tuple[Call, ...]
+    obstacle: keras.Operation | None
 
 
 def calls(model: keras.Model) -> list[Call]:
@@ -100,48 +114,87 @@ def _calls(model, keys):
     return found
 
 
-def find_steps(model: keras.Model) -> list[Call]:
-    """Return the calls of the chain of invertible layers in a model.
+def find_runs(model: keras.Model) -> list[Run]:
+    """Return the runs of invertible layers in a model, in order.
 
     They may be in the graphs of several models, nested in it. If there is none
     in the model's graph, or no graph, they are those of the first model among
     its layers that has some.
 
     Raises:
-        ValueError: if another layer stands between them.
+        ValueError: as `runs_of`.
     """
     if has_graph(model):
-        steps = chain_of(calls(model))
-        if steps:
-            return steps
+        runs = runs_of(calls(model))
+        if runs:
+            return runs
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            steps = find_steps(layer)
-            if steps:
-                return steps
+            runs = find_runs(layer)
+            if runs:
+                return runs
     return []
 
 
-def chain_of(found: list[Call]) -> list[Call]:
+def runs_of(found: list[Call]) -> list[Run]:
+    """Return the runs of invertible calls among calls, in order.
+
+    Args:
+        found: list of `Call`. In an order in which they can be run.
+
+    Raises:
+        ValueError: if there are two side by side, or one does not end in one
+            tensor.
+    """
+    # What invertible calls lead to: how many obstacles were on the way, and
+    # which one stands behind the last of these calls.
+    behind = {}
+    calls_of_run, obstacles = {}, {0: None}
+    for call in found:
+        reached = [behind[key] for key in call.reads if key in behind]
+        count, obstacle = max(
+            reached, key=lambda x: (x[0], x[1] is not None), default=(0, None)
+        )
+        if _can_be_followed(call.layer):
+            if obstacle is not None:
+                count += 1
+                obstacles.setdefault(count, obstacle)
+            calls_of_run.setdefault(count, []).append(call)
+            reaches = (count, None)
+        elif reached:
+            reaches = (count, obstacle or call.layer)
+        else:
+            continue
+        for key in call.writes:
+            behind.setdefault(key, reaches)
+    return [
+        Run(tuple(_longest_chain(invertible, found)), obstacles[count])
+        for count, invertible in sorted(calls_of_run.items())
+    ]
+
+
+def _longest_chain(invertible, found):
     """Return the longest chain of invertible calls.
 
     A merge whose input also feeds another layer is a side output, as in
     `features`.
 
+    Args:
+        invertible: list of `Call`. Some of the calls, those that are invertible
+            and have the same obstacles before them.
+        found: list of `Call`. All calls.
+
     Raises:
-        ValueError: if there are two, if it does not end in one tensor, or if
-            another layer stands in its way.
+        ValueError: if there are two, or if it does not end in one tensor.
     """
-    invertible = [call for call in found if _can_be_followed(call.layer)]
-    _refuse_obstacles(found, invertible)
     longest = []  # The longest chain from each call on, the last one first.
     for call in reversed(invertible):
         following = [x for x in longest if x[0].reads == call.writes]
         longest.append([call, *max(following, key=len, default=[])])
     longest.reverse()
-    chain = max(longest, key=len, default=[])
+    chain = max(longest, key=len)
     _refuse_another(chain, longest)
-    if chain and len(chain[-1].writes) > 1:
+    if len(chain[-1].writes) > 1:
         streams = set(chain[-1].writes)
         readers = [x.layer.name for x in found if streams & set(x.reads)]
         raise ValueError(
@@ -177,29 +230,3 @@ def _refuse_another(chain, longest):
 
 def _can_be_followed(layer):
     return is_invertible(layer) and not isinstance(layer, Inverse)
-
-
-def _refuse_obstacles(found, invertible):
-    """Raise ValueError if a layer without inverse stands between others.
-
-    Otherwise the user would take the inverse of the layers in front of it for
-    that of the whole.
-    """
-    behind = {key: None for call in invertible for key in call.writes}
-    for call in found:
-        obstacles = [behind[key] for key in call.reads if key in behind]
-        if not obstacles:
-            continue
-        obstacle = next(filter(None, obstacles), None)
-        if _can_be_followed(call.layer) and obstacle is not None:
-            raise ValueError(
-                "Every layer between the invertible ones of `model` must have "
-                "an `inverse`, as an InvertibleLayer has. Received: "
-                f"{obstacle.name} of {type(obstacle)} in front of "
-                f"{call.layer.name}"
-            )
-        if not _can_be_followed(call.layer):
-            obstacle = obstacle or call.layer
-        behind.update(
-            (key, obstacle) for key in call.writes if key not in behind
-        )

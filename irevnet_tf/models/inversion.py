@@ -6,10 +6,15 @@ from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chain import refuse_other_images
 
 
 def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:
     """Return the invertible part of an i-RevNet: images to representation.
+
+    Or, of a network that can be inverted in parts only, such as a RevNet, all
+    from the images to a point: `encoder(model, "stage2_entrance")` ends where
+    `invert(model, "stage2")` leads back to.
 
     Args:
         model: Keras model. An i-RevNet, with or without its classifier; any
@@ -20,7 +25,7 @@ def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:
         end: None, int or str. The point to stop at: the number of a stage, from
             1; the name of a stage, `"stage2"`, of a block, `"stage2_block1"`,
             or of another layer of the invertible part, such as `"stem"`.
-            Defaults to the last stage.
+            Defaults to the last stage, where there is but one such part.
 
     Returns:
         A Functional model that shares the weights. For images
@@ -31,10 +36,12 @@ def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:
 
     Raises:
         ValueError: if `model` is no i-RevNet, or has no such `end`; if a layer
-            without inverse stands between its invertible ones, or these form
-            more than one chain; or if only some of them are lossless.
+            without inverse stands between its invertible ones and no `end` is
+            given, or these form several chains side by side; or if only some of
+            them are lossless.
     """
-    chain = find_chain(model).up_to(end)
+    chain = find_chain(model, end).up_to(end)
+    refuse_other_images(model, chain)
     model = chain.model
     return keras.Model(model.input, chain.output, name=f"{model.name}_encoder")
 
@@ -47,6 +54,10 @@ def invert(model: keras.Model, start: int | str | None = None) -> keras.Model:
     result is the `layers.Inverse` of a layer of the model and shares its
     weights, so it follows the model's training.
 
+    A network with layers without inverse, such as a RevNet, is inverted from a
+    point in a part to the entrance of this part: `invert(model, "stage2")`
+    returns what `encoder(model, "stage2_entrance")` does.
+
     In an injective network some representations belong to no image. Channels
     that padding set to zero are reset to zero on the way.
 
@@ -54,18 +65,20 @@ def invert(model: keras.Model, start: int | str | None = None) -> keras.Model:
         model: Keras model. An i-RevNet, its `encoder`, or any model that
             `encoder` takes.
         start: None, int or str. The point to start from, as `end` in `encoder`.
+            Of a RevNet it must be given.
 
     Returns:
         A Functional model from representations
         `(batch, height / d, width / d, channels')` to images
         `(batch, height, width, channels)`: what the first invertible layer
         received. This differs from the model's input if the model was built on
-        an `input_tensor` that other layers computed.
+        an `input_tensor` that other layers computed, and in parts behind
+        layers without inverse.
 
     Raises:
         ValueError: as `encoder`.
     """
-    chain = find_chain(model).up_to(start)
+    chain = find_chain(model, start).up_to(start)
     representation = keras.Input(
         chain.output.shape[1:], dtype=chain.output.dtype, name="representation"
     )
