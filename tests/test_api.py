@@ -8,23 +8,38 @@ import pytest
 
 import irevnet_tf
 from irevnet_tf import analysis
+from irevnet_tf import baselines
 from irevnet_tf import data
 from irevnet_tf import distribution
 from irevnet_tf import export
 from irevnet_tf import layers
 from irevnet_tf import serving
 from irevnet_tf import training
+from irevnet_tf.models.constructors import CONSTRUCTORS
 
 
 def test_public_names():
     assert irevnet_tf.__all__ == [
         "IRevNet",
+        "IRevNet19",
         "IRevNet28",
+        "IRevNet34",
         "IRevNet56",
         "IRevNet163",
         "IRevNet300",
         "IRevNet301",
+        "RevNet",
+        "RevNet38",
+        "RevNet56",
+        "RevNet104",
+        "RevNet110",
+        "RevNet164",
+        "RevViT",
+        "RevViTB",
+        "RevViTMini",
+        "RevViTS",
         "analysis",
+        "baselines",
         "certify",
         "convert_state_dict",
         "decode_predictions",
@@ -40,6 +55,17 @@ def test_public_names():
         "preprocess_input",
         "testing",
         "undo_preprocess",
+    ]
+    assert baselines.__all__ == [
+        "ResNet",
+        "ResNet32",
+        "ResNet101",
+        "ResNet110",
+        "ResNet164",
+        "ViT",
+        "ViTB",
+        "ViTMini",
+        "ViTS",
     ]
     assert analysis.__all__ == [
         "DepthGallery",
@@ -107,6 +133,7 @@ def test_public_names():
         "UnavailableError",
     ]
     assert training.__all__ == [
+        "AdamW",
         "Checkpoints",
         "DivergenceError",
         "Preempted",
@@ -155,11 +182,16 @@ def test_public_names():
     ]
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in irevnet_tf.__all__ if n.startswith("IRevNet")][1:]
-)
+def test_every_named_network_is_public():
+    public = {*irevnet_tf.__all__, *irevnet_tf.baselines.__all__}
+    assert set(CONSTRUCTORS) <= public
+
+
+@pytest.mark.parametrize("name", CONSTRUCTORS)
 def test_variants_have_the_signature_of_keras_applications(name):
-    constructor = getattr(irevnet_tf, name)
+    constructor = CONSTRUCTORS[name]
+    home = irevnet_tf if hasattr(irevnet_tf, name) else irevnet_tf.baselines
+    assert getattr(home, name) is constructor
     parameters = inspect.signature(constructor).parameters
     assert list(parameters)[:8] == [
         "include_top",
@@ -180,6 +212,7 @@ def test_variants_have_the_signature_of_keras_applications(name):
     [
         irevnet_tf,
         analysis,
+        baselines,
         data,
         distribution,
         export,

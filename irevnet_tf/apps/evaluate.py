@@ -10,6 +10,7 @@ In these files null stands for a number that is not finite.
 """
 
 import dataclasses
+import math
 import pathlib
 
 import keras
@@ -34,8 +35,9 @@ from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import Evaluator
-from irevnet_tf.export.inference import check_model
+from irevnet_tf.export.inference import check_ends
 from irevnet_tf.export.inference import refuse_layers_in_front
+from irevnet_tf.models.chain import find_chains
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 
@@ -75,8 +77,11 @@ def evaluate_network(request: Request) -> Evaluation:
         check_writable("--output", request.output)
     with usage_errors():
         source = load_network(request)
-        chain = check_model(source.model)
-        refuse_layers_in_front(source.model, chain)
+        check_ends(source.model)
+        # The first of several, or None: without an inverse, accuracy is left.
+        chain = next(iter(find_chains(source.model)), None)
+        if chain is not None:
+            refuse_layers_in_front(source.model, chain)
         dataset = load_data(request, source, chain, only_tests=True)
     trained, size = source.trained, request.batch_size
     if size is None:
@@ -139,9 +144,14 @@ def _values(result: Evaluation) -> dict[str, float]:
 
 def table(result: Evaluation) -> str:
     """Return the measurements as lines of text."""
-    return (
+    accuracy = (
         f"test accuracy             {result.accuracy:.2%} "
         f"({result.correct} of {result.images} images)\n"
+    )
+    if math.isnan(result.inversion_error_max):
+        return f"{accuracy}inversion error           nothing can be inverted"
+    return (
+        f"{accuracy}"
         f"inversion error, mean     {result.inversion_error_mean:.1e} "
         "(relative, per image)\n"
         f"inversion error, largest  {result.inversion_error_max:.1e}\n"

@@ -40,7 +40,7 @@ class DataRequest(NetworkRequest):
 def load_data(
     request: DataRequest,
     source: Source,
-    chain: Chain,
+    chain: Chain | None,
     *,
     only_tests: bool = False,
 ) -> Dataset:
@@ -49,7 +49,7 @@ def load_data(
     Args:
         request: `DataRequest`. The flags.
         source: `Source`. The network.
-        chain: `Chain`. Its invertible layers.
+        chain: None or `Chain`. Its invertible layers, None if it has none.
         only_tests: bool. Whether only test images are needed; a folder may then
             hold nothing else.
 
@@ -68,7 +68,7 @@ def load_data(
 def normalization(
     request: DataRequest,
     source: Source,
-    chain: Chain,
+    chain: Chain | None,
     otherwise: Normalization | None = None,
 ) -> Normalization:
     """Return how a network's images are scaled, and print a guess.
@@ -76,7 +76,7 @@ def normalization(
     Args:
         request: `DataRequest`. The flags.
         source: `Source`. The network.
-        chain: `Chain`. Its invertible layers.
+        chain: None or `Chain`. Its invertible layers, None if it has none.
         otherwise: None or `Normalization`. What to guess if the scaling is not
             known, None for "unit".
 
@@ -86,7 +86,7 @@ def normalization(
     preprocessing = (
         request.preprocessing
         or source.preprocessing
-        or find_preprocessing(chain)
+        or (chain and find_preprocessing(chain))
     )
     if preprocessing is None:
         preprocessing = otherwise or NORMALIZATIONS["unit"]
@@ -142,7 +142,7 @@ def _check_fit(shape, chain, dataset):
             f"network takes them. Received: --dataset={dataset.name}, with "
             f"images of {shape_text(dataset.image_shape)}"
         )
-    factor = chain.downsampling
+    factor = 1 if chain is None else chain.downsampling
     if any(side % factor for side in dataset.image_shape[:2]):
         raise app.UsageError(
             "--dataset must have images whose height and width are divisible "

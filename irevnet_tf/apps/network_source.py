@@ -11,9 +11,8 @@ import keras
 from absl import app
 
 from irevnet_tf.apps.flags import DATA_DIR
-from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.constructors import CONSTRUCTORS
-from irevnet_tf.models.model import find_preprocessing
+from irevnet_tf.models.model import preprocessing_of
 from irevnet_tf.preprocessing import PREPROCESSING
 from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.settings import setting
@@ -177,8 +176,7 @@ def _of_file(path):
             "--keras_file must be whole, and of layers that are known here. "
             f"Received: --keras_file={path}, of which is said: {reason}"
         ) from error
-    preprocessing = find_preprocessing(find_chain(model))
-    return Source(model, model.name, preprocessing, None)
+    return Source(model, model.name, preprocessing_of(model), None)
 
 
 def _of_weights(request):

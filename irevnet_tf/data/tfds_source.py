@@ -121,7 +121,7 @@ def load(
     if None not in image.shape and (
         sum(counts) * math.prod(image.shape) <= MEMORY_LIMIT
     ):
-        image_shape = _shape_in_memory(image.shape, image_size)
+        image_shape = shape_in_memory(image.shape, image_size)
         read = functools.partial(_in_memory, image_shape=image_shape)
     elif image_size is None:
         raise ValueError(
@@ -141,7 +141,7 @@ def load(
     )
 
 
-def _shape_in_memory(shape, image_size):
+def shape_in_memory(shape, image_size):
     """Return the shape of images in memory, or raise ValueError."""
     height, width, channels = shape
     if image_size is None or (height, width) == (image_size, image_size):

@@ -101,6 +101,21 @@ def check_model(model) -> Chain:
         ValueError: as `inference_copy`, except for these layers.
     """
     chain = find_chain(model)
+    check_ends(model)
+    if chain.steps[0].inputs[0] is not chain.model.inputs[0]:
+        raise ValueError(_entrance_message(chain.model.layers[1]))
+    return chain
+
+
+def check_ends(model) -> None:
+    """Refuse a model that is not from images to one output.
+
+    Args:
+        model: Keras model. Any model.
+
+    Raises:
+        ValueError: if it is not.
+    """
     try:
         ends = {"inputs": model.inputs, "outputs": model.outputs}
     except (AttributeError, ValueError) as error:
@@ -121,9 +136,6 @@ def check_model(model) -> Chain:
             f"Received: model={model.name} with input shape="
             f"{model.inputs[0].shape}"
         )
-    if chain.steps[0].inputs[0] is not chain.model.inputs[0]:
-        raise ValueError(_entrance_message(chain.model.layers[1]))
-    return chain
 
 
 def refuse_layers_in_front(model, chain: Chain) -> None:

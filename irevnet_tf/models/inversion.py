@@ -5,6 +5,7 @@ import keras
 from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers.inverse import share_layer
+from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.chain import refuse_other_images
 
@@ -78,7 +79,11 @@ def invert(model: keras.Model, start: int | str | None = None) -> keras.Model:
     Raises:
         ValueError: as `encoder`.
     """
-    chain = find_chain(model, start).up_to(start)
+    return inverse_of(find_chain(model, start).up_to(start))
+
+
+def inverse_of(chain: Chain) -> keras.Model:
+    """Return the inverse of a chain, a model from its output to its input."""
     representation = keras.Input(
         chain.output.shape[1:], dtype=chain.output.dtype, name="representation"
     )

@@ -5,6 +5,7 @@ from tensorflow.python.eager import context
 
 from irevnet_tf.layers.entrance import Entrance
 from irevnet_tf.models.chain import Chain
+from irevnet_tf.models.chain import find_chains
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -79,6 +80,18 @@ def find_preprocessing(chain: Chain) -> str | None:
     modes = [getattr(chain.model, "preprocessing", None)]
     modes += [layer.preprocessing for layer in _entrances(chain.layers)]
     return next(filter(None, modes), None)
+
+
+def preprocessing_of(model: keras.Model) -> str | None:
+    """Return how a network's images were scaled, if known.
+
+    Args:
+        model: Keras model. Any model.
+    """
+    chains = find_chains(model)
+    if chains:
+        return find_preprocessing(chains[0])
+    return getattr(model, "preprocessing", None)
 
 
 def _entrances(layers):

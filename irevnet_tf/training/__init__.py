@@ -7,6 +7,7 @@ from irevnet_tf.training.guard import DivergenceError
 from irevnet_tf.training.guard import Preempted
 from irevnet_tf.training.loop import train
 from irevnet_tf.training.optimizer import SGD
+from irevnet_tf.training.optimizer import AdamW
 from irevnet_tf.training.options import RunOptions
 from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import run_length
@@ -19,6 +20,7 @@ from irevnet_tf.training.setup import load_trained_run
 from irevnet_tf.training.summary import estimate_memory
 
 __all__ = [
+    "AdamW",
     "Checkpoints",
     "DivergenceError",
     "Preempted",

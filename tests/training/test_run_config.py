@@ -13,7 +13,7 @@ from irevnet_tf.training import RunOptions
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"model": "VGG16"}, "one of IRevNet28, .* Received: model='VGG16'"),
+        ({"model": "VGG16"}, "one of IRevNet19, .* Received: model='VGG16'"),
         ({"dataset": ""}, "the name of a data set. Received: dataset=''"),
         ({"epochs": 0}, "`epochs` must be at least 1. Received: epochs=0"),
         ({"batch_size": 0}, "Received: batch_size=0"),
@@ -67,6 +67,19 @@ from irevnet_tf.training import RunOptions
         ),
         ({"jit": True}, "False for lossless networks, .* Received: jit=True"),
         ({"max_shift": -1}, "max_shift=-1"),
+        ({"optimizer": "adam"}, "one of sgd, adamw. Received: optimizer='adam"),
+        (
+            {"model": "ResNet32"},
+            "False for ResNet32, which cannot have it. Received: memory_saving",
+        ),
+        (
+            {"model": "ViTMini", "memory_saving": False},
+            "False for ViTMini, which cannot have it. Received: lossless=True",
+        ),
+        (
+            {"stochastic_depth_rate": 0.1},
+            "0.0 for IRevNet28, .* Received: stochastic_depth_rate=0.1",
+        ),
     ],
 )
 def test_config_refuses_values_out_of_range(values, message):

@@ -1,4 +1,4 @@
-"""training.SGD does what Keras' SGD does, whatever users set on it.
+"""training.SGD and AdamW do what Keras' do, whatever users set on them.
 
 After what was reported of optimizers elsewhere: momentum that is forgotten
 between steps (keras #7502), momentum=0 (keras-adamw #43), rates that are set
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from irevnet_tf.training import SGD
+from irevnet_tf.training import AdamW
 
 schedules = keras.optimizers.schedules
 OPTIONS = {
@@ -60,10 +61,20 @@ def trained(optimizer, *, wrap=lambda x: x, callbacks=(), later=None, **how):
     return model.get_weights()
 
 
-def require_equal(options, **kwargs):
+OF_ADAMW = {
+    "plain": {},
+    "global_clipnorm": {"global_clipnorm": 0.01},
+    "weight_decay": {"weight_decay": 0.1, "learning_rate": 0.01},
+    "accumulation": {"gradient_accumulation_steps": 2},
+}
+
+
+def require_equal(
+    options, kinds=(SGD, keras.optimizers.SGD), rate=0.1, **kwargs
+):
     ours, theirs = (
-        trained(kind(**{"learning_rate": 0.1, **options}), **kwargs)
-        for kind in (SGD, keras.optimizers.SGD)
+        trained(kind(**{"learning_rate": rate, **options}), **kwargs)
+        for kind in kinds
     )
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
@@ -72,6 +83,32 @@ def require_equal(options, **kwargs):
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options(name):
     require_equal(OPTIONS[name])
+
+
+@pytest.mark.parametrize("name", OF_ADAMW)
+def test_options_of_adamw(name):
+    kinds = AdamW, keras.optimizers.AdamW
+    require_equal(OF_ADAMW[name], kinds, rate=1e-3)
+
+
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_gradients_are_clipped_by_their_norm_over_all_weights(kind):
+    few = 1e-6  # So little that all gradients have this norm.
+    # Adam's steps do not depend on the size of gradients, but for epsilon.
+    more = {"epsilon": 1e-3} if kind is AdamW else {}
+    start = trained(kind(0.0))
+    free, clipped = (
+        trained(kind(0.1, clip_norm=norm, **more)) for norm in (0.0, few)
+    )
+    moved = [
+        np.sqrt(
+            sum(np.sum((a - b) ** 2) for a, b in zip(x, start, strict=True))
+        )
+        for x in (free, clipped)
+    ]
+    assert moved[1] < 1e-2 * moved[0]
+    copy = kind.from_config(kind(0.1, clip_norm=few).get_config())
+    assert copy.clip_norm == few
 
 
 WAYS = {
