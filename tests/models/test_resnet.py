@@ -37,15 +37,16 @@ def test_parameter_counts(variant):
 
 def test_layers():
     model = small_revnets.resnet("basic", blocks=(1, 2))
-    assert [layer.name for layer in model.layers] == [
+    names = [layer.name for layer in model.layers]
+    # Keras lists layers of the same depth in one order or the other.
+    assert set(names[6:8]) == {"stage2_block1", "stage2_block1_shortcut"}
+    assert names[:6] + names[8:] == [
         "image",
         "stem_conv",
         "stem_norm",
         "stem_relu",
         "stage1_block1",
         "stage1_block1_add",
-        "stage2_block1_shortcut",
-        "stage2_block1",
         "stage2_block1_add",
         "stage2_block2",
         "stage2_block2_add",
@@ -53,9 +54,6 @@ def test_layers():
         "head_relu",
         "avg_pool",
         "predictions",
-    ] or [layer.name for layer in model.layers][6:8] == [
-        "stage2_block1",
-        "stage2_block1_shortcut",
     ]
     assert not model.get_layer("stage1_block1").preactivation
     assert model.get_layer("stage2_block1").preactivation
@@ -151,14 +149,12 @@ def test_bad_arguments(arguments, message):
         small_revnets.resnet(**arguments)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_it_learns_in_every_precision_and_is_saved(policy, tmp_path):
-    keras.config.set_dtype_policy(policy)
+def test_it_learns_in_half_precision_and_is_saved(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
     model = small_revnets.resnet("bottleneck", dropout_rate=0.1)
-    images, labels = cases.digits(64)
-    before = cases.compile(model).evaluate(images, labels, verbose=0)[0]
-    small_revnets.train(model, epochs=8)
-    assert model.evaluate(images, labels, verbose=0)[0] < before
+    losses = small_revnets.fit(model, epochs=8)
+    assert losses[-1] < losses[0]
+    images = cases.digits(4)[0]
     assert model(images).dtype == tf.float32
     loaded = small_revnets.reload(model, tmp_path)
     np.testing.assert_array_equal(loaded(images), model(images))

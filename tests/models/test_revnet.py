@@ -21,7 +21,6 @@ PARAMETERS = {
     "RevNet56": (27_553_128, None, "28"),
     "RevNet104": (45_428_072, None, "45.4"),
 }
-POLICIES = ("float32", "mixed_bfloat16")
 each_kind = pytest.mark.parametrize("kind", small_revnets.KINDS)
 
 
@@ -134,12 +133,10 @@ def test_pooling(pooling, shape):
     assert model(cases.digits(2)[0]).shape == shape
 
 
-@pytest.mark.parametrize("variant", ["RevNet38", "RevNet164"])
-def test_variant_follows_the_conventions(variant):
-    constructor = getattr(resnet_variants, variant)
+def test_variant_follows_the_conventions():
+    constructor = resnet_variants.RevNet38
     base = constructor(False, None, keras.Input((None, None, 1)), None, "avg")
-    channels = 112 if variant == "RevNet38" else 512
-    assert base.output_shape == (None, channels)
+    assert base.output_shape == (None, 112)
     assert constructor(include_top=False).input_shape == (None, None, None, 3)
     model = constructor(
         input_shape=(28, 28, 1),
@@ -152,9 +149,10 @@ def test_variant_follows_the_conventions(variant):
 
 
 @each_kind
-@pytest.mark.parametrize("size", [(15, 9), (1, 2)])
-def test_any_size_of_images(kind, size):
+def test_any_size_of_images(kind):
+    size = (15, 9)
     model = small_revnets.revnet(kind, input_shape=(None, None, 3))
+    assert model(np.zeros((1, 1, 2, 3))).shape == (1, cases.CLASSES)
     images = np.random.default_rng(0).random((2, *size, 3), "float32")
     assert model(images).shape == (2, cases.CLASSES)
     for stage in (1, 2):
@@ -217,12 +215,11 @@ def test_bad_arguments(arguments, message):
         small_revnets.revnet(**arguments)
 
 
-@each_kind
-def test_gradients_are_those_of_plain_training(kind):
+def test_gradients_are_those_of_plain_training():
     def gradients(memory_saving):
         keras.utils.set_random_seed(0)
         model = small_revnets.revnet(
-            kind, dropout_rate=0.2, memory_saving=memory_saving
+            dropout_rate=0.2, memory_saving=memory_saving
         )
         cases.stir(model)
         images, labels = cases.digits(8)
@@ -242,27 +239,31 @@ def test_gradients_are_those_of_plain_training(kind):
     assert error < cases.GRADIENTS
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@each_kind
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [("basic", "float32"), ("bottleneck", "mixed_bfloat16")],
+)
 def test_lossless_training_is_plain_training_bit_for_bit(kind, policy):
     keras.config.set_dtype_policy(policy)
     twins = [
-        small_revnets.revnet(kind, lossless=True, memory_saving=memory_saving)
+        small_revnets.revnet(
+            kind, blocks=(2, 2), lossless=True, memory_saving=memory_saving
+        )
         for memory_saving in (True, False)
     ]
     cases.copy_values(*twins)
     start = twins[0].get_weights()
     for model in twins:
-        small_revnets.train(model, epochs=1)
+        small_revnets.fit(model)
     assert cases.relative_error(twins[0].get_weights(), start) > 1e-3
     for ours, plain in zip(*(m.variables for m in twins), strict=True):
         np.testing.assert_array_equal(ours, plain)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_precision(policy):
     keras.config.set_dtype_policy(policy)
-    model = small_revnets.train(small_revnets.revnet("bottleneck"))
+    model = cases.stir(small_revnets.revnet("bottleneck"))
     compute_dtypes = {
         layer.compute_dtype
         for layer in model._flatten_layers()
@@ -270,16 +271,12 @@ def test_precision(policy):
     }
     assert compute_dtypes == {keras.config.dtype_policy().compute_dtype}
     images = cases.digits(4)[0]
-    points = ["stage1_entrance", "stage1", "stage2_entrance", "stage2"]
-    found = irevnet_tf.features(model, points)(images)
+    found = irevnet_tf.features(model, ["stage2_entrance", "stage2"])(images)
     assert {x.dtype for x in found.values()} == {tf.float32}
     assert model(images).dtype == tf.float32
-    for stage in (1, 2):
-        error = cases.relative_error(
-            irevnet_tf.invert(model, stage)(found[f"stage{stage}"]),
-            found[f"stage{stage}_entrance"],
-        )
-        assert error < (1e-4 if policy == "float32" else 5e-2)
+    restored = irevnet_tf.invert(model, "stage2")(found["stage2"])
+    error = cases.relative_error(restored, found["stage2_entrance"])
+    assert error < (1e-6 if policy == "float32" else 2e-2)
 
 
 def test_double_precision_is_kept():
@@ -310,9 +307,8 @@ def test_weights_files(kind, tmp_path):
             small_revnets.revnet(kind, weights=path, **other)
 
 
-@each_kind
-def test_a_frozen_stage_stays_as_it_is_and_frozen(kind, tmp_path):
-    model = small_revnets.revnet(kind)
+def test_a_frozen_stage_stays_as_it_is_and_frozen(tmp_path):
+    model = small_revnets.revnet()
     for name in ("stage1", "stage2_transition"):
         model.get_layer(name).trainable = False
     model.get_layer("stage2").blocks[0].residual.layers[0].trainable = False
@@ -329,7 +325,7 @@ def test_a_frozen_stage_stays_as_it_is_and_frozen(kind, tmp_path):
 
     before = frozen_weights()
     head = model.get_layer("stage2").get_weights()
-    small_revnets.train(model, epochs=1)
+    small_revnets.fit(model)
     after = frozen_weights()
     for ours, theirs in zip(before, after, strict=True):
         np.testing.assert_array_equal(ours, theirs)
