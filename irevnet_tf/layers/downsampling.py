@@ -160,7 +160,7 @@ class InvertibleDownsampling(Entrance, WeightlessLayer):
     def _checked(self, inputs):
         size = inputs.shape[1:3]
         check_divisible(size, self.divisor)
-        if None not in size:
+        if None not in size or self.divisor == 1:
             return inputs
         actual = tf.shape(inputs)[1:3]
         message = f"{_divisible_by(self.divisor)} Received:"

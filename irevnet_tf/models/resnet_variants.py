@@ -128,8 +128,7 @@ DOCSTRING = """Build the {name} architecture, {description}.
     Raises:
         ValueError: as `{builder}`.
 
-    Note: scale images with `irevnet_tf.preprocess_input(x, mode)` first. The
-    attribute `preprocessing` of the model can tell the mode.
+    Note: scale images with `irevnet_tf.preprocess_input(x, mode)` first.{note}
 
     Reference:
         https://arxiv.org/abs/1707.04585
@@ -142,6 +141,11 @@ OF_REVNETS = """
             bit. Defaults to `False`.
         fraction_bits: int. How fine the grid of a lossless network's values
             is; for those only. Defaults to `{fraction_bits}`."""
+
+
+NOTE_ON_REVNETS = """ The
+    attribute `preprocessing` of the model can be set to the mode, and stays in
+    files and copies."""
 
 
 def _split(variant, table):
@@ -157,11 +161,11 @@ def _default_shape(size, include_top, input_tensor, input_shape):
     return input_shape
 
 
-def _named(constructor, variant, table, builder, more=""):
+def _named(constructor, variant, table, builder, more="", note=""):
     """Return a constructor that has the name and the docstring of a variant."""
     constructor.__name__ = constructor.__qualname__ = variant
     constructor.__doc__ = DOCSTRING.format(
-        name=variant, builder=builder, more=more, **table[variant]
+        name=variant, builder=builder, more=more, note=note, **table[variant]
     )
     return constructor
 
@@ -203,7 +207,9 @@ def _revnet(variant):
         )
 
     more = OF_REVNETS.format(fraction_bits=DEFAULT_FRACTION_BITS)
-    return _named(constructor, variant, REVNETS, "RevNet", more)
+    return _named(
+        constructor, variant, REVNETS, "RevNet", more, NOTE_ON_REVNETS
+    )
 
 
 def _resnet(variant):

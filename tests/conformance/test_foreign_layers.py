@@ -168,7 +168,7 @@ def test_files_and_trained_weights(create, tmp_path):
         keras.layers.ReLU(name="obstacle"),
     ],
 )
-@pytest.mark.parametrize("function", ["encoder", "invert", "features"])
+@pytest.mark.parametrize("function", ["encoder", "invert"])
 def test_what_has_no_inverse_is_refused_by_its_name(layer, function):
     image = keras.Input((8, 8, 4))
     model = keras.Model(image, _couplings(layer(_couplings(image))))

@@ -44,6 +44,15 @@ LAYERS = {
     **{name: row for name, row in cases.LAYERS.items() if "seq" in name},
     **{name: row for name, row in cases.LAYERS.items() if "coup" in name},
     "residual": (lambda: layers.BottleneckResidual(8), (None, 8, 8, 8)),
+    "basic_residual": (lambda: layers.BasicResidual(8), (None, 8, 8, 8)),
+    "transition": (
+        lambda: layers.StreamTransition(
+            layers.BasicResidual(4, stride=2),
+            layers.BasicResidual(4),
+            [keras.layers.Conv2D(4, 1, strides=2) for _ in range(2)],
+        ),
+        (None, 8, 8, 8),
+    ),
     "shared": (
         lambda: layers.Shared(layers.AdditiveCoupling(keras.layers.Dense(6))),
         ((None, 6), (None, 6)),
