@@ -71,7 +71,18 @@ def relative_errors(
     Returns:
         float64 array (N,) of `||x - x'||_2 / ||x||_2`. An image of zeros has
         no relative error; its absolute error stands in.
+
+    Raises:
+        ValueError: if the shapes differ, as for a network whose inverse ends
+            in tokens.
     """
+    if images.shape != reconstructions.shape:
+        raise ValueError(
+            "Reconstructions must have the shape of the images, which they do "
+            "not if other layers stand in front of a network's invertible "
+            f"ones. Received: images with shape {images.shape}, "
+            f"reconstructions with shape {reconstructions.shape}"
+        )
     images = images.reshape(len(images), -1).astype("float64")
     differences = images - reconstructions.reshape(len(images), -1)
     norms = np.linalg.norm(images, axis=1)

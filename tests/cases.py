@@ -59,6 +59,7 @@ GRADIENTS = 1e-4
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 PAIR = ((None, 8, 8, 4), (None, 8, 8, 4))
+TOKENS = (None, 4, 8)
 
 
 # Streams of the lossless networks are multiples of 2**-FRACTION_BITS.
@@ -86,6 +87,17 @@ def _integer_coupling(stride=1):
     )
 
 
+def _transformer_block(dropout_rate=0.0):
+    return layers.reversible_block(
+        layers.AttentionResidual(
+            8, 2, dropout_rate, stochastic_depth_rate=dropout_rate
+        ),
+        layers.MLPResidual(
+            8, 16, dropout_rate, stochastic_depth_rate=dropout_rate
+        ),
+    )
+
+
 # name: (constructor, input shape or pair of shapes)
 LAYERS = {
     "psi1": (lambda: layers.InvertibleDownsampling(1), (None, 8, 8, 3)),
@@ -100,6 +112,12 @@ LAYERS = {
     "coupling_dense": (
         lambda: layers.AdditiveCoupling(keras.layers.Dense(6)),
         ((None, 6), (None, 6)),
+    ),
+    "copy": (layers.StreamCopy, TOKENS),
+    "sequence_transformer": (_transformer_block, (TOKENS, TOKENS)),
+    "sequence_transformer_dropout": (
+        lambda: _transformer_block(dropout_rate=0.3),
+        (TOKENS, TOKENS),
     ),
     "sequence": (
         lambda: layers.ReversibleSequence([_coupling() for _ in range(3)]),
@@ -144,7 +162,11 @@ LAYERS = {
 
 # In training mode the inverse of these draws a new mask or, being the forward
 # direction of another layer, moves statistics.
-STATEFUL_INVERSE = {"coupling_dropout", "inverse_sequence"}
+STATEFUL_INVERSE = {
+    "coupling_dropout",
+    "inverse_sequence",
+    "sequence_transformer_dropout",
+}
 
 
 def is_pair(shape):

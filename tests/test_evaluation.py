@@ -40,6 +40,12 @@ def test_relative_error_is_per_image():
     )
 
 
+def test_relative_error_is_not_that_of_something_else():
+    """As tokens are, though there may be as many values."""
+    with pytest.raises(ValueError, match=r"the shape of the images.*\(4, 6\)"):
+        relative_errors(np.ones((4, 2, 3)), np.ones((4, 6)))
+
+
 def test_images_are_rebuilt_from_their_representations(model, images):
     rebuilt = reconstruct(model, images, batch_size=4)
     assert rebuilt.shape == images.shape

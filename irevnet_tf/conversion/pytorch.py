@@ -145,7 +145,7 @@ def _variables_by_name(model):
         isinstance(block.residual, BottleneckResidual) for block in blocks
     ):
         raise ValueError(
-            "`model` must be an i-RevNet as IRevNet builds it. "
+            "`model` must be an i-RevNet as IRevNet builds it, or a RevViT. "
             f"Received: model={model.name}"
         )
     names = {}

@@ -4,6 +4,8 @@ import keras
 
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.parts import TrackedParts
+from irevnet_tf.layers.parts import freeze_by_flags
+from irevnet_tf.layers.parts import trainable_flags
 
 EPSILON = 1e-6
 
@@ -52,6 +54,7 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
             "stochastic_depth_rate", stochastic_depth_rate
         )
         self.epsilon = check_epsilon("epsilon", epsilon)
+        self._recorded_flags = None
 
     def _sublayers(self, *function):
         """Return the list of sublayers, given those of the function."""
@@ -95,6 +98,8 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
             if not layer.built:
                 layer.build(*shapes)
             input_shape = layer.compute_output_shape(*shapes)
+        if self._recorded_flags is not None:
+            freeze_by_flags(self, self._recorded_flags)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
@@ -117,13 +122,19 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
                 keras.saving.serialize_keras_object(layer)
                 for layer in self.layers
             ],
+            # Attention makes its own layers when it is built, none frozen.
+            "trainable_flags": (
+                trainable_flags(self) if self.built else self._recorded_flags
+            ),
         }
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
         layers = config.pop("layers", None)
+        flags = config.pop("trainable_flags", None)
         residual = super().from_config(config)
+        residual._recorded_flags = flags
         if layers is not None:
             residual.layers.clear()
             residual.layers.extend(

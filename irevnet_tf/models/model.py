@@ -78,7 +78,9 @@ def find_preprocessing(chain: Chain) -> str | None:
         chain: `Chain`. A model's invertible layers, see `chain.find_chain`.
     """
     modes = [getattr(chain.model, "preprocessing", None)]
-    modes += [layer.preprocessing for layer in _entrances(chain.layers)]
+    # A PatchEmbedding is in front of the chain.
+    layers = [*chain.layers, *chain.model.layers]
+    modes += [layer.preprocessing for layer in _entrances(layers)]
     return next(filter(None, modes), None)
 
 
