@@ -2,7 +2,20 @@
 
 from irevnet_tf.testing.checking import CHECKS
 from irevnet_tf.testing.checking import check_invertible
+from irevnet_tf.testing.memory_report import memory_report
+from irevnet_tf.testing.memory_table import LayerMemory
+from irevnet_tf.testing.memory_table import MemoryReport
+from irevnet_tf.testing.memory_table import TrainingMemory
 from irevnet_tf.testing.report import Check
 from irevnet_tf.testing.report import Report
 
-__all__ = ["CHECKS", "Check", "Report", "check_invertible"]
+__all__ = [
+    "CHECKS",
+    "Check",
+    "LayerMemory",
+    "MemoryReport",
+    "Report",
+    "TrainingMemory",
+    "check_invertible",
+    "memory_report",
+]
