@@ -7,6 +7,10 @@ from irevnet_tf.export.inference import without_traces
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.testing.arguments import check_inputs
 from irevnet_tf.testing.arguments import check_names
+from irevnet_tf.testing.arguments import check_network_inputs
+from irevnet_tf.testing.arguments import is_network
+from irevnet_tf.testing.checking_networks import NETWORK_CHECKS
+from irevnet_tf.testing.checking_networks import check_network
 from irevnet_tf.testing.checks_files import checkpoint
 from irevnet_tf.testing.checks_files import export
 from irevnet_tf.testing.checks_files import files
@@ -139,10 +143,16 @@ def check_invertible(
             layers, which must be checked one by one; if `inputs` do not fit
             it; or if there is no check with a name.
     """
-    names = CHECKS if checks is None else tuple(checks)
+    network = is_network(layer)
+    known = NETWORK_CHECKS if network else CHECKS
+    names = known if checks is None else tuple(checks)
     limits = dict(limits or {})
-    check_names("checks", names, CHECKS)
-    check_names("limits", limits, CHECKS)
+    check_names("checks", names, known)
+    check_names("limits", limits, known)
+    if network:
+        inputs = check_network_inputs(layer, inputs)
+        with surroundings_kept(seed):
+            return check_network(layer, inputs, names, limits)
     inputs = check_inputs(layer, inputs)
     with surroundings_kept(seed):
         try:
