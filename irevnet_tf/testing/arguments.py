@@ -9,6 +9,7 @@ from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.models.graph import has_graph
+from irevnet_tf.testing.snapshot import layers_of
 
 
 def check_names(argument, names, known):
@@ -65,7 +66,7 @@ def is_network(layer) -> bool:
     """
     if not isinstance(layer, keras.Model) or is_invertible(layer):
         return False
-    if any(is_invertible(part) for part in layer._flatten_layers()):
+    if any(is_invertible(part) for part in layers_of(layer)):
         return True
     raise ValueError(
         "`layer` must have an inverse, or be a model of invertible layers; to "

@@ -8,7 +8,7 @@ from irevnet_tf.export.inference import without_traces
 from irevnet_tf.testing import network_checks
 from irevnet_tf.testing.finding import Broken
 from irevnet_tf.testing.finding import DoesNotApply
-from irevnet_tf.testing.network import Network
+from irevnet_tf.testing.network import CheckedNetwork
 from irevnet_tf.testing.network_checks import Tour
 from irevnet_tf.testing.network_report import NetworkReport
 from irevnet_tf.testing.network_report import Point
@@ -50,7 +50,7 @@ def check_network(model, inputs, names, limits) -> NetworkReport:
         names: tuple of strs. The checks to run, of `NETWORK_CHECKS`.
         limits: dict {name: float}. Limits other than the defaults.
     """
-    network = Network(model, inputs)
+    network = CheckedNetwork(model, inputs)
     kind = 1
     if network.fraction_bits is not None:
         kind = 2

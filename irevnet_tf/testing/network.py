@@ -16,6 +16,7 @@ from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.graph import find_steps
 from irevnet_tf.testing.finding import relative_error
+from irevnet_tf.testing.snapshot import layers_of
 
 # Two calls that differ by more draw random numbers or change their state.
 _SAME = 1e-6
@@ -59,7 +60,7 @@ class Step:
     failure: str = ""
 
 
-class Network:
+class CheckedNetwork:
     """A model's chains of invertible layers, and what enters them.
 
     Args:
@@ -93,7 +94,7 @@ class Network:
         """Whether some part computes in half precision."""
         return any(
             tf.as_dtype(layer.compute_dtype).size < 4
-            for layer in self.model._flatten_layers()
+            for layer in layers_of(self.model)
         )
 
     def entrances(self, training=False) -> list:

@@ -15,7 +15,7 @@ from irevnet_tf.testing.finding import Finding
 from irevnet_tf.testing.finding import largest_difference
 from irevnet_tf.testing.finding import relative_error
 from irevnet_tf.testing.finding import worst
-from irevnet_tf.testing.network import Network
+from irevnet_tf.testing.network import CheckedNetwork
 from irevnet_tf.testing.network import given_back
 from irevnet_tf.testing.network import run
 from irevnet_tf.testing.network import run_back
@@ -26,7 +26,7 @@ class Tour:
     """Both passes through a network, which several checks look at.
 
     Args:
-        network: `Network`. The network.
+        network: `CheckedNetwork`. The network.
         limits: dict {name of a check: float}. The largest errors that hold.
         reset: function. Restores the state of the network's model.
     """
@@ -196,7 +196,7 @@ def files(tour):
         network.model.save(path)
         with loading(network.model):
             loaded = keras.saving.load_model(path, safe_mode=False)
-    copy = Network(loaded, network.inputs)
+    copy = CheckedNetwork(loaded, network.inputs)
     errors = {
         "outputs": relative_error(
             loaded(network.inputs), network.model(network.inputs)

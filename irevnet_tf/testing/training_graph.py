@@ -81,7 +81,10 @@ def trace_training(model, specs, optimizer, short=None) -> TrainingGraph:
         weights = model.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in weights])
         pairs = zip(gradients, weights, strict=True)
-        optimizer.apply_gradients([x for x in pairs if x[0] is not None])
+        # Blocks that are left out have none.
+        pairs = [x for x in pairs if x[0] is not None]
+        if pairs:
+            optimizer.apply_gradients(pairs)
         return loss
 
     with contextlib.ExitStack() as stack:

@@ -1,6 +1,7 @@
 """memory_report: what training a model keeps, counted and measured."""
 
 import math
+import re
 
 import keras
 import tensorflow as tf
@@ -138,7 +139,7 @@ class _Run:
             except ValueError as error:
                 if not saving:
                     raise
-                self._notes.append(f"memory saving is refused: {error}")
+                self._notes.append(f"memory saving is refused: {_text(error)}")
                 continue
             if longest is not None:
                 short = self._traced(longest)
@@ -261,3 +262,10 @@ def bytes_of(variables) -> int:
     return sum(
         math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables
     )
+
+
+def _text(error):
+    """Return an exception's message, without what Keras adds to it."""
+    paragraphs = re.sub(r"\x1b\[\d+m", "", str(error)).split("\n\n")
+    is_added = paragraphs[0].startswith("Exception encountered when calling")
+    return paragraphs[1 if is_added else 0]
