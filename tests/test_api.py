@@ -14,6 +14,7 @@ from irevnet_tf import distribution
 from irevnet_tf import export
 from irevnet_tf import layers
 from irevnet_tf import serving
+from irevnet_tf import testing
 from irevnet_tf import training
 from irevnet_tf.models.constructors import CONSTRUCTORS
 
@@ -132,6 +133,19 @@ def test_public_names():
         "ServingTimeoutError",
         "UnavailableError",
     ]
+    assert testing.__all__ == [
+        "CHECKS",
+        "Check",
+        "LayerMemory",
+        "MemoryReport",
+        "NETWORK_CHECKS",
+        "NetworkReport",
+        "Point",
+        "Report",
+        "TrainingMemory",
+        "check_invertible",
+        "memory_report",
+    ]
     assert training.__all__ == [
         "AdamW",
         "Checkpoints",
@@ -218,6 +232,7 @@ def test_variants_have_the_signature_of_keras_applications(name):
         export,
         layers,
         serving,
+        testing,
         training,
     ],
 )

@@ -8,6 +8,8 @@ from irevnet_tf.layers import Coupling
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.base import stream_dtype
+from irevnet_tf.models.graph import has_graph
+from irevnet_tf.testing.snapshot import layers_of
 
 
 def check_names(argument, names, known):
@@ -43,14 +45,6 @@ def check_inputs(layer, inputs):
         raise ValueError(
             f"`layer` must be a Keras layer. Received: layer={layer!r}"
         )
-    if isinstance(layer, keras.Model) and not is_invertible(layer):
-        parts = [x for x in layer.layers if is_invertible(x)]
-        if parts:
-            raise ValueError(
-                "`layer` must be an invertible layer, a coupling or a "
-                "residual. Of a model, check the layers. Received: "
-                f"layer={layer.name} with {[part.name for part in parts]}"
-            )
     dtype = stream_dtype()
     if is_invertible(layer) or layer.variable_dtype == "float64":
         dtype = layer.compute_dtype
@@ -62,6 +56,66 @@ def check_inputs(layer, inputs):
     _require_specs(layer, tensors)
     _require_grid(layer, tensors)
     return tensors
+
+
+def is_network(layer) -> bool:
+    """Return whether this is a model that holds invertible layers.
+
+    Raises:
+        ValueError: if it is a model without an inverse that holds none.
+    """
+    if not isinstance(layer, keras.Model) or is_invertible(layer):
+        return False
+    if any(is_invertible(part) for part in layers_of(layer)):
+        return True
+    raise ValueError(
+        "`layer` must have an inverse, or be a model of invertible layers; to "
+        "check a model as the residual of a coupling, check "
+        "`layers.AdditiveCoupling(model)` on a pair of arrays. Received: "
+        f"layer={layer.name} with layers {[x.name for x in layer.layers][:8]}"
+    )
+
+
+def check_network_inputs(model, inputs):
+    """Return the inputs of a network as tensors, in the model's dtypes.
+
+    A model that is not built is built by a call.
+
+    Args:
+        model: Keras model. The network.
+        inputs: array, or structure of arrays. What the model takes.
+
+    Raises:
+        ValueError: if `inputs` do not fit the model.
+    """
+    try:
+        tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`inputs` must be what the model takes, an array or a structure "
+            f"of arrays. Received: inputs of {type(inputs)}: {error}"
+        ) from error
+    shapes = [tuple(x.shape) for x in keras.tree.flatten(tensors)]
+    if not model.built:
+        model(tensors)
+    taken = model.inputs if has_graph(model) else None
+    fits = all(shape and shape[0] for shape in shapes) and shapes
+    if fits and taken is not None:
+        fits = len(shapes) == len(taken) and all(
+            tf.TensorShape(shape).is_compatible_with(x.shape)
+            for x, shape in zip(taken, shapes, strict=True)
+        )
+    if not fits:
+        expected = taken and [tuple(x.shape) for x in taken]
+        raise ValueError(
+            "`inputs` must be what the model takes, "
+            f"{expected or 'arrays with a batch'}. "
+            f"Received: inputs of shapes {shapes}"
+        )
+    if taken is None:
+        return tensors
+    dtypes = iter([x.dtype for x in taken])
+    return keras.tree.map_structure(lambda x: tf.cast(x, next(dtypes)), tensors)
 
 
 def _tensor(array, dtype):

@@ -1,4 +1,4 @@
-"""check_invertible: tests a layer for what this package's layers promise."""
+"""check_invertible: tests a layer or network for what this package promises."""
 
 import functools
 import textwrap
@@ -7,6 +7,10 @@ from irevnet_tf.export.inference import without_traces
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.testing.arguments import check_inputs
 from irevnet_tf.testing.arguments import check_names
+from irevnet_tf.testing.arguments import check_network_inputs
+from irevnet_tf.testing.arguments import is_network
+from irevnet_tf.testing.checking_networks import NETWORK_CHECKS
+from irevnet_tf.testing.checking_networks import check_network
 from irevnet_tf.testing.checks_files import checkpoint
 from irevnet_tf.testing.checks_files import export
 from irevnet_tf.testing.checks_files import files
@@ -67,11 +71,12 @@ _LENGTH = 500
 def check_invertible(
     layer, inputs, *, checks=None, limits=None, seed=0
 ) -> Report:
-    """Test a layer for what this package promises of its layers.
+    """Test a layer or a network for what this package promises.
 
     It takes any `InvertibleLayer`, and any Keras layer with `inverse` beside
-    `call`; a `Coupling` or a `ReversibleSequence`; and any Keras layer without
-    an inverse, which is tested as the residual of `AdditiveCoupling`s.
+    `call`; a `Coupling` or a `ReversibleSequence`; any Keras layer without
+    an inverse, which is tested as the residual of `AdditiveCoupling`s; and any
+    model that `irevnet_tf.encoder` takes, see below.
 
     Example:
 
@@ -116,14 +121,38 @@ def check_invertible(
     - `"traces"`: `encoder`, `features`, `invert` and `evaluation.Evaluator`
       leave no nodes on the layer.
 
+    A model of invertible layers is run layer by layer and block by block, with
+    the weights that it has, and the report tells of each, `report.points`:
+    where an inverse is wrong, where streams explode or leave the exact range.
+    What the chain can give back is compared: images on the grid of a lossless
+    network, what enters the first invertible layer of a model with others in
+    front. The checks, in the order of `irevnet_tf.testing.NETWORK_CHECKS`:
+
+    - `"steps"`: the inverse of each layer and block returns what it takes.
+    - `"inverse"`: so does that from the end back to each of them.
+    - `"inverse in training"`: both in training mode, as far as layers are the
+      same with each call; those with dropout are not.
+    - `"range"`: values are finite, and a lossless network's in the exact range.
+    - `"state"`: inverses move no variable. It tells what a training pass does.
+    - `"outputs"`: graphs and other batches compute what an eager call does.
+    - `"graph"`, `"modes"`, `"batch size"`: the inverse also returns the input
+      in graphs, if one direction is a graph and one is not, and if inputs are
+      encoded together and decoded alone, or the other way round.
+    - `"files"`: a model from a `.keras` file computes and inverts the same.
+    - `"invert"`: `irevnet_tf.invert` returns the input, too.
+
+    Limits are 1e-4 of the input (1e-5 of a step), 0 in a lossless network, 5e-2
+    (2e-2) if something computes in half precision.
+
     Args:
-        layer: Keras layer. Its configuration (`get_config`) must suffice to
-            make copies of it. Classes that the configuration names need not be
-            registered.
+        layer: Keras layer or model. A layer's configuration (`get_config`) must
+            suffice to make copies of it. Classes that the configuration names
+            need not be registered.
         inputs: array, or tuple of arrays (batch, dimensions, channels). What
             the layer takes: a pair for a coupling or a sequence, and what F
             takes for a residual. An inverse must be able to return them:
             multiples of 2**-fraction_bits for a lossless layer, for example.
+            For a model, what it takes, such as images.
         checks: None or iterable of strs. The names of those to run. Defaults to
             all.
         limits: None or dict {name: float}. The largest error that holds, for
@@ -131,18 +160,26 @@ def check_invertible(
         seed: int. The seed of all random numbers that are used.
 
     Returns:
-        A `Report`, which is true if all checks that apply hold. An exception
-        that the layer raises is the detail of a check that does not hold.
+        A `Report`, for a model a `NetworkReport`, which is true if all checks
+        that apply hold. An exception that the layer raises is the detail of a
+        check that does not hold.
 
     Raises:
-        ValueError: if `layer` is no Keras layer, or a model with invertible
-            layers, which must be checked one by one; if `inputs` do not fit
-            it; or if there is no check with a name.
+        ValueError: if `layer` is no Keras layer, or a model without invertible
+            layers (a residual that is a model is checked in a coupling), or one
+            that `irevnet_tf.encoder` refuses; if `inputs` do not fit it; or if
+            there is no check with a name.
     """
-    names = CHECKS if checks is None else tuple(checks)
+    network = is_network(layer)
+    known = NETWORK_CHECKS if network else CHECKS
+    names = known if checks is None else tuple(checks)
     limits = dict(limits or {})
-    check_names("checks", names, CHECKS)
-    check_names("limits", limits, CHECKS)
+    check_names("checks", names, known)
+    check_names("limits", limits, known)
+    if network:
+        inputs = check_network_inputs(layer, inputs)
+        with surroundings_kept(seed):
+            return check_network(layer, inputs, names, limits)
     inputs = check_inputs(layer, inputs)
     with surroundings_kept(seed):
         try:
