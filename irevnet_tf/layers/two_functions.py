@@ -51,7 +51,8 @@ def reversible_block(
 
     Raises:
         ValueError: if `f` or `g` is no Keras layer, or they share a layer,
-            which may be nested; at build, if one of them returns another shape than that of its stream.
+            which may be nested; at build, if one of them returns another shape
+            than that of its stream.
 
     Reference:
         Equation 6 of https://arxiv.org/abs/1707.04585 (RevNet); section 3 of
