@@ -69,15 +69,6 @@ def test_lossless_bits(name):
     assert report, str(report)
 
 
-@pytest.fixture
-def no_arithmetic_optimization():
-    option = "arithmetic_optimization"
-    before = tf.config.optimizer.get_experimental_options().get(option, True)
-    tf.config.optimizer.set_experimental_options({option: False})
-    yield
-    tf.config.optimizer.set_experimental_options({option: before})
-
-
 @pytest.mark.usefixtures("no_arithmetic_optimization")
 def test_lossless_bits_of_attention_alone_need_no_arithmetic_optimizer():
     """Where neither dropout nor a mask follows the product with the keys.
