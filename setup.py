@@ -64,6 +64,8 @@ setup(
         # to make them.
         "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],
         "litert": ["ai-edge-litert>=2.0"],
+        # To put its tasks on these networks.
+        "kerashub": ["keras-hub>=0.32,<0.33"],
         # For clients of TensorFlow Serving, and for warm-up requests. Its
         # protos follow TensorFlow's version.
         "serving": [

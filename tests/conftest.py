@@ -33,6 +33,16 @@ def _clean_keras_state():
     assert not tf.distribute.has_strategy(), "a scope was left open"
 
 
+@pytest.fixture
+def no_arithmetic_optimization():
+    """Graphs compute in the order in which they are written."""
+    option = "arithmetic_optimization"
+    before = tf.config.optimizer.get_experimental_options().get(option, True)
+    tf.config.optimizer.set_experimental_options({option: False})
+    yield
+    tf.config.optimizer.set_experimental_options({option: before})
+
+
 @pytest.fixture(scope="session")
 def trained_weights(tmp_path_factory):
     """Return a function from a family of networks to its trained weights.

@@ -8,6 +8,7 @@ import numbers
 import keras
 import tensorflow as tf
 
+from irevnet_tf.layers.masks import without_mask
 from irevnet_tf.layers.parts import TrackedParts
 
 
@@ -233,7 +234,7 @@ def _building_first(layer, inverse):
 def _as_tensor(dtype, x):
     if keras.utils.is_keras_tensor(x):
         return x
-    x = tf.convert_to_tensor(x)
+    x = without_mask(tf.convert_to_tensor(x))
     return tf.cast(x, dtype) if x.dtype.is_floating else x
 
 

@@ -10,6 +10,7 @@ from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.layers.fixed_point import round_to_grid
 from irevnet_tf.layers.gradients import add_up_gradient
 from irevnet_tf.layers.gradients import is_recording
+from irevnet_tf.layers.masks import without_mask
 from irevnet_tf.layers.parts import freeze_by_flags
 from irevnet_tf.layers.parts import trainable_flags
 
@@ -182,7 +183,7 @@ class Coupling(InvertibleLayer):
         return tuple(shape2), tuple(shape1)
 
     def call(self, inputs, training=None):
-        x1, x2 = inputs
+        x1, x2 = map(without_mask, inputs)
         # Only if a gradient may follow: inference keeps plain operations.
         read = add_up_gradient(x2) if training or is_recording() else x2
         return self.couple((x1, x2), self.run_residual(read, training))

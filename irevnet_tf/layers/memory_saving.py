@@ -15,6 +15,7 @@ from irevnet_tf.layers.block_passes import ScannedPass
 from irevnet_tf.layers.block_passes import SinglePass
 from irevnet_tf.layers.gradients import is_compiled
 from irevnet_tf.layers.gradients import with_gradient
+from irevnet_tf.layers.parts import refuse_shared_state
 from irevnet_tf.layers.rebuilt_inputs import DriftCheck
 
 # {sequence: {kind of block: its functions}} of the latest graph.
@@ -76,6 +77,7 @@ class MemorySavingPass:
         for one in self._passes:
             y, values = one.forward(y, range_check)
             assigned += values
+        refuse_shared_state(layer.blocks, assigned)
         # Once, after the pass: the backward pass runs F again, on the old
         # values.
         for block, values in zip(layer.blocks, assigned, strict=True):

@@ -1,5 +1,7 @@
 """Sublayers of a layer: tracking by checkpoints, and frozen parts."""
 
+import collections
+
 import keras
 import tensorflow as tf
 
@@ -59,18 +61,48 @@ def freeze_by_flags(layer, flags):
         variable.trainable = flag
 
 
-def refuse_shared_layers(blocks: list) -> None:
+def refuse_shared_layers(parts: list, names: str = "blocks") -> None:
     """Raise ValueError if two residuals have a layer in common.
 
     Its state would change between the blocks, which the backward pass could
     not tell apart.
+
+    Args:
+        parts: list of Keras layers. Blocks, or residuals.
+        names: str. What they are called.
     """
     seen = set()
-    for block in blocks:
-        for layer in block._flatten_layers():
+    for part in parts:
+        for layer in part._flatten_layers():
             if id(layer) in seen:
                 raise ValueError(
-                    "`blocks` must not share layers between their residuals. "
-                    f"Received: blocks with the shared layer {layer.name}"
+                    f"`{names}` must not share layers between their residuals. "
+                    f"Received: {names} with the shared layer {layer.name}"
                 )
             seen.add(id(layer))
+
+
+def refuse_shared_state(blocks: list, assigned: list) -> None:
+    """Raise ValueError if a block assigns to a variable of another one.
+
+    Blocks read their variables before the first of them runs, in a
+    memory-saving pass: the second one would not see what the first has left.
+
+    Args:
+        blocks: list of `Coupling`. Those of a sequence.
+        assigned: list of lists. For each block, the new value of each of its
+            variables, None for those that it does not assign to.
+    """
+    owners = collections.Counter(
+        id(variable) for block in blocks for variable in block.variables
+    )
+    for block, values in zip(blocks, assigned, strict=True):
+        for variable, value in zip(block.variables, values, strict=True):
+            if value is not None and owners[id(variable)] > 1:
+                raise ValueError(
+                    "Blocks must not share a variable that one of them assigns "
+                    "to, such as the state of a SeedGenerator, if "
+                    f"`memory_saving` is True. Received: block={block.name} "
+                    f"with residual={block.residual.name}, which assigns to "
+                    f"{variable.path}"
+                )

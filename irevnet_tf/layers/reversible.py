@@ -16,6 +16,7 @@ from irevnet_tf.layers.fixed_point import RangeCheck
 from irevnet_tf.layers.fixed_point import common_fraction_bits
 from irevnet_tf.layers.gradients import is_watched
 from irevnet_tf.layers.integer_residual import IntegerResidual
+from irevnet_tf.layers.masks import without_mask
 from irevnet_tf.layers.memory_saving import MemorySavingPass
 from irevnet_tf.layers.parts import refuse_shared_layers
 from irevnet_tf.layers.rebuilt_inputs import check_action
@@ -141,7 +142,8 @@ class ReversibleSequence(InvertibleLayer):
         return tuple(output_shape)
 
     def call(self, inputs, training=None):
-        return self._in_any_batch(self._run, tuple(inputs), bool(training))
+        streams = tuple(map(without_mask, inputs))
+        return self._in_any_batch(self._run, streams, bool(training))
 
     def inverse(self, outputs, training=None):
         """Return the pair of tensors from which `call` makes `outputs`.
@@ -293,5 +295,16 @@ def _without_nesting(blocks):
     return [
         block
         for one in blocks
-        for block in (one.blocks if type(one) is ReversibleSequence else [one])
+        for block in (_parts(one) if type(one) is ReversibleSequence else [one])
     ]
+
+
+def _parts(sequence):
+    if sequence.activity_regularizer is not None:
+        raise ValueError(
+            "A sequence among `blocks` has no `activity_regularizer`, which "
+            "would not be seen: give it to the longer sequence. Received: "
+            f"{sequence.name} with "
+            f"activity_regularizer={sequence.activity_regularizer!r}"
+        )
+    return sequence.blocks

@@ -1,6 +1,9 @@
 """The reversible block of two functions, as RevNet and RevViT have it."""
 
+import keras
+
 from irevnet_tf.layers.additive_coupling import AdditiveCoupling
+from irevnet_tf.layers.parts import refuse_shared_layers
 from irevnet_tf.layers.reversible import ReversibleSequence
 
 
@@ -47,13 +50,21 @@ def reversible_block(
         same shapes.
 
     Raises:
-        ValueError: if `f` or `g` is no Keras layer, or they share a layer; at
-            build, if one of them returns another shape than that of its stream.
+        ValueError: if `f` or `g` is no Keras layer, or they share a layer,
+            which may be nested; at build, if one of them returns another shape
+            than that of its stream.
 
     Reference:
         Equation 6 of https://arxiv.org/abs/1707.04585 (RevNet); section 3 of
         https://arxiv.org/abs/2302.04869 (Reversible Vision Transformers).
     """
+    for letter, function in (("f", f), ("g", g)):
+        if not isinstance(function, keras.layers.Layer):
+            raise ValueError(
+                f"`{letter}` must be a Keras layer, an instance. "
+                f"Received: {letter}={function!r}"
+            )
+    refuse_shared_layers([f, g], "f and g")
     couplings = [
         AdditiveCoupling(
             residual,

@@ -223,8 +223,8 @@ RESIDUALS = {
 }
 
 
-# In lossless mode their gradients are rounded apart: Grappler reorders or fuses
-# what a plain graph has of them (docs/own_layers.md).
+# In lossless mode their gradients are rounded apart: Grappler reorders what a
+# plain graph has of them (docs/own_layers.md).
 ROUNDED_APART = ("attention_alone", "rms_norm", "gelu")
 
 
@@ -267,6 +267,16 @@ def test_lossless_blocks_rebuild_their_inputs_all_the_same(name):
 
     for found, expected in zip(there_and_back(), pair, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.usefixtures("no_arithmetic_optimization")
+@pytest.mark.parametrize("name", ROUNDED_APART)
+def test_lossless_gradients_without_the_arithmetic_optimizer(name):
+    create, shape = RESIDUALS[name]
+    report = testing.check_invertible(
+        create(), _random(shape), checks=["lossless"]
+    )
+    assert report, str(report)
 
 
 @pytest.mark.parametrize("name", ["conv", "sequential", "spectral_norm"])
