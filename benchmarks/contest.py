@@ -27,16 +27,24 @@ class Times:
         seconds: of each turn.
         first: seconds from the start of building to the end of the first
             turn, without imports.
+        since_start: seconds from the start of the process to the same end.
+        cpu: seconds of all cores, of each turn.
         peak: MB of memory at the peak, after the last turn.
     """
 
     seconds: tuple[float, ...]
     first: float
+    since_start: float
+    cpu: tuple[float, ...]
     peak: float
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
+
+    @property
+    def median_cpu(self) -> float:
+        return statistics.median(self.cpu)
 
     def __str__(self):
         low, high = min(self.seconds), max(self.seconds)
@@ -70,8 +78,8 @@ class Contestant:
                 "OMP_WAIT_POLICY": "PASSIVE",
             },
         )
-        started = self._answer()
-        self.first, self.results = started["first"], started["results"]
+        self._started = self._answer()
+        self.results = self._started["results"]
         self._turns = []
 
     def turn(self):
@@ -82,7 +90,9 @@ class Contestant:
     def times(self) -> Times:
         return Times(
             tuple(turn["seconds"] for turn in self._turns),
-            self.first,
+            self._started["first"],
+            self._started["since_start"],
+            tuple(turn["cpu"] for turn in self._turns),
             self._turns[-1]["peak"],
         )
 
