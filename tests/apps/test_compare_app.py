@@ -140,7 +140,7 @@ def test_what_can_be_inverted():
     shape = {"input_shape": (8, 8, 1), "classes": 10}
     revvit = RevViT(1, 8, 2, patch_size=4, **shape)
     assert inverted(revvit) == "to what `stem` returns"
-    revnet = RevNet((1, 1), (1, 2), (8, 16), **shape)
+    revnet = RevNet((2, 2), (1, 2), (8, 16), **shape)
     assert inverted(revnet) == "2 stages, each to its entrance"
     assert inverted(baselines.ViT(1, 8, 2, patch_size=4, **shape)) == "nothing"
 
