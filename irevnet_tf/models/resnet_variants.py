@@ -20,7 +20,14 @@ _IMAGENET = {
     "classes": 1000,
 }
 
-# The paper's, of the table of architectures; 56 is from the authors' code.
+# Table 2 of the paper, and for 56, which is not in it, the authors' code. Their
+# parameters are those that the table prints, in millions: 0.46, 1.73 and 1.75
+# for CIFAR-10. It prints 45.2 for 104, where units and channels of the table,
+# and the authors' code, add up to 45.43: by the same sum all its other numbers
+# come out, those for CIFAR-100 and of the ResNets included, so that one is of
+# another configuration, or a slip. 56 has 27.55; a later paper by others, which
+# compares itself with the authors' code (https://arxiv.org/abs/1802.07088, first
+# version), prints 28.
 REVNETS = {
     "RevNet38": {
         "description": "the paper's small CIFAR network",
@@ -62,7 +69,7 @@ REVNETS = {
     },
 }
 
-# What the paper compares them with.
+# What the paper compares them with; it prints 0.46, 1.73, 1.70 and 44.5 million.
 RESNETS = {
     "ResNet32": {
         "description": "of the size of RevNet38",
@@ -99,8 +106,8 @@ RESNETS = {
 
 DOCSTRING = """Build the {name} architecture, {description}.
 
-    {blocks} units per stage, strides {strides}, {channels} channels, in the
-    paper's way of counting; bottlenecks: {bottleneck}.
+    {blocks} units per stage, strides {strides},
+    {channels} channels as the paper counts them, bottleneck={bottleneck}.
 
     Args:
         include_top: bool. Whether to end in the classifier. Defaults to
@@ -123,7 +130,7 @@ DOCSTRING = """Build the {name} architecture, {description}.
         dropout_rate: float in [0, 1). Defaults to `0.0`.{more}
 
     Returns:
-        A Keras Functional model, see `{builder}` in `irevnet_tf.models`.
+        A Keras Functional model, see `irevnet_tf.models.{module}.{builder}`.
 
     Raises:
         ValueError: as `{builder}`.
@@ -165,7 +172,12 @@ def _named(constructor, variant, table, builder, more="", note=""):
     """Return a constructor that has the name and the docstring of a variant."""
     constructor.__name__ = constructor.__qualname__ = variant
     constructor.__doc__ = DOCSTRING.format(
-        name=variant, builder=builder, more=more, note=note, **table[variant]
+        name=variant,
+        builder=builder,
+        module=builder.lower(),
+        more=more,
+        note=note,
+        **table[variant],
     )
     return constructor
 

@@ -169,6 +169,20 @@ def test_memory_saving_that_is_refused_is_told():
     assert note.startswith("memory saving is refused: A block must not add")
 
 
+def test_couplings_outside_of_a_sequence_are_told():
+    inputs = keras.Input((16,))
+    x = layers.ChannelSplit()(inputs)
+    x = layers.AdditiveCoupling(_dense(), name="first")(x)
+    x = layers.AdditiveCoupling(_dense(), name="second")(x)
+    report = _count(keras.Model(inputs, layers.ChannelMerge()(x)), (16,))
+    assert report.saving is None
+    (note,) = report.notes
+    assert note == (
+        "couplings outside of a ReversibleSequence save no memory: "
+        "first, second"
+    )
+
+
 def _everything(model):
     parts = list(model._flatten_layers())
     return {
