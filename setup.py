@@ -87,6 +87,7 @@ setup(
             "irevnet-train=irevnet_tf.apps.train:run",
             "irevnet-evaluate=irevnet_tf.apps.evaluate:run",
             "irevnet-invert=irevnet_tf.apps.invert:run",
+            "irevnet-compare=irevnet_tf.apps.compare:run",
             "irevnet-convert=irevnet_tf.apps.convert:run",
             "irevnet-export=irevnet_tf.apps.export:run",
             "irevnet-analyze=irevnet_tf.apps.analyze:run",

@@ -49,6 +49,23 @@ def test_code_in_the_document_of_own_layers():
         coupling(names["keras"].layers.Dense(6), fraction_bits=14)
 
 
+def test_code_in_the_document_of_reversible_networks():
+    text = (ROOT / "docs" / "reversible_networks.md").read_text()
+    names = {}
+    exec("".join(re.findall(r"```python\n(.*?)```", text, re.S)), names)
+    np.testing.assert_allclose(names["images"], names["x"], atol=1e-4)
+    # Its table has the numbers of the networks that are built quickly.
+    home = names["irevnet_tf"]
+    for network in (
+        home.RevNet38,
+        home.RevViTMini,
+        home.baselines.ResNet32,
+        home.baselines.ViTMini,
+    ):
+        count = sum(np.prod(v.shape) for v in network().trainable_variables)
+        assert f" {count:,}" in text, network.__name__
+
+
 def test_code_in_the_document_of_the_studies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "studies" / "README.md").read_text()
