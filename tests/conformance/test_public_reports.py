@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import two_functions
 
 import irevnet_tf
 from irevnet_tf import layers
@@ -209,6 +210,78 @@ def test_gradients_that_are_accumulated():
         model.fit(images, labels, batch_size=4, shuffle=False, verbose=0)
         weights.append(model.get_weights())
     assert cases.relative_error(*weights) < 1e-5
+
+
+def _attention(name, graph=True, tolerance=1e-5, **kwargs):
+    pair = two_functions.pair(name)
+    layer = two_functions.chain(name)
+    layer(pair)
+
+    def run(layer):
+        return _gradients(layer, pair, **kwargs)
+
+    _assert_as_plain(layer, run, graph, tolerance)
+
+
+@each_mode
+@pytest.mark.parametrize("name", ["dropout", "drop_path"])
+def test_attention_draws_the_same_again(name, graph):
+    """RobinBruegger/RevTorch#3, allenai/OLMo-core#828."""
+    _attention(name, graph)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_attention_is_rebuilt_in_the_precision_of_the_forward_pass(policy):
+    """RobinBruegger/RevTorch#15, HomebrewML/revlib#7,
+    silvandeleemput/memcnn#57.
+
+    Functions of half-precision layers met float32 weights, or were run again
+    in float32.
+    """
+    keras.config.set_dtype_policy(policy)
+    _attention("dropout", tolerance=5e-2)
+
+
+@each_mode
+@pytest.mark.parametrize("name", ["causal", "window"])
+def test_attention_is_masked_in_both_passes(name, graph):
+    """lightly-ai/lightly#2049: with recomputation, masks were ignored."""
+    _attention(name, graph)
+
+
+@each_mode
+def test_two_losses_of_blocks_of_two_functions(graph):
+    """RobinBruegger/RevTorch#7: nothing could be differentiated twice."""
+    pair = two_functions.pair("dropout")
+    layer = two_functions.chain("dropout")
+    layer(pair)
+
+    def run(layer):
+        weights = [v.value for v in layer.trainable_variables]
+        with tf.GradientTape(persistent=True) as tape:
+            y1, y2 = layer(pair, training=True)
+            losses = tf.reduce_mean(y1**2), tf.reduce_mean(tf.sin(y2))
+        return [
+            tape.gradient(loss, weights, unconnected_gradients="zero")
+            for loss in losses
+        ]
+
+    _assert_as_plain(layer, run, graph)
+
+
+def test_inputs_of_blocks_of_two_functions_stay_as_they_are():
+    """osmr/imgclsmob#102: rebuilt inputs were written into the outputs."""
+    pair = two_functions.pair("convolution")
+    before = [x.numpy() for x in pair]
+    layer = two_functions.chain("convolution")
+    with tf.GradientTape() as tape:
+        tape.watch(pair)
+        outputs = layer(pair, training=True)
+        loss = tf.add_n(list(map(tf.reduce_sum, outputs)))
+    kept = [y.numpy() for y in outputs]
+    tape.gradient(loss, pair)
+    np.testing.assert_array_equal([y.numpy() for y in outputs], kept)
+    np.testing.assert_array_equal([x.numpy() for x in pair], before)
 
 
 @each_mode

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import two_functions
 
 from irevnet_tf import distribution
 from irevnet_tf import layers
@@ -65,6 +66,34 @@ def test_lossless_gradients(strategy, weights):
     ]
     for saving, plain in zip(*map(tf.nest.flatten, results), strict=True):
         np.testing.assert_array_equal(saving, plain)
+
+
+@pytest.mark.parametrize("fraction_bits", [None, 14])
+def test_blocks_of_two_functions(strategy, fraction_bits):
+    """Attention with dropout, and seeds that each replica has its own of."""
+
+    def train(memory_saving):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = two_functions.network(
+                "dropout",
+                1,
+                classes=3,
+                fraction_bits=fraction_bits,
+                memory_saving=memory_saving,
+            )
+            model.compile(keras.optimizers.SGD(0.1), cases.LOSS)
+        x = tf.concat(two_functions.pair("dropout", batch=8), -1)
+        data = tf.data.Dataset.from_tensor_slices((x, np.arange(8) % 3))
+        model.fit(data.batch(8), epochs=2, shuffle=False, verbose=0)
+        return [v.numpy() for v in model.variables]
+
+    saving, plain = train(True), train(False)
+    if fraction_bits is None:
+        assert cases.relative_error(saving, plain) < 1e-5
+    else:
+        for ours, theirs in zip(saving, plain, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_synchronized_batch_norm(strategy):
