@@ -26,7 +26,7 @@ _IMAGENET = {
 # and the authors' code, add up to 45.43: by the same sum all its other numbers
 # come out, those for CIFAR-100 and of the ResNets included, so that one is of
 # another configuration, or a slip. 56 has 27.55; a later paper by others, which
-# compares itself with the authors' code (https://arxiv.org/abs/1802.07088, first
+# compares itself with their code (https://arxiv.org/abs/1802.07088, first
 # version), prints 28.
 REVNETS = {
     "RevNet38": {
@@ -69,7 +69,7 @@ REVNETS = {
     },
 }
 
-# What the paper compares them with; it prints 0.46, 1.73, 1.70 and 44.5 million.
+# What the paper compares with; it prints 0.46, 1.73, 1.70 and 44.5 million.
 RESNETS = {
     "ResNet32": {
         "description": "of the size of RevNet38",

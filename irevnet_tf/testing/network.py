@@ -13,8 +13,8 @@ from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import run_inverse
 from irevnet_tf.layers.fixed_point import exact_limit
-from irevnet_tf.models.chain import find_chain
-from irevnet_tf.models.graph import find_steps
+from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.graph import find_runs
 from irevnet_tf.testing.finding import relative_error
 from irevnet_tf.testing.snapshot import layers_of
 
@@ -29,10 +29,11 @@ def chains_of(model) -> list:
         model: built Keras model. Any that `irevnet_tf.encoder` takes.
 
     Raises:
-        ValueError: as `irevnet_tf.encoder`.
+        ValueError: if there are none, or as `irevnet_tf.encoder`.
     """
-    find_chain(model)
-    return [[step.layer for step in find_steps(model)]]
+    find_chains(model, needed=True)
+    # In the graphs of nested models, and not as copied into one.
+    return [[step.layer for step in run.steps] for run in find_runs(model)]
 
 
 @dataclasses.dataclass
