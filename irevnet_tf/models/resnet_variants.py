@@ -20,14 +20,13 @@ _IMAGENET = {
     "classes": 1000,
 }
 
-# Table 2 of the paper, and for 56, which is not in it, the authors' code. Their
-# parameters are those that the table prints, in millions: 0.46, 1.73 and 1.75
-# for CIFAR-10. It prints 45.2 for 104, where units and channels of the table,
-# and the authors' code, add up to 45.43: by the same sum all its other numbers
-# come out, those for CIFAR-100 and of the ResNets included, so that one is of
-# another configuration, or a slip. 56 has 27.55; a later paper by others, which
-# compares itself with their code (https://arxiv.org/abs/1802.07088, first
-# version), prints 28.
+# The configurations of the authors' code, of which table 2 of the paper has all
+# but 56. Their parameters are those that the table prints, in millions: 0.46,
+# 1.73 and 1.75 for CIFAR-10. It prints 45.2 for 104, whose configuration adds
+# up to 45.43; since by the same sum the other networks' numbers come out, those
+# of the ResNets included, that one must be of another configuration, or a slip.
+# 56 adds up to 27.55; the i-RevNet paper, which compares itself with it, prints
+# 28 as it was submitted.
 REVNETS = {
     "RevNet38": {
         "description": "the paper's small CIFAR network",
@@ -69,7 +68,7 @@ REVNETS = {
     },
 }
 
-# What the paper compares with; it prints 0.46, 1.73, 1.70 and 44.5 million.
+# What the paper compares them with: 0.46, 1.73, 1.70 and 44.5 million.
 RESNETS = {
     "ResNet32": {
         "description": "of the size of RevNet38",
