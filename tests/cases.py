@@ -87,14 +87,9 @@ def _integer_coupling(stride=1):
     )
 
 
-def _transformer_block(dropout_rate=0.0):
+def _transformer_block():
     return layers.reversible_block(
-        layers.AttentionResidual(
-            8, 2, dropout_rate, stochastic_depth_rate=dropout_rate
-        ),
-        layers.MLPResidual(
-            8, 16, dropout_rate, stochastic_depth_rate=dropout_rate
-        ),
+        layers.AttentionResidual(8, 2), layers.MLPResidual(8, 16)
     )
 
 
@@ -115,10 +110,6 @@ LAYERS = {
     ),
     "copy": (layers.StreamCopy, TOKENS),
     "sequence_transformer": (_transformer_block, (TOKENS, TOKENS)),
-    "sequence_transformer_dropout": (
-        lambda: _transformer_block(dropout_rate=0.3),
-        (TOKENS, TOKENS),
-    ),
     "sequence": (
         lambda: layers.ReversibleSequence([_coupling() for _ in range(3)]),
         PAIR,
@@ -162,11 +153,7 @@ LAYERS = {
 
 # In training mode the inverse of these draws a new mask or, being the forward
 # direction of another layer, moves statistics.
-STATEFUL_INVERSE = {
-    "coupling_dropout",
-    "inverse_sequence",
-    "sequence_transformer_dropout",
-}
+STATEFUL_INVERSE = {"coupling_dropout", "inverse_sequence"}
 
 
 def is_pair(shape):

@@ -1,5 +1,7 @@
 """The two residual functions of a transformer: attention and MLP."""
 
+import numbers
+
 import keras
 
 from irevnet_tf.layers.base import check_positive_int
@@ -297,7 +299,7 @@ def _arguments(layer, x):
 
 def check_rate(name: str, rate) -> float:
     """Return a rate of dropout as a float, or raise ValueError."""
-    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
         raise ValueError(
             f"`{name}` must be at least 0 and less than 1. "
             f"Received: {name}={rate!r}"
@@ -307,7 +309,7 @@ def check_rate(name: str, rate) -> float:
 
 def check_epsilon(name: str, epsilon) -> float:
     """Return what a LayerNorm adds to variances, or raise ValueError."""
-    if not isinstance(epsilon, int | float) or not epsilon > 0:
+    if not isinstance(epsilon, numbers.Real) or not epsilon > 0:
         raise ValueError(
             f"`{name}` must be a positive number. Received: {name}={epsilon!r}"
         )

@@ -1,5 +1,7 @@
 """What RevViT and ViT have in common: their beginning, head and sizes."""
 
+import numbers
+
 import keras
 
 from irevnet_tf.layers import PatchEmbedding
@@ -44,7 +46,7 @@ def check_size(depth, width, heads, mlp_ratio) -> int:
     """Return the units of the MLPs' first layer, or raise ValueError."""
     for name, value in {"depth": depth, "width": width, "heads": heads}.items():
         check_positive_int(name, value)
-    is_number = isinstance(mlp_ratio, int | float)
+    is_number = isinstance(mlp_ratio, numbers.Real)
     if not is_number or not 1 <= width * mlp_ratio < float("inf"):
         raise ValueError(
             "`mlp_ratio` must be a number, and the width times it at least 1. "

@@ -110,7 +110,7 @@ def test_networks_without_classifier_take_the_rest(slowfast, state):
 
 @pytest.mark.parametrize("key", ["model_state", "state_dict"])
 def test_files(key, slowfast, state, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     tensors = {name: torch.tensor(value) for name, value in state.items()}
     content = {"epoch": 3, key: tensors, "optimizer_state": {}, "cfg": "text"}
     torch.save(content, tmp_path / "checkpoint.pyth")
