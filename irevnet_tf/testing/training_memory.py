@@ -189,6 +189,8 @@ class _Run:
                     f"{way}: not measured, since it may take "
                     f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
                 )
+        if not functions:
+            return
         specs = keras.tree.flatten(self._specs)
         peaks, reason = measure_peaks(functions, specs)
         self._peaks = dict(zip(functions, peaks, strict=False))
