@@ -423,6 +423,29 @@ def test_what_is_refused(create, inputs, message):
         testing.check_invertible(create(), inputs)
 
 
+def test_several_chains(monkeypatch):
+    """Each is inverted from its end to what enters it."""
+    model = _network(keras.layers.Dense(4, name="wall"))
+    chains = [
+        [model.get_layer(name) for name in ("split", "first", "merge")],
+        [model.get_layer(name) for name in ("split_again", "second", "end")],
+    ]
+    monkeypatch.setattr(
+        "irevnet_tf.testing.network.chains_of", lambda model: chains
+    )
+    checks = [x for x in QUICK if x != "files"] + ["invert"]
+    report = testing.check_invertible(model, IMAGES, checks=checks)
+    assert report, str(report)
+    assert report["invert"].holds is None
+    assert [x.chain for x in report.points] == [0] * 4 + [1] * 4
+    assert report.point("merge").accumulated == 0
+    assert "chain 2" in str(report)
+    dense = model.get_layer("wall")
+    between = keras.Model(model.input, dense.output)(IMAGES)
+    largest = report.point("split_again").largest
+    assert largest == pytest.approx(np.abs(between).max())
+
+
 def test_names_of_checks_are_those_of_networks():
     for arguments in ({"checks": ["shapes"]}, {"limits": {"shapes": 1}}):
         with pytest.raises(ValueError, match=r"must be names.*\['shapes'\]"):
