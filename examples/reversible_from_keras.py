@@ -5,7 +5,10 @@
 
 `plain` is a residual network as anybody writes it, `reversible` the same
 branches in pairs. Each trains for some steps in a process of its own, to which
-Linux gives --memory_gb of memory, beyond what TensorFlow takes to start.
+Linux gives --memory_gb of memory, beyond what TensorFlow takes to start. With
+the defaults, `plain` ends in an out-of-memory error and `reversible` trains.
+Without the limit, the two took 1.84 and 0.80 GB at most (resident memory, on a
+CPU), of which TensorFlow and the data took 0.5 GB.
 """
 
 import contextlib
