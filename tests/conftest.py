@@ -93,6 +93,7 @@ LONGEST = (
     "test_apps.py",
     "test_network.py",
     "test_residuals.py",
+    "test_two_functions.py",
     "test_local_server.py",
     "test_metamers.py",
 )

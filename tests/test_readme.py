@@ -48,8 +48,8 @@ def test_code_in_the_document_of_own_layers():
     with pytest.raises(ValueError, match="can be lossless"):
         coupling(names["keras"].layers.Dense(6), fraction_bits=14)
     transformer = names["transformer"]
-    tokens = x[:, 0, :2].repeat(16, -1)  # (2, 2, 32)
-    assert transformer(tokens).shape == (2, 2, 64)
+    tokens = x[:, 0].reshape(2, 3, 32)
+    assert transformer(tokens).shape == (2, 3, 64)
     chain = transformer.layers[1]
     streams = tokens, tokens[::-1]
     for found, expected in zip(
@@ -57,7 +57,7 @@ def test_code_in_the_document_of_own_layers():
     ):
         np.testing.assert_allclose(found, expected, atol=1e-5)
     transformer.compile("sgd", "mse")
-    transformer.fit(tokens, np.zeros((2, 2, 64)), verbose=0)
+    transformer.fit(tokens, np.zeros((2, 3, 64)), verbose=0)
 
 
 def test_code_in_the_document_of_reversible_networks():
