@@ -86,16 +86,15 @@ class Network(nn.Module):
         )
         self.norm = nn.LayerNorm(2 * width, transformers.EPSILON)
         self.classifier = nn.Linear(2 * width, transformers.CLASSES)
-        residuals = [(Attention(width, heads), Mlp(width)) for _ in range(depth)]
+        residuals = [
+            (Attention(width, heads), Mlp(width)) for _ in range(depth)
+        ]
         _set_ends(
             width, self.patches, self.positions, self.norm, self.classifier
         )
         _set_blocks(
             width,
-            [
-                ((f.norm, f.attend), (g[0], g[1], g[3]))
-                for f, g in residuals
-            ],
+            [((f.norm, f.attend), (g[0], g[1], g[3])) for f, g in residuals],
         )
         self.is_memcnn = mode == "memcnn"
         block = _memcnn_block if self.is_memcnn else Block
