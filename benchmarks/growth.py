@@ -5,6 +5,7 @@ Each point is a process of its own. Part of `bench.py`.
 
 import contest
 import matplotlib.pyplot as plt
+import transformers
 
 # Seconds of a first step after which nothing larger is tried.
 PATIENCE = 150
@@ -28,7 +29,10 @@ LABELS = {
     "depth": "couplings",
     "pixels": "height and width",
     "size": "images in a batch",
+    "blocks": "blocks of attention and MLP",
 }
+# Of `transformers`, whose depth is that axis.
+TRANSFORMER_BLOCKS = (10, 24, 50, 100, 200)
 MEASURES = {
     "step, s": lambda times: times.median,
     "peak memory, MB": lambda times: times.peak,
@@ -45,10 +49,10 @@ TEXT = (
 )
 
 
-def measure_axis(axis, rest, values):
+def measure_axis(axis, rest, values, contestants=None):
     """Return {contestant: {value: its times}}."""
     found = {}
-    for name, (module, arguments) in CONTESTANTS.items():
+    for name, (module, arguments) in (contestants or CONTESTANTS).items():
         found[name] = {}
         for value in values:
             try:
@@ -114,9 +118,40 @@ def draw(results, path):
     plt.close(figure)
 
 
-def measure_all(quick):
-    """Return {axis: {contestant: {value: times}}}."""
-    return {
+def measure_all(quick, minrev):
+    """Return {axis: {contestant: {value: times}}}.
+
+    Args:
+        quick: bool.
+        minrev: None or directory of minREV.
+    """
+    found = {
         axis: measure_axis(axis, rest, values)
         for axis, (rest, values) in (QUICK_AXES if quick else AXES).items()
     }
+    found["blocks"] = measure_axis(
+        "depth",
+        {},
+        (2, 4) if quick else TRANSFORMER_BLOCKS,
+        transformers.contestants({"size": 2}, minrev),
+    )
+    return found
+
+
+def per_added(found) -> list[str]:
+    """Return a table of MB of peak memory for each that is added.
+
+    Args:
+        found: {contestant: {value: times}}.
+    """
+    lines = [
+        "",
+        "| MB for each that is added | from, to | MB |",
+        "|---|---|---|",
+    ]
+    for name, times in found.items():
+        if len(times) > 1:
+            least, most = min(times), max(times)
+            slope = (times[most].peak - times[least].peak) / (most - least)
+            lines.append(f"| {name} | {least}, {most} | {slope:.1f} |")
+    return lines

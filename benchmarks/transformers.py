@@ -65,5 +65,34 @@ def operations(depth, width, size) -> int:
     return depth * of_token * TOKENS * size
 
 
+def contestants(given, minrev) -> dict:
+    """Return {name: (module, arguments)}, as `contest.compete` takes them.
+
+    Args:
+        given: dict, arguments that all get.
+        minrev: None or directory of minREV, which is left out without.
+    """
+    keras, torch = (
+        f"transformers_{name}" for name in ("tensorflow", "pytorch")
+    )
+    found = {}
+    for mode in ("minREV", "minREV plain"):
+        if minrev is None:
+            print(f"{mode} is left out: see --minrev", flush=True)
+        else:
+            found[mode] = torch, {"mode": mode, "minrev": minrev, **given}
+    lossless = {"mode": "memory saving", "fraction_bits": 14}
+    for name, module, arguments in (
+        ("PyTorch, plain", torch, {"mode": "plain"}),
+        ("MemCNN", torch, {"mode": "memcnn"}),
+        ("`keras.remat` for each residual", keras, {"mode": "remat"}),
+        ("ours, plain", keras, {"mode": "plain"}),
+        ("ours, memory saving", keras, {"mode": "memory saving"}),
+        ("ours, memory saving, lossless", keras, lossless),
+    ):
+        found[name] = module, {**arguments, **given}
+    return found
+
+
 def _draw(rng, shape, scale=0.05):
     return rng.normal(0, scale, shape).astype("float32")

@@ -1,8 +1,9 @@
-"""Forward and backward passes through blocks of one kind.
+"""Forward and backward passes through a block, and through alike blocks.
 
-Consecutive blocks that compute alike become one loop, which JAX calls a scan
-over layers. The graph then holds one body for all of them, however many there
-are, while their weights stay variables of each block.
+Blocks that compute alike become one loop, which JAX calls a scan over layers:
+those of one kind in a row, or those of several kinds that take turns. The
+graph then holds one body for all of them, however many there are, while their
+weights stay variables of each block.
 """
 
 import tensorflow as tf
@@ -42,11 +43,12 @@ class SinglePass:
 
 
 class ScannedPass:
-    """A pass through several blocks of one kind, in a graph.
+    """A pass through several blocks, in a graph, as one loop.
 
     Args:
-        block: built `Coupling`. One of the blocks, whose outputs have the
-            shapes of its inputs.
+        unit: list of built `Coupling` layers. The first blocks, up to where
+            their kinds repeat. Outputs of its last one have the shapes of the
+            inputs of its first one.
         weights: list of lists of tensors. For each block the values of its
             trainable variables.
         states: list of lists of tensors. For each block the values of its other
@@ -54,13 +56,19 @@ class ScannedPass:
         training: bool. The mode of the residuals.
     """
 
-    def __init__(self, block, weights, states, training):
-        # Not the block itself: graphs hold on to a pass, and it to the block.
-        self._functions = BlockFunctions(block, traced=False)
-        self._training = training
-        self._indices = list(map(tf.constant, range(len(weights))))
-        self._weights = self._lists(weights)
-        self._states = self._lists(states)
+    def __init__(self, unit, weights, states, training):
+        indices = list(map(tf.constant, range(len(weights) // len(unit))))
+        self._indices = indices
+        self._places = [
+            _Place(
+                block,
+                weights[start :: len(unit)],
+                states[start :: len(unit)],
+                training,
+                indices,
+            )
+            for start, block in enumerate(unit)
+        ]
 
     def forward(self, inputs, range_check):
         """Return the last block's outputs and what was assigned.
@@ -73,25 +81,29 @@ class ScannedPass:
             Outputs (y1, y2), and for each block the list of new values that
             `BlockFunctions.forward` returns.
         """
-        assigned = _Columns(self._functions.block.variables, self._indices)
+        assigned = [
+            _Columns(place.block.variables, self._indices)
+            for place in self._places
+        ]
 
         def body(index, x, peaks, handles):
-            y, values = self._functions.forward(x, *self._arguments(index))
-            return (
-                index + 1,
-                _like(x, y),
-                range_check.larger(peaks, y[1]),
-                assigned.written(handles, index, values),
-            )
+            y, written = x, []
+            for place, columns, handle in zip(
+                self._places, assigned, handles, strict=True
+            ):
+                y, values = place.functions.forward(y, *place.arguments(index))
+                peaks = range_check.larger(peaks, y[1])
+                written.append(columns.written(handle, index, values))
+            return index + 1, _like(x, y), peaks, tuple(written)
 
         outputs, peaks, handles = self._loop(
             body,
             lambda index: index < len(self._indices),
             self._indices[0],
-            (inputs, range_check.no_peaks(inputs[1]), assigned.handles()),
+            (inputs, range_check.no_peaks(inputs[1]), _handles(assigned)),
         )
         range_check.note(peaks)
-        return outputs, assigned.rows(handles)
+        return outputs, _in_turns(assigned, handles)
 
     def backward(self, outputs, output_gradients):
         """Rebuild the first block's inputs and pull the gradients back.
@@ -104,39 +116,35 @@ class ScannedPass:
             Inputs (x1, x2), their gradients, and for each block the list of
             its weights' gradients, None for a weight that is not used.
         """
-        found = _Columns(
-            self._functions.block.trainable_variables, self._indices
-        )
+        found = [
+            _Columns(place.block.trainable_variables, self._indices)
+            for place in self._places
+        ]
 
         def body(index, y, dy, handles):
-            x, dx, gradients = self._functions.backward(
-                y, dy, *self._arguments(index)
-            )
-            return (
-                index - 1,
-                _like(y, x),
-                _like(dy, dx),
-                found.written(handles, index, gradients),
-            )
+            x, dx, written = y, dy, [()]
+            for place, columns, handle in zip(
+                reversed(self._places),
+                reversed(found),
+                reversed(handles),
+                strict=True,
+            ):
+                # As between rounds, see `_loop`.
+                with tf.control_dependencies(written[0]):
+                    x = tuple(map(tf.identity, x))
+                x, dx, gradients = place.functions.backward(
+                    x, dx, *place.arguments(index)
+                )
+                written.insert(0, columns.written(handle, index, gradients))
+            return index - 1, _like(y, x), _like(dy, dx), tuple(written[:-1])
 
         inputs, gradients, handles = self._loop(
             body,
             lambda index: index >= 0,
             self._indices[-1],
-            (outputs, output_gradients, found.handles()),
+            (outputs, output_gradients, _handles(found)),
         )
-        return inputs, gradients, found.rows(handles)
-
-    def _lists(self, rows):
-        columns = zip(*rows, strict=True)
-        return [TensorList.of(column, self._indices) for column in columns]
-
-    def _arguments(self, index):
-        weights, state = (
-            [column.read(index) for column in columns]
-            for columns in (self._weights, self._states)
-        )
-        return weights, state, self._training
+        return inputs, gradients, _in_turns(found, handles)
 
     def _loop(self, body, condition, first, variables):
         _, *variables = tf.while_loop(
@@ -148,6 +156,43 @@ class ScannedPass:
             parallel_iterations=1,
         )
         return variables
+
+
+class _Place:
+    """What a loop reads for one of the blocks of a round.
+
+    Args:
+        block: built `Coupling`. The block of the first round.
+        weights: list of lists of tensors. Values of the trainable variables in
+            each round.
+        states: list of lists of tensors. Values of the other variables.
+        training: bool. The mode of the residual.
+        indices: list of int tensors. The rounds.
+    """
+
+    def __init__(self, block, weights, states, training, indices):
+        # Not the block itself: graphs hold on to a pass, and it to the block.
+        self.functions = BlockFunctions(block, traced=False)
+        self._training = training
+        self._columns = [
+            [
+                TensorList.of(column, indices)
+                for column in zip(*rows, strict=True)
+            ]
+            for rows in (weights, states)
+        ]
+
+    @property
+    def block(self):
+        return self.functions.block
+
+    def arguments(self, index):
+        """Return weights, state and mode in a round."""
+        weights, state = (
+            [column.read(index) for column in columns]
+            for columns in self._columns
+        )
+        return weights, state, self._training
 
 
 def _like(tensors, others):
@@ -200,3 +245,18 @@ class _Columns:
         return [
             [column[i] for column in columns] for i in range(len(self._indices))
         ]
+
+
+def _handles(places):
+    return tuple(columns.handles() for columns in places)
+
+
+def _in_turns(places, handles):
+    """Return the list of each block's values, in the order of the blocks.
+
+    Args:
+        places: list of `_Columns`. One for each block of a round.
+        handles: list of tuples of tensors. Their handles behind the loop.
+    """
+    rows = map(_Columns.rows, places, handles)
+    return [row for turn in zip(*rows, strict=True) for row in turn]

@@ -1,6 +1,5 @@
 """A training pass through reversible blocks that keeps only the last output."""
 
-import itertools
 import weakref
 
 import tensorflow as tf
@@ -17,6 +16,8 @@ from irevnet_tf.layers.gradients import is_compiled
 from irevnet_tf.layers.gradients import with_gradient
 from irevnet_tf.layers.parts import refuse_shared_state
 from irevnet_tf.layers.rebuilt_inputs import DriftCheck
+from irevnet_tf.layers.repetitions import LONGEST
+from irevnet_tf.layers.repetitions import repetition
 
 # {sequence: {kind of block: its functions}} of the latest graph.
 _traced = weakref.WeakKeyDictionary()
@@ -73,7 +74,10 @@ class MemorySavingPass:
         if layer.fraction_bits is None and layer.on_drift != "ignore":
             self._drift_check = DriftCheck(y, layer)
         range_check, assigned = layer.range_check(), []
-        self._passes = self._start_passes(layer.blocks, inputs, weights)
+        is_exact = layer.fraction_bits is not None
+        self._passes = self._start_passes(
+            layer.blocks, inputs, weights, LONGEST if is_exact else 1
+        )
         for one in self._passes:
             y, values = one.forward(y, range_check)
             assigned += values
@@ -85,37 +89,52 @@ class MemorySavingPass:
         self._outputs = range_check.guard(*y)
         return self._outputs
 
-    def _start_passes(self, blocks, inputs, weights):
-        """Return passes through the blocks, one for each run of one kind.
+    def _start_passes(self, blocks, inputs, weights, longest):
+        """Return passes through the blocks, one for those that repeat.
 
         XLA gets one for each block: in loops, its CPU compiler runs gradients
         of convolutions 30 times slower, and it fuses, and so rounds,
         differently from plain training.
+
+        Blocks of several kinds that take turns (attention and MLP) are one
+        loop only where gradients are exact: Grappler rounds those of attention
+        differently in a function than in a plain graph, and not in a loop. But
+        a loop holds the gradients of all its weights at once.
 
         Args:
             blocks: list of `Coupling`. Those of the sequence.
             inputs: pair (x1, x2) of tensors. The first block's inputs.
             weights: list of lists of tensors. For each block, the values of its
                 trainable variables.
+            longest: int. How many kinds may take turns in a loop.
         """
-        rows = zip(blocks, self._functions, weights, self._states, strict=True)
+        functions, training = self._functions, self._training
         can_scan = not self._is_eager and not is_compiled()
         shapes = tuple(tuple(x.shape) for x in inputs)
-        passes = []
-        for functions, group in itertools.groupby(rows, lambda row: row[1]):
-            alike, _, of_weights, states = zip(*group, strict=True)
-            block = alike[0]
-            if can_scan and len(alike) > 1 and _keeps(block, shapes):
-                passes.append(
-                    ScannedPass(block, of_weights, states, self._training)
-                )
-                continue
-            passes += [
-                SinglePass(functions, *arguments, self._training)
-                for arguments in zip(of_weights, states, strict=True)
-            ]
+        passes, start = [], 0
+        while start < len(blocks):
+            length = count = 1
             if can_scan:
-                shapes = _shapes_behind(alike, shapes)
+                length, count = repetition(
+                    functions[start:],
+                    lambda length, blocks=blocks[start:], shapes=shapes: (
+                        _shapes_behind(blocks[:length], shapes) == shapes
+                    ),
+                    longest,
+                )
+            rows = slice(start, start + length * count)
+            arguments = weights[rows], self._states[rows]
+            if count > 1:
+                unit = blocks[start : start + length]
+                passes.append(ScannedPass(unit, *arguments, training))
+            else:
+                (of_weights,), (state,) = arguments
+                passes.append(
+                    SinglePass(functions[start], of_weights, state, training)
+                )
+                if can_scan:
+                    shapes = _shapes_behind(blocks[rows], shapes)
+            start = rows.stop
         return passes
 
     def _backward(self, output_gradients):
@@ -151,11 +170,6 @@ class MemorySavingPass:
         found = with_gradient(found, [*output_gradients, *sources], refuse)
         found = iter(found)
         return [None if g is None else next(found) for g in gradients]
-
-
-def _keeps(block, shapes):
-    """Return whether a block's outputs have the shapes of its inputs."""
-    return _shapes_behind([block], shapes) == shapes
 
 
 def _shapes_behind(blocks, shapes):
