@@ -8,7 +8,7 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.layers.entrance import Entrance
-from irevnet_tf.layers.transformer_residuals import normal_initializer
+from irevnet_tf.layers.transformer_base import normal_initializer
 
 # Beyond it, images would be off by more than a step of 8 bits: by 2e-3
 # (relative), or 6e-3 for single pixels, at this condition number.

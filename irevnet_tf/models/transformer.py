@@ -7,10 +7,10 @@ import keras
 from irevnet_tf.layers import PatchEmbedding
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
-from irevnet_tf.layers.transformer_residuals import bias_initializer
-from irevnet_tf.layers.transformer_residuals import check_epsilon
-from irevnet_tf.layers.transformer_residuals import check_rate
-from irevnet_tf.layers.transformer_residuals import normal_initializer
+from irevnet_tf.layers.transformer_base import bias_initializer
+from irevnet_tf.layers.transformer_base import check_epsilon
+from irevnet_tf.layers.transformer_base import check_rate
+from irevnet_tf.layers.transformer_base import normal_initializer
 from irevnet_tf.models.checks import check_image_shape
 from irevnet_tf.models.checks import check_input_tensor
 from irevnet_tf.models.checks import check_options

@@ -6,7 +6,7 @@ from irevnet_tf.layers import AttentionResidual
 from irevnet_tf.layers import MLPResidual
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
-from irevnet_tf.layers.transformer_residuals import EPSILON
+from irevnet_tf.layers.transformer_base import EPSILON
 from irevnet_tf.models.checks import check_activation
 from irevnet_tf.models.transformer import IMAGES
 from irevnet_tf.models.transformer import SIZES

@@ -1,0 +1,171 @@
+"""What the residual functions of a transformer have in common."""
+
+import numbers
+
+import keras
+
+from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.layers.parts import TrackedParts
+from irevnet_tf.layers.parts import freeze_by_flags
+from irevnet_tf.layers.parts import trainable_flags
+
+EPSILON = 1e-6
+
+# Initial values are those of RevViT's published code: a normal distribution
+# for weights (PyTorch's `trunc_normal_` cuts it off at 2, a hundred times as
+# much), and the same number for the biases of Dense layers and LayerNorms.
+STANDARD_DEVIATION = 0.02
+BIAS = 0.02
+
+
+def normal_initializer():
+    """Return the initializer of kernels and positions."""
+    return keras.initializers.RandomNormal(stddev=STANDARD_DEVIATION)
+
+
+def bias_initializer():
+    """Return the initializer of the biases of Dense layers and LayerNorms."""
+    return keras.initializers.Constant(BIAS)
+
+
+class TransformerResidual(TrackedParts, keras.layers.Layer):
+    """LayerNorm, a function of the tokens, and stochastic depth.
+
+    Args:
+        width: positive int. Length of a token.
+        dropout_rate: float in [0, 1). Rate of the dropout in the function.
+        stochastic_depth_rate: float in [0, 1). The share of examples for which
+            the residual is left out in training. What is kept is scaled up.
+        epsilon: positive float. Of the LayerNorm.
+        **kwargs: keyword arguments. `name`, `dtype` and `trainable`, as for
+            every Keras layer.
+    """
+
+    def __init__(
+        self,
+        width,
+        dropout_rate=0.0,
+        stochastic_depth_rate=0.0,
+        epsilon=EPSILON,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.width = check_positive_int("width", width)
+        self.dropout_rate = check_rate("dropout_rate", dropout_rate)
+        self.stochastic_depth_rate = check_rate(
+            "stochastic_depth_rate", stochastic_depth_rate
+        )
+        self.epsilon = check_epsilon("epsilon", epsilon)
+        self._recorded_flags = None
+
+    def make_sublayers(self, *function):
+        """Return the list of sublayers, given those of the function."""
+        norm = keras.layers.LayerNormalization(
+            epsilon=self.epsilon,
+            beta_initializer=bias_initializer(),
+            dtype=self.dtype_policy,
+            name="norm",
+        )
+        layers = [norm, *function]
+        if self.stochastic_depth_rate:
+            layers += [
+                # One decision for all values of an example.
+                keras.layers.Dropout(
+                    self.stochastic_depth_rate,
+                    noise_shape=(None, 1, 1),
+                    dtype=self.dtype_policy,
+                    name="stochastic_depth",
+                )
+            ]
+        return layers
+
+    def make_dropout(self, name) -> list:
+        """Return a list of a dropout, or an empty one if its rate is 0."""
+        if not self.dropout_rate:
+            return []
+        return [
+            keras.layers.Dropout(
+                self.dropout_rate, dtype=self.dtype_policy, name=name
+            )
+        ]
+
+    def build(self, input_shape):
+        if len(input_shape) != 3 or input_shape[-1] != self.width:
+            raise ValueError(
+                f"{type(self).__name__} takes tokens (batch, tokens, width) "
+                f"of the width that it was made for, {self.width}. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        for layer in self.layers:
+            shapes = _arguments(layer, input_shape)
+            if not layer.built:
+                layer.build(*shapes)
+            input_shape = layer.compute_output_shape(*shapes)
+        if self._recorded_flags is not None:
+            freeze_by_flags(self, self._recorded_flags)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def call(self, inputs, training=None):
+        x = inputs
+        for layer in self.layers:
+            x = layer(*_arguments(layer, x), training=training)
+        return x
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "dropout_rate": self.dropout_rate,
+            "stochastic_depth_rate": self.stochastic_depth_rate,
+            "epsilon": self.epsilon,
+            # These may have been changed: `trainable`, LoRA.
+            "layers": [
+                keras.saving.serialize_keras_object(layer)
+                for layer in self.layers
+            ],
+            # Attention makes its own layers when it is built, none frozen.
+            "trainable_flags": (
+                trainable_flags(self) if self.built else self._recorded_flags
+            ),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        layers = config.pop("layers", None)
+        flags = config.pop("trainable_flags", None)
+        residual = super().from_config(config)
+        residual._recorded_flags = flags
+        if layers is not None:
+            residual.layers.clear()
+            residual.layers.extend(
+                keras.saving.deserialize_keras_object(layers)
+            )
+        return residual
+
+
+def _arguments(layer, x):
+    """Return what a sublayer takes: attention, the tokens twice."""
+    is_attention = isinstance(layer, keras.layers.MultiHeadAttention)
+    return (x, x) if is_attention else (x,)
+
+
+def check_rate(name: str, rate) -> float:
+    """Return a rate of dropout as a float, or raise ValueError."""
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
+        raise ValueError(
+            f"`{name}` must be at least 0 and less than 1. "
+            f"Received: {name}={rate!r}"
+        )
+    return float(rate)
+
+
+def check_epsilon(name: str, epsilon) -> float:
+    """Return what a LayerNorm adds to variances, or raise ValueError."""
+    if not isinstance(epsilon, numbers.Real) or not epsilon > 0:
+        raise ValueError(
+            f"`{name}` must be a positive number. Received: {name}={epsilon!r}"
+        )
+    return float(epsilon)
