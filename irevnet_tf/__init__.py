@@ -73,9 +73,9 @@ if not _MISSING:
     from irevnet_tf.models.resnet_variants import RevNet164
     from irevnet_tf.models.revnet import RevNet
     from irevnet_tf.models.revvit import RevViT
-    from irevnet_tf.models.revvit import RevViTB
-    from irevnet_tf.models.revvit import RevViTMini
-    from irevnet_tf.models.revvit import RevViTS
+    from irevnet_tf.models.transformer_variants import RevViTB
+    from irevnet_tf.models.transformer_variants import RevViTMini
+    from irevnet_tf.models.transformer_variants import RevViTS
     from irevnet_tf.models.variants import IRevNet19
     from irevnet_tf.models.variants import IRevNet28
     from irevnet_tf.models.variants import IRevNet34

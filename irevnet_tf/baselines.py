@@ -9,10 +9,10 @@ from irevnet_tf.models.resnet_variants import ResNet32
 from irevnet_tf.models.resnet_variants import ResNet101
 from irevnet_tf.models.resnet_variants import ResNet110
 from irevnet_tf.models.resnet_variants import ResNet164
+from irevnet_tf.models.transformer_variants import ViTB
+from irevnet_tf.models.transformer_variants import ViTMini
+from irevnet_tf.models.transformer_variants import ViTS
 from irevnet_tf.models.vit import ViT
-from irevnet_tf.models.vit import ViTB
-from irevnet_tf.models.vit import ViTMini
-from irevnet_tf.models.vit import ViTS
 
 __all__ = [
     "ResNet",

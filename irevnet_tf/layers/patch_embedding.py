@@ -8,6 +8,7 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.downsampling import check_divisible
 from irevnet_tf.layers.entrance import Entrance
+from irevnet_tf.layers.transformer_base import kernel_initializer_of
 from irevnet_tf.layers.transformer_base import normal_initializer
 
 # Beyond it, images would be off by more than a step of 8 bits: by 2e-3
@@ -39,6 +40,8 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
         preprocessing: None or str. The `mode` of `irevnet_tf.preprocess_input`
             by which the network's images were scaled, as in
             `InvertibleDownsampling`.
+        kernel_initializer: None or Keras initializer. As in
+            `AttentionResidual`.
 
     Call arguments:
         inputs: float tensor. The images.
@@ -60,12 +63,20 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
     """
 
     def __init__(
-        self, width, patch_size, preprocessing=None, *, dtype=None, **kwargs
+        self,
+        width,
+        patch_size,
+        preprocessing=None,
+        *,
+        kernel_initializer=None,
+        dtype=None,
+        **kwargs,
     ):
         super().__init__(dtype=dtype or stream_dtype(), **kwargs)
         self.width = check_positive_int("width", width)
         self.patch_size = check_positive_int("patch_size", patch_size)
         self.preprocessing = preprocessing
+        self.kernel_initializer = kernel_initializer_of(kernel_initializer)
 
     def build(self, input_shape):
         rows, columns = self._grid(input_shape)
@@ -76,7 +87,7 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(side, side, channels, self.width),
-            initializer=normal_initializer(),
+            initializer=self.kernel_initializer,
         )
         self.bias = self.add_weight(
             name="bias",
@@ -200,4 +211,7 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
             "width": self.width,
             "patch_size": self.patch_size,
             "preprocessing": self.preprocessing,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
         }

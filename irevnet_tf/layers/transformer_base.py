@@ -23,6 +23,17 @@ def normal_initializer():
     return keras.initializers.RandomNormal(stddev=STANDARD_DEVIATION)
 
 
+def kernel_initializer_of(value) -> keras.initializers.Initializer:
+    """Return the initializer that a user named, or the published one.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if value is None:
+        return normal_initializer()
+    return keras.initializers.get(value)
+
+
 def bias_initializer():
     """Return the initializer of the biases of Dense layers and LayerNorms."""
     return keras.initializers.Constant(BIAS)
@@ -37,6 +48,8 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
         stochastic_depth_rate: float in [0, 1). The share of examples for which
             the residual is left out in training. What is kept is scaled up.
         epsilon: positive float. Of the LayerNorm.
+        kernel_initializer: None or Keras initializer. That of the kernels, None
+            for that of the published code.
         **kwargs: keyword arguments. `name`, `dtype` and `trainable`, as for
             every Keras layer.
     """
@@ -47,6 +60,7 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
         dropout_rate=0.0,
         stochastic_depth_rate=0.0,
         epsilon=EPSILON,
+        kernel_initializer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -56,6 +70,7 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
             "stochastic_depth_rate", stochastic_depth_rate
         )
         self.epsilon = check_epsilon("epsilon", epsilon)
+        self.kernel_initializer = kernel_initializer_of(kernel_initializer)
         self._recorded_flags = None
 
     def make_sublayers(self, *function):
@@ -120,6 +135,9 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
             "dropout_rate": self.dropout_rate,
             "stochastic_depth_rate": self.stochastic_depth_rate,
             "epsilon": self.epsilon,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
             # These may have been changed: `trainable`, LoRA.
             "layers": [
                 keras.saving.serialize_keras_object(layer)

@@ -6,7 +6,6 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.transformer_base import EPSILON
 from irevnet_tf.layers.transformer_base import TransformerResidual
 from irevnet_tf.layers.transformer_base import bias_initializer
-from irevnet_tf.layers.transformer_base import normal_initializer
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -30,6 +29,9 @@ class AttentionResidual(TransformerResidual):
             the residual is 0 in training, while it is scaled up for the others;
             0 leaves it out.
         epsilon: positive float. Of the LayerNorm.
+        kernel_initializer: None or Keras initializer. That of the kernels.
+            Defaults to the published code's, a normal distribution of 0.02,
+            which is small for tokens of a hundred values.
 
     Call arguments:
         inputs: float tensor. x2, the stream that F reads.
@@ -57,10 +59,16 @@ class AttentionResidual(TransformerResidual):
         dropout_rate=0.0,
         stochastic_depth_rate=0.0,
         epsilon=EPSILON,
+        kernel_initializer=None,
         **kwargs,
     ):
         super().__init__(
-            width, dropout_rate, stochastic_depth_rate, epsilon, **kwargs
+            width,
+            dropout_rate,
+            stochastic_depth_rate,
+            epsilon,
+            kernel_initializer,
+            **kwargs,
         )
         self.heads = check_positive_int("heads", heads)
         if self.width % self.heads:
@@ -71,7 +79,7 @@ class AttentionResidual(TransformerResidual):
         attention = keras.layers.MultiHeadAttention(
             self.heads,
             self.width // self.heads,
-            kernel_initializer=normal_initializer(),
+            kernel_initializer=self.kernel_initializer,
             bias_initializer=bias_initializer(),
             dtype=self.dtype_policy,
             name="attention",
@@ -103,6 +111,9 @@ class MLPResidual(TransformerResidual):
         dropout_rate: float in [0, 1). Rate of the dropouts; 0 leaves them out.
         stochastic_depth_rate: float in [0, 1). As in `AttentionResidual`.
         epsilon: positive float. Of the LayerNorm.
+        kernel_initializer: None or Keras initializer. That of the kernels.
+            Defaults to the published code's, a normal distribution of 0.02,
+            which is small for tokens of a hundred values.
 
     Call arguments:
         inputs: float tensor. The stream that the residual reads.
@@ -130,10 +141,16 @@ class MLPResidual(TransformerResidual):
         dropout_rate=0.0,
         stochastic_depth_rate=0.0,
         epsilon=EPSILON,
+        kernel_initializer=None,
         **kwargs,
     ):
         super().__init__(
-            width, dropout_rate, stochastic_depth_rate, epsilon, **kwargs
+            width,
+            dropout_rate,
+            stochastic_depth_rate,
+            epsilon,
+            kernel_initializer,
+            **kwargs,
         )
         self.hidden = check_positive_int("hidden", hidden)
         self.layers = self.make_sublayers(
@@ -147,7 +164,7 @@ class MLPResidual(TransformerResidual):
         return keras.layers.Dense(
             units,
             activation=activation,
-            kernel_initializer=normal_initializer(),
+            kernel_initializer=self.kernel_initializer,
             bias_initializer=bias_initializer(),
             dtype=self.dtype_policy,
             name=f"dense{index}",

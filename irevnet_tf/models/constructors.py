@@ -6,9 +6,8 @@ from collections.abc import Callable
 import keras
 
 from irevnet_tf.models import resnet_variants
-from irevnet_tf.models import revvit
+from irevnet_tf.models import transformer_variants
 from irevnet_tf.models import variants
-from irevnet_tf.models import vit
 
 # {name: constructor}
 CONSTRUCTORS: dict[str, Callable[..., keras.Model]] = {
@@ -25,12 +24,12 @@ CONSTRUCTORS: dict[str, Callable[..., keras.Model]] = {
             resnet_variants.ResNet101,
             resnet_variants.ResNet110,
             resnet_variants.ResNet164,
-            revvit.RevViTMini,
-            revvit.RevViTS,
-            revvit.RevViTB,
-            vit.ViTMini,
-            vit.ViTS,
-            vit.ViTB,
+            transformer_variants.RevViTMini,
+            transformer_variants.RevViTS,
+            transformer_variants.RevViTB,
+            transformer_variants.ViTMini,
+            transformer_variants.ViTS,
+            transformer_variants.ViTB,
         )
     },
 }

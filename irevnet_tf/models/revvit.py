@@ -13,11 +13,8 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_activation
 from irevnet_tf.models.checks import check_lossless
-from irevnet_tf.models.transformer import IMAGES
-from irevnet_tf.models.transformer import SIZES
 from irevnet_tf.models.transformer import check_arguments
 from irevnet_tf.models.transformer import check_epsilons
-from irevnet_tf.models.transformer import check_named_weights
 from irevnet_tf.models.transformer import check_size
 from irevnet_tf.models.transformer import classifier
 from irevnet_tf.models.transformer import depth_rates
@@ -27,9 +24,6 @@ from irevnet_tf.models.transformer import image_input
 from irevnet_tf.models.transformer import pooled
 
 EPSILONS = (1e-6, 1e-6, 1e-6)
-
-# Rates of stochastic depth in the published recipes.
-DEPTH_RATES = {"Mini": 0.0, "S": 0.1, "B": 0.2}
 
 
 def RevViT(
@@ -41,6 +35,7 @@ def RevViT(
     *,
     dropout_rate=0.0,
     stochastic_depth_rate=0.0,
+    kernel_initializer=None,
     pool_first=False,
     norm_epsilons=EPSILONS,
     memory_saving=True,
@@ -83,6 +78,9 @@ def RevViT(
         stochastic_depth_rate: float in [0, 1). The share of examples for which
             the last block is left out in training. It grows linearly from 0 for
             the first. Attention and MLP of a block decide separately.
+        kernel_initializer: None or Keras initializer. That of the kernels of
+            stem and blocks. Defaults to the published code's, see
+            `layers.AttentionResidual`.
         pool_first: bool. Whether the head pools the tokens and then normalizes,
             instead of the reverse.
         norm_epsilons: three positive floats. The epsilons of the LayerNorms in
@@ -150,7 +148,7 @@ def RevViT(
     check_lossless(lossless, fraction_bits)
 
     image = image_input(input_shape, input_tensor)
-    x = embedded(image, width, patch_size, dropout_rate)
+    x = embedded(image, width, patch_size, dropout_rate, kernel_initializer)
     if lossless:
         x = FixedPointRounding(fraction_bits, name="fixed_point")(x)
     streams = StreamCopy(name="stage1_copy")(x)
@@ -162,6 +160,7 @@ def RevViT(
                 dropout_rate=dropout_rate,
                 stochastic_depth_rate=rate,
                 epsilon=of_attention,
+                kernel_initializer=kernel_initializer,
                 name="residual",
             ),
             MLPResidual(
@@ -170,6 +169,7 @@ def RevViT(
                 dropout_rate=dropout_rate,
                 stochastic_depth_rate=rate,
                 epsilon=of_mlp,
+                kernel_initializer=kernel_initializer,
                 name="residual",
             ),
             fraction_bits=fraction_bits if lossless else None,
@@ -189,109 +189,3 @@ def RevViT(
     if include_top:
         x = classifier(x, classes, classifier_activation)
     return finished(image, input_tensor, x, name, weights)
-
-
-DOCSTRING = """Build {variant}, a reversible vision transformer.
-
-    {depth} blocks, tokens of {width} values, {heads} heads of attention. The
-    constructor `RevViT` in `irevnet_tf.models.revvit` explains all arguments.
-
-    Args:
-        include_top: bool. Whether to end in the classifier. Defaults to
-            `True`.
-        weights: None or path. `None` for random initialization (default), or
-            the path of a `.weights.h5` file.
-        input_tensor: None or Keras tensor. The tensor to take as the image.
-        input_shape: None or tuple (height, width, channels), all known. Height
-            and width must be divisible by `patch_size`. Defaults to
-            `({input_size}, {input_size}, 3)`.
-        pooling: None or str. Without the classifier: `None` returns the
-            invertible representation (3D), `"avg"` and `"max"` pooled features
-            (2D).
-        classes: positive int. The number of classes. Defaults to `{classes}`.
-        classifier_activation: None, str or callable. Activation of the top
-            layer; `None` returns logits. Defaults to `"softmax"`. With
-            `weights` it must be one of these two.
-        name: str. Name of the model.
-        patch_size: positive int. Side of the patches. Defaults to
-            `{patch_size}`.
-        dropout_rate: float in [0, 1). Defaults to `0.0`.
-        stochastic_depth_rate: float in [0, 1). Of the last block. Defaults to
-            `{rate}`, as in the published recipe.
-        memory_saving: bool. Whether training rebuilds activations instead of
-            keeping them. Defaults to `True`.
-        lossless: bool. Whether the inverse is exact to the last bit. Defaults
-            to `False`.
-        fraction_bits: int. How fine the grid of a lossless network's values
-            is; for those only. Defaults to `{fraction_bits}`.
-
-    Returns:
-        A Keras Functional model.
-
-    Raises:
-        ValueError: if an argument is out of range or does not fit the others.
-
-    Reference:
-        https://arxiv.org/abs/2302.04869
-    """
-
-
-def _constructor(size):
-    variant = f"RevViT{size}"
-    default_name = variant.lower()
-    images, side = IMAGES[size], IMAGES[size]["input_size"]
-    default_rate = DEPTH_RATES[size]
-
-    def constructor(
-        include_top=True,
-        weights=None,
-        input_tensor=None,
-        input_shape=None,
-        pooling=None,
-        classes=images["classes"],
-        classifier_activation="softmax",
-        name=default_name,
-        *,
-        patch_size=images["patch_size"],
-        dropout_rate=0.0,
-        stochastic_depth_rate=default_rate,
-        memory_saving=True,
-        lossless=False,
-        fraction_bits=DEFAULT_FRACTION_BITS,
-    ) -> keras.Model:
-        check_named_weights(variant, weights)
-        if input_shape is None and input_tensor is None:
-            input_shape = (side, side, 3)
-        return RevViT(
-            **SIZES[size],
-            patch_size=patch_size,
-            dropout_rate=dropout_rate,
-            stochastic_depth_rate=stochastic_depth_rate,
-            memory_saving=memory_saving,
-            lossless=lossless,
-            fraction_bits=fraction_bits,
-            include_top=include_top,
-            weights=weights,
-            input_tensor=input_tensor,
-            input_shape=input_shape,
-            pooling=pooling,
-            classes=classes,
-            classifier_activation=classifier_activation,
-            name=name,
-        )
-
-    constructor.__name__ = constructor.__qualname__ = variant
-    constructor.__doc__ = DOCSTRING.format(
-        variant=variant,
-        size=size,
-        rate=default_rate,
-        fraction_bits=DEFAULT_FRACTION_BITS,
-        **SIZES[size],
-        **images,
-    )
-    return constructor
-
-
-RevViTMini = _constructor("Mini")
-RevViTS = _constructor("S")
-RevViTB = _constructor("B")

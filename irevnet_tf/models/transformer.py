@@ -17,24 +17,7 @@ from irevnet_tf.models.checks import check_options
 from irevnet_tf.models.model import Functional
 from irevnet_tf.zoo.files import HEAD_NORM
 from irevnet_tf.zoo.files import PREDICTIONS
-from irevnet_tf.zoo.files import check_weights_path
 from irevnet_tf.zoo.files import load_weights_file
-from irevnet_tf.zoo.registry import expected_weights
-from irevnet_tf.zoo.registry import find_record
-
-# S and B are sizes of DeiT, for ImageNet. Mini is for small images, and has
-# half a million parameters, as the smallest ResNet and RevNet.
-SIZES = {
-    "Mini": {"depth": 4, "width": 96, "heads": 3},
-    "S": {"depth": 12, "width": 384, "heads": 6},
-    "B": {"depth": 12, "width": 768, "heads": 12},
-}
-# What each size is for: the default side of patches, images, and classes.
-IMAGES = {
-    "Mini": {"patch_size": 4, "input_size": 32, "classes": 10},
-    "S": {"patch_size": 16, "input_size": 224, "classes": 1000},
-    "B": {"patch_size": 16, "input_size": 224, "classes": 1000},
-}
 
 POOLINGS = {
     "avg": keras.layers.GlobalAveragePooling1D,
@@ -109,7 +92,9 @@ def image_input(input_shape, input_tensor):
     return keras.Input(shape, dtype=stream_dtype(), name="image")
 
 
-def embedded(image, width: int, patch_size: int, dropout_rate: float):
+def embedded(
+    image, width: int, patch_size: int, dropout_rate: float, kernel_initializer
+):
     """Return the tokens of images, a Keras tensor.
 
     Args:
@@ -117,8 +102,11 @@ def embedded(image, width: int, patch_size: int, dropout_rate: float):
         width: int. Length of a token.
         patch_size: int. Side of a patch.
         dropout_rate: float. Of a dropout behind the positions.
+        kernel_initializer: None or Keras initializer. Of the embedding.
     """
-    x = PatchEmbedding(width, patch_size, name="stem")(image)
+    x = PatchEmbedding(
+        width, patch_size, kernel_initializer=kernel_initializer, name="stem"
+    )(image)
     if dropout_rate:
         x = keras.layers.Dropout(
             dropout_rate, dtype=stream_dtype(), name="stem_dropout"
@@ -171,16 +159,3 @@ def finished(image, input_tensor, outputs, name, weights) -> keras.Model:
     if weights is not None:
         load_weights_file(model, weights)
     return model
-
-
-def check_named_weights(variant: str, weights) -> None:
-    """Raise ValueError unless `weights` may be given to a named network.
-
-    Args:
-        variant: str. Name of its constructor.
-        weights: any. What the user gave.
-    """
-    # Raises if it is the name of weights for another network.
-    find_record(variant, weights)
-    if weights is not None:
-        check_weights_path(weights, expected_weights(variant))

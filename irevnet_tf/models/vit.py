@@ -8,10 +8,7 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.transformer_base import EPSILON
 from irevnet_tf.models.checks import check_activation
-from irevnet_tf.models.transformer import IMAGES
-from irevnet_tf.models.transformer import SIZES
 from irevnet_tf.models.transformer import check_arguments
-from irevnet_tf.models.transformer import check_named_weights
 from irevnet_tf.models.transformer import check_size
 from irevnet_tf.models.transformer import classifier
 from irevnet_tf.models.transformer import depth_rates
@@ -33,6 +30,7 @@ def ViT(
     *,
     dropout_rate=0.0,
     stochastic_depth_rate=0.0,
+    kernel_initializer=None,
     include_top=True,
     weights=None,
     input_tensor=None,
@@ -61,6 +59,7 @@ def ViT(
         mlp_ratio: number. The MLPs have `int(width * mlp_ratio)` units inside.
         dropout_rate: float in [0, 1). As in `RevViT`.
         stochastic_depth_rate: float in [0, 1). As in `RevViT`.
+        kernel_initializer: None or Keras initializer. As in `RevViT`.
         include_top: bool. Whether to end in the classifier.
         weights: None or path. None for random initialization, or the path of a
             `.weights.h5` file.
@@ -100,12 +99,13 @@ def ViT(
     )
 
     image = image_input(input_shape, input_tensor)
-    x = embedded(image, width, patch_size, dropout_rate)
+    x = embedded(image, width, patch_size, dropout_rate, kernel_initializer)
     rates = depth_rates(depth, stochastic_depth_rate)
     for index, rate in enumerate(rates, start=1):
         options = {
             "dropout_rate": dropout_rate,
             "stochastic_depth_rate": rate,
+            "kernel_initializer": kernel_initializer,
         }
         for residual in (
             AttentionResidual(
@@ -123,95 +123,3 @@ def ViT(
     if include_top:
         x = classifier(x, classes, classifier_activation)
     return finished(image, input_tensor, x, name, weights)
-
-
-DOCSTRING = """Build {variant}, a vision transformer.
-
-    {depth} blocks, tokens of {width} values, {heads} heads of attention. It is
-    the baseline of `RevViT{size}`; the constructor `ViT` in
-    `irevnet_tf.models.vit` explains all arguments.
-
-    Args:
-        include_top: bool. Whether to end in the classifier. Defaults to
-            `True`.
-        weights: None or path. `None` for random initialization (default), or
-            the path of a `.weights.h5` file.
-        input_tensor: None or Keras tensor. The tensor to take as the image.
-        input_shape: None or tuple (height, width, channels), all known. Height
-            and width must be divisible by `patch_size`. Defaults to
-            `({input_size}, {input_size}, 3)`.
-        pooling: None or str. Without the classifier: `None` returns the tokens
-            (3D), `"avg"` and `"max"` pooled features (2D).
-        classes: positive int. The number of classes. Defaults to `{classes}`.
-        classifier_activation: None, str or callable. Activation of the top
-            layer; `None` returns logits. Defaults to `"softmax"`. With
-            `weights` it must be one of these two.
-        name: str. Name of the model.
-        patch_size: positive int. Side of the patches. Defaults to
-            `{patch_size}`.
-        dropout_rate: float in [0, 1). Defaults to `0.0`.
-        stochastic_depth_rate: float in [0, 1). Of the last block. Defaults to
-            `{rate}`.
-
-    Returns:
-        A Keras Functional model.
-
-    Raises:
-        ValueError: if an argument is out of range or does not fit the others.
-
-    Reference:
-        https://arxiv.org/abs/2010.11929
-    """
-
-
-def _constructor(size):
-    variant = f"ViT{size}"
-    default_name = variant.lower()
-    images, side = IMAGES[size], IMAGES[size]["input_size"]
-
-    def constructor(
-        include_top=True,
-        weights=None,
-        input_tensor=None,
-        input_shape=None,
-        pooling=None,
-        classes=images["classes"],
-        classifier_activation="softmax",
-        name=default_name,
-        *,
-        patch_size=images["patch_size"],
-        dropout_rate=0.0,
-        stochastic_depth_rate=DEPTH_RATE,
-    ) -> keras.Model:
-        check_named_weights(variant, weights)
-        if input_shape is None and input_tensor is None:
-            input_shape = (side, side, 3)
-        return ViT(
-            **SIZES[size],
-            patch_size=patch_size,
-            dropout_rate=dropout_rate,
-            stochastic_depth_rate=stochastic_depth_rate,
-            include_top=include_top,
-            weights=weights,
-            input_tensor=input_tensor,
-            input_shape=input_shape,
-            pooling=pooling,
-            classes=classes,
-            classifier_activation=classifier_activation,
-            name=name,
-        )
-
-    constructor.__name__ = constructor.__qualname__ = variant
-    constructor.__doc__ = DOCSTRING.format(
-        variant=variant,
-        size=size,
-        rate=DEPTH_RATE,
-        **SIZES[size],
-        **images,
-    )
-    return constructor
-
-
-ViTMini = _constructor("Mini")
-ViTS = _constructor("S")
-ViTB = _constructor("B")

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf.models import revvit
+from irevnet_tf.models import transformer_variants
 from irevnet_tf.models import vit
 from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.model import find_preprocessing
@@ -317,10 +318,10 @@ def test_models_on_a_tensor_of_the_user():
 # Widths 384 and 768, 196 tokens, depth 12, 1000 classes: 22 and 87 million in
 # table 1 of the paper.
 PARAMETERS = {
-    revvit.RevViTS: 22_434_664,
-    revvit.RevViTB: 87_335_656,
-    vit.ViTS: 22_049_896,
-    vit.ViTB: 86_566_120,
+    transformer_variants.RevViTS: 22_434_664,
+    transformer_variants.RevViTB: 87_335_656,
+    transformer_variants.ViTS: 22_049_896,
+    transformer_variants.ViTB: 86_566_120,
 }
 NAMED = pytest.mark.parametrize(
     "constructor", PARAMETERS, ids=lambda x: x.__name__
@@ -403,6 +404,6 @@ def test_arguments_of_revvit_alone(arguments, message):
 
 def test_weights_of_other_networks():
     with pytest.raises(ValueError, match="no weights 'digits' for RevViTS"):
-        revvit.RevViTS(weights="digits")
+        transformer_variants.RevViTS(weights="digits")
     with pytest.raises(ValueError, match="`weights` must be None.*'x.h5'"):
-        vit.ViTS(weights="x.h5")
+        transformer_variants.ViTS(weights="x.h5")
