@@ -35,10 +35,12 @@ class ReversibleSequence(InvertibleLayer):
     and dropout draws the same mask twice. Where no gradient is taken, as in
     `predict`, the blocks run like any Keras layers. In the graph of a training
     step, consecutive blocks that compute alike are one loop, if all their
-    layers are from Keras and this package.
+    layers are from Keras and this package; in lossless mode, those of several
+    kinds that take turns are, too.
 
     If the blocks have `fraction_bits`, rebuilt inputs are equal to the last
-    bit, and so are gradients, in graphs. Keras then does not compile the layer
+    bit, and so are gradients, in graphs, with most residuals
+    (docs/own_layers.md). Keras then does not compile the layer
     with XLA by itself.
 
     Example:
