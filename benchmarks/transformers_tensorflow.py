@@ -8,6 +8,9 @@ import tensorflow as tf
 import transformers
 
 import irevnet_tf
+from irevnet_tf.layers import AttentionResidual
+from irevnet_tf.layers import MLPResidual
+from irevnet_tf.layers import PatchEmbedding
 from irevnet_tf.training import SGD
 
 
@@ -50,54 +53,83 @@ def start(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=jit,
     )
-    model.optimizer.build(model.trainable_variables)
-
     return lambda: [float(model.train_on_batch(images, labels))]
 
 
 def network(mode, depth, width, heads, fraction_bits=None, foreign=False):
     """Return the Keras model with the weights of `transformers`."""
-    inputs = keras.Input(transformers.IMAGE)
-    patches = keras.layers.Conv2D(
-        width, transformers.PATCH, strides=transformers.PATCH
-    )
-    positions = Positions()
-    x = positions(keras.layers.Reshape((-1, width))(patches(inputs)))
-    if fraction_bits is not None:
-        x = irevnet_tf.layers.FixedPointRounding(fraction_bits)(x)
-    residuals = [
-        (attention(width, heads, foreign), mlp(width, foreign))
-        for _ in range(depth)
-    ]
+    if mode == "remat" or foreign:
+        model, residuals = by_hand(mode, depth, width, heads, foreign)
+    else:
+        lossless = {"lossless": True, "fraction_bits": fraction_bits}
+        model = irevnet_tf.RevViT(
+            depth,
+            width,
+            heads,
+            patch_size=transformers.PATCH,
+            mlp_ratio=transformers.MLP_RATIO,
+            pool_first=True,
+            norm_epsilons=(
+                transformers.ATTENTION_EPSILON,
+                transformers.EPSILON,
+                transformers.EPSILON,
+            ),
+            memory_saving=mode == "memory saving",
+            input_shape=transformers.IMAGE,
+            classes=transformers.CLASSES,
+            classifier_activation=None,
+            **(lossless if fraction_bits is not None else {}),
+        )
+        blocks = model.get_layer("stage1").blocks
+        residuals = [block.residual for block in blocks]
+    for variable in model.trainable_variables:
+        if variable.name in ("beta", "bias"):
+            variable.assign(tf.zeros(variable.shape))
+    ends = transformers.ends(width)
+    model.get_layer("stem").kernel.assign(ends["patches"])
+    model.get_layer("stem").position.assign(ends["positions"][0])
+    model.get_layer("predictions").kernel.assign(ends["classifier"])
+    kernels = transformers.blocks(depth, width)
+    for f, g, of_block in zip(
+        residuals[::2], residuals[1::2], kernels, strict=True
+    ):
+        _set(f, of_block, ("query", "key", "value", "output"))
+        _set(g, of_block, ("expand", "reduce"))
+    return model
+
+
+def by_hand(mode, depth, width, heads, foreign):
+    """Return the model with `keras.remat`, or with residuals of users."""
+    attention, mlp = AttentionResidual, MLPResidual
+    if foreign:
+        attention, mlp = ForeignAttention, ForeignMLP
+    residuals = []
+    for _ in range(depth):
+        residuals += [
+            attention(width, heads, epsilon=transformers.ATTENTION_EPSILON),
+            mlp(
+                width,
+                transformers.MLP_RATIO * width,
+                epsilon=transformers.EPSILON,
+            ),
+        ]
+    pairs = list(zip(residuals[::2], residuals[1::2], strict=True))
+    image = keras.Input(transformers.IMAGE)
+    x = PatchEmbedding(width, transformers.PATCH, name="stem")(image)
     streams = x, x
     if mode == "remat":
-        for f, g in residuals:
+        for f, g in pairs:
             streams = RematBlock(f, g)(streams)
     else:
         streams = irevnet_tf.layers.ReversibleSequence(
-            [
-                irevnet_tf.layers.reversible_block(
-                    f, g, fraction_bits=fraction_bits
-                )
-                for f, g in residuals
-            ],
+            [irevnet_tf.layers.reversible_block(f, g) for f, g in pairs],
             memory_saving=mode == "memory saving",
         )(streams)
     x = keras.layers.Concatenate()(streams)
     x = keras.layers.GlobalAveragePooling1D()(x)
     x = keras.layers.LayerNormalization(epsilon=transformers.EPSILON)(x)
-    classifier = keras.layers.Dense(transformers.CLASSES)
-    model = keras.Model(inputs, classifier(x))
-    ends = transformers.ends(width)
-    patches.kernel.assign(ends["patches"])
-    positions.table.assign(ends["positions"])
-    classifier.kernel.assign(ends["classifier"])
-    for (f, g), kernels in zip(
-        residuals, transformers.blocks(depth, width), strict=True
-    ):
-        _set(f, kernels, ("query", "key", "value", "output"))
-        _set(g, kernels, ("expand", "reduce"))
-    return model
+    x = keras.layers.Dense(transformers.CLASSES, name="predictions")(x)
+    return keras.Model(image, x), residuals
 
 
 def _set(residual, kernels, names):
@@ -106,57 +138,12 @@ def _set(residual, kernels, names):
         variable.assign(kernels[name].reshape(variable.shape))
 
 
-class Positions(keras.layers.Layer):
-    """Adds a trainable value to each token."""
-
-    def build(self, input_shape):
-        self.table = self.add_weight(shape=(1, *input_shape[1:]))
-
-    def call(self, inputs):
-        return inputs + self.table
+class ForeignAttention(AttentionResidual):
+    """A class that the package does not know."""
 
 
-def attention(width, heads, foreign):
-    """Return the residual of norm and attention."""
-    layers = (
-        keras.layers.LayerNormalization(epsilon=transformers.ATTENTION_EPSILON),
-        keras.layers.MultiHeadAttention(heads, width // heads),
-    )
-    if foreign:
-        return ForeignAttention(*layers)
-    inputs = keras.Input((transformers.TOKENS, width))
-    x = layers[0](inputs)
-    return keras.Model(inputs, layers[1](x, x))
-
-
-def mlp(width, foreign):
-    """Return the residual of norm and two dense layers."""
-    layers = [
-        keras.layers.LayerNormalization(epsilon=transformers.EPSILON),
-        keras.layers.Dense(transformers.MLP_RATIO * width, "gelu"),
-        keras.layers.Dense(width),
-    ]
-    return ForeignSequential(layers) if foreign else keras.Sequential(layers)
-
-
-class ForeignAttention(keras.layers.Layer):
-    """Norm and attention, as a class that the package does not know."""
-
-    def __init__(self, norm, attend):
-        super().__init__()
-        self.norm, self.attend = norm, attend
-
-    def build(self, input_shape):
-        self.norm.build(input_shape)
-        self.attend.build(input_shape, input_shape)
-
-    def call(self, inputs):
-        x = self.norm(inputs)
-        return self.attend(x, x)
-
-
-class ForeignSequential(keras.Sequential):
-    """As `keras.Sequential`, but not that class."""
+class ForeignMLP(MLPResidual):
+    """A class that the package does not know."""
 
 
 class RematBlock(keras.layers.Layer):
