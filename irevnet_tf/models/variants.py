@@ -1,4 +1,4 @@
-"""The named networks: a table of variants, and a constructor for each."""
+"""The named i-RevNets: a table of variants, and a constructor for each."""
 
 import math
 
@@ -270,7 +270,7 @@ IRevNet163 = _constructor("IRevNet163")
 IRevNet300 = _constructor("IRevNet300")
 IRevNet301 = _constructor("IRevNet301")
 
-# {name: constructor}, to look up a constructor by name.
+# {name: constructor}, those of `models.constructors` that are i-RevNets.
 CONSTRUCTORS = {
     variant.__name__: variant
     for variant in (
