@@ -12,6 +12,7 @@ turns, and table.md and comparison.png are written.
 import dataclasses
 import pathlib
 import statistics
+import sys
 
 from absl import app
 
@@ -35,6 +36,7 @@ from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.models.constructors import CONSTRUCTORS
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.settings import setting
+from irevnet_tf.testing.peak_runs import can_measure
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training import load_data
@@ -75,6 +77,7 @@ def compare(request: Request, recipe: RunConfig) -> None:
     Raises:
         app.UsageError: if anything is not as it should be.
         RunFailed: if a run ends early.
+        RuntimeError: if steps cannot be measured.
     """
     output = _check(request)
     with usage_errors():
@@ -122,6 +125,11 @@ def _check(request):
     if request.output is None:
         raise app.UsageError(
             "--output must be a directory. Received: --output=None"
+        )
+    if not can_measure():
+        raise app.UsageError(
+            "irevnet-compare reads the memory of processes in /proc: it needs "
+            f"Linux. Received: {sys.platform}"
         )
     check_writable("--output", request.output, TABLE_FILE)
     return pathlib.Path(request.output)

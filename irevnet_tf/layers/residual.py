@@ -82,25 +82,33 @@ class Residual(TrackedParts, keras.layers.Layer):
         )
         return [*layers, convolution]
 
-    def make_dropout(self, rate: float) -> list:
-        """Return dropout, or nothing if the rate is 0."""
-        return [self.make_layer(keras.layers.Dropout, rate)] if rate else []
+    def make_dropout(self, rate: float, name: str | None = None) -> list:
+        """Return a list of dropout, or an empty one if the rate is 0."""
+        if not rate:
+            return []
+        return [self.make_layer(keras.layers.Dropout, rate, name=name)]
+
+    def arguments_of(self, layer: keras.layers.Layer, x) -> tuple:
+        """Return what a sublayer takes, given a tensor or the shape of one."""
+        return (x,)
 
     def build(self, input_shape):
         for layer in self.layers:
+            shapes = self.arguments_of(layer, input_shape)
             if not layer.built:
-                layer.build(input_shape)
-            input_shape = layer.compute_output_shape(input_shape)
+                layer.build(*shapes)
+            input_shape = layer.compute_output_shape(*shapes)
 
     def compute_output_shape(self, input_shape):
         for layer in self.layers:
-            input_shape = layer.compute_output_shape(input_shape)
+            shapes = self.arguments_of(layer, input_shape)
+            input_shape = layer.compute_output_shape(*shapes)
         return input_shape
 
     def call(self, inputs, training=None):
         x = inputs
         for layer in self.layers:
-            x = layer(x, training=training)
+            x = layer(*self.arguments_of(layer, x), training=training)
         return x
 
     def get_config(self):

@@ -20,6 +20,7 @@ from irevnet_tf.layers.masks import without_mask
 from irevnet_tf.layers.memory_saving import MemorySavingPass
 from irevnet_tf.layers.parts import refuse_shared_layers
 from irevnet_tf.layers.rebuilt_inputs import check_action
+from irevnet_tf.layers.single_images import in_any_batch
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -145,7 +146,7 @@ class ReversibleSequence(InvertibleLayer):
 
     def call(self, inputs, training=None):
         streams = tuple(map(without_mask, inputs))
-        return self._in_any_batch(self._run, streams, bool(training))
+        return self._for_any_batch(self._run, training)(streams)
 
     def inverse(self, outputs, training=None):
         """Return the pair of tensors from which `call` makes `outputs`.
@@ -156,31 +157,12 @@ class ReversibleSequence(InvertibleLayer):
                 is. With dropout, `training=True` draws new masks and does not
                 give the input back.
         """
-        return self._in_any_batch(
-            self._run_inverse, tuple(outputs), bool(training)
-        )
+        return self._for_any_batch(self._run_inverse, training)(tuple(outputs))
 
-    def _in_any_batch(self, run, streams, training):
-        """Return `run(streams, training)`, the same for a batch of any size.
-
-        Convolutions have separate kernels for single images, whose last bits
-        differ: with 1x1 kernels, an image was off by 2e-4 when it had come in
-        a batch and went back alone. So in lossless mode a single image is
-        doubled.
-
-        On x86, that is enough with oneDNN, in float32 and bfloat16, and with
-        one thread, except in float64. Otherwise Eigen cuts sums into parts by
-        the number of images and threads. Images one by one would agree, but
-        take 2 to 4 times as long.
-        """
-        is_single = streams[0].shape[0] in (None, 1)
+    def _for_any_batch(self, run, training):
+        run = functools.partial(run, training=bool(training))
         depends = self.fraction_bits is not None and not self.is_portable
-        if not depends or training or not is_single:
-            return run(streams, training)
-        batch = tf.shape(streams[0])[0]
-        missing = tf.maximum(2 - batch, 0)
-        padded = tuple(tf.concat([x, x[:missing]], 0) for x in streams)
-        return tuple(y[:batch] for y in run(padded, training))
+        return in_any_batch(run) if depends and not training else run
 
     def range_check(self) -> RangeCheck:
         """Return a check that the streams stay in the exact range."""

@@ -5,9 +5,9 @@ import numbers
 import keras
 
 from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.layers.parts import TrackedParts
 from irevnet_tf.layers.parts import freeze_by_flags
 from irevnet_tf.layers.parts import trainable_flags
+from irevnet_tf.layers.residual import Residual
 
 EPSILON = 1e-6
 
@@ -39,7 +39,7 @@ def bias_initializer():
     return keras.initializers.Constant(BIAS)
 
 
-class TransformerResidual(TrackedParts, keras.layers.Layer):
+class TransformerResidual(Residual):
     """LayerNorm, a function of the tokens, and stochastic depth.
 
     Args:
@@ -75,34 +75,29 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
 
     def make_sublayers(self, *function):
         """Return the list of sublayers, given those of the function."""
-        norm = keras.layers.LayerNormalization(
+        norm = self.make_layer(
+            keras.layers.LayerNormalization,
             epsilon=self.epsilon,
             beta_initializer=bias_initializer(),
-            dtype=self.dtype_policy,
             name="norm",
         )
         layers = [norm, *function]
         if self.stochastic_depth_rate:
             layers += [
                 # One decision for all values of an example.
-                keras.layers.Dropout(
+                self.make_layer(
+                    keras.layers.Dropout,
                     self.stochastic_depth_rate,
                     noise_shape=(None, 1, 1),
-                    dtype=self.dtype_policy,
                     name="stochastic_depth",
                 )
             ]
         return layers
 
-    def make_dropout(self, name) -> list:
-        """Return a list of a dropout, or an empty one if its rate is 0."""
-        if not self.dropout_rate:
-            return []
-        return [
-            keras.layers.Dropout(
-                self.dropout_rate, dtype=self.dtype_policy, name=name
-            )
-        ]
+    def arguments_of(self, layer, x):
+        # Attention takes the tokens twice.
+        is_attention = isinstance(layer, keras.layers.MultiHeadAttention)
+        return (x, x) if is_attention else (x,)
 
     def build(self, input_shape):
         if len(input_shape) != 3 or input_shape[-1] != self.width:
@@ -111,22 +106,12 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
                 f"of the width that it was made for, {self.width}. "
                 f"Received: input_shape={tuple(input_shape)}"
             )
-        for layer in self.layers:
-            shapes = _arguments(layer, input_shape)
-            if not layer.built:
-                layer.build(*shapes)
-            input_shape = layer.compute_output_shape(*shapes)
+        super().build(input_shape)
         if self._recorded_flags is not None:
             freeze_by_flags(self, self._recorded_flags)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
-
-    def call(self, inputs, training=None):
-        x = inputs
-        for layer in self.layers:
-            x = layer(*_arguments(layer, x), training=training)
-        return x
 
     def get_config(self):
         return {
@@ -138,11 +123,6 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
             ),
-            # These may have been changed: `trainable`, LoRA.
-            "layers": [
-                keras.saving.serialize_keras_object(layer)
-                for layer in self.layers
-            ],
             # Attention makes its own layers when it is built, none frozen.
             "trainable_flags": (
                 trainable_flags(self) if self.built else self._recorded_flags
@@ -152,22 +132,10 @@ class TransformerResidual(TrackedParts, keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        layers = config.pop("layers", None)
         flags = config.pop("trainable_flags", None)
         residual = super().from_config(config)
         residual._recorded_flags = flags
-        if layers is not None:
-            residual.layers.clear()
-            residual.layers.extend(
-                keras.saving.deserialize_keras_object(layers)
-            )
         return residual
-
-
-def _arguments(layer, x):
-    """Return what a sublayer takes: attention, the tokens twice."""
-    is_attention = isinstance(layer, keras.layers.MultiHeadAttention)
-    return (x, x) if is_attention else (x,)
 
 
 def check_rate(name: str, rate) -> float:

@@ -76,16 +76,16 @@ class AttentionResidual(TransformerResidual):
                 "`heads` must divide `width`. "
                 f"Received: heads={heads}, width={width}"
             )
-        attention = keras.layers.MultiHeadAttention(
+        attention = self.make_layer(
+            keras.layers.MultiHeadAttention,
             self.heads,
             self.width // self.heads,
             kernel_initializer=self.kernel_initializer,
             bias_initializer=bias_initializer(),
-            dtype=self.dtype_policy,
             name="attention",
         )
         self.layers = self.make_sublayers(
-            attention, *self.make_dropout("dropout")
+            attention, *self.make_dropout(self.dropout_rate, "dropout")
         )
 
     def get_config(self):
@@ -155,18 +155,18 @@ class MLPResidual(TransformerResidual):
         self.hidden = check_positive_int("hidden", hidden)
         self.layers = self.make_sublayers(
             self._dense(1, self.hidden, "gelu"),
-            *self.make_dropout("dropout1"),
+            *self.make_dropout(self.dropout_rate, "dropout1"),
             self._dense(2, self.width, None),
-            *self.make_dropout("dropout2"),
+            *self.make_dropout(self.dropout_rate, "dropout2"),
         )
 
     def _dense(self, index, units, activation):
-        return keras.layers.Dense(
+        return self.make_layer(
+            keras.layers.Dense,
             units,
             activation=activation,
             kernel_initializer=self.kernel_initializer,
             bias_initializer=bias_initializer(),
-            dtype=self.dtype_policy,
             name=f"dense{index}",
         )
 

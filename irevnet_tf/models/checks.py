@@ -1,4 +1,4 @@
-"""Checks of the arguments of `IRevNet`."""
+"""Checks of the arguments that networks are built with."""
 
 import keras
 import numpy as np

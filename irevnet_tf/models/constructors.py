@@ -42,3 +42,17 @@ def options_of(name: str) -> set[str]:
         name: str. A key of `CONSTRUCTORS`.
     """
     return set(inspect.signature(CONSTRUCTORS[name]).parameters)
+
+
+def without_options(name: str) -> dict[str, bool | float]:
+    """Return the options that a network does not have, switched off.
+
+    Args:
+        name: str. A key of `CONSTRUCTORS`.
+    """
+    off = {
+        "memory_saving": False,
+        "lossless": False,
+        "stochastic_depth_rate": 0.0,
+    }
+    return {key: off[key] for key in off if key not in options_of(name)}

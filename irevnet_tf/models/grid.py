@@ -1,5 +1,7 @@
 """The check that layers of a lossless network are all on one grid."""
 
+import itertools
+
 from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import Shared
 
@@ -30,10 +32,10 @@ def check_grid(layers: list) -> None:
         )
     if not is_lossless:
         return
-    entrance = [
-        isinstance(layer, FixedPointRounding) for layer in layers
-    ].index(True)
-    for layer in layers[entrance:]:
+    on_grid = itertools.dropwhile(
+        lambda layer: not isinstance(layer, FixedPointRounding), layers
+    )
+    for layer in on_grid:
         if not hasattr(layer, "fraction_bits") and not getattr(
             layer, "keeps_grid", False
         ):

@@ -1,4 +1,4 @@
-"""What an i-RevNet has behind its representation: pooling and a classifier."""
+"""What stands behind a representation of images: pooling and a classifier."""
 
 import keras
 
@@ -21,7 +21,11 @@ POOLINGS = {
 
 
 def pool(
-    x, pooling: str, portable: bool, scaled: bool, momentum: float = MOMENTUM
+    x,
+    pooling: str,
+    portable: bool = False,
+    scaled: bool = False,
+    momentum: float = MOMENTUM,
 ):
     """Return the pooled features of a representation, a Keras tensor.
 
@@ -45,7 +49,7 @@ def pool(
     )(x)
 
 
-def classifier(x, classes: int, activation, portable: bool):
+def classifier(x, classes: int, activation, portable: bool = False):
     """Return what the classifier makes of pooled features, a Keras tensor.
 
     Args:

@@ -1,10 +1,12 @@
-"""The image that a network takes, and the inputs of the model around it."""
+"""The image that a network takes, and the model from it to the outputs."""
 
 import keras
 
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.models.checks import check_image_shape
 from irevnet_tf.models.checks import check_input_tensor
+from irevnet_tf.models.model import Functional
+from irevnet_tf.zoo.files import load_weights_file
 
 
 def image_input(input_shape, input_tensor):
@@ -24,6 +26,7 @@ def image_input(input_shape, input_tensor):
         check_image_shape(input_shape)
         return keras.Input(input_shape, dtype=stream_dtype(), name="image")
     check_input_tensor(input_tensor)
+    check_image_shape(tuple(input_tensor.shape[1:]))
     if input_shape is not None and tuple(input_shape) != input_tensor.shape[1:]:
         raise ValueError(
             "`input_shape` must be that of `input_tensor` if both are given. "
@@ -33,14 +36,25 @@ def image_input(input_shape, input_tensor):
     return input_tensor
 
 
-def model_inputs(image, input_tensor):
-    """Return the inputs of a model whose network takes `image`.
+def finished_model(image, input_tensor, outputs, *, name, weights):
+    """Return a network's model, with its weights.
 
     Args:
         image: Keras tensor. What `image_input` returned.
         input_tensor: None or Keras tensor. As it was given to `image_input`.
+            The model takes what it is computed from.
+        outputs: Keras tensor. What the model returns.
+        name: str. Name of the model.
+        weights: None or path. The file to load.
+
+    Raises:
+        ValueError: if the file does not fit.
     """
-    if input_tensor is None:
-        return image
-    inputs = keras.utils.get_source_inputs(input_tensor)
-    return inputs[0] if len(inputs) == 1 else inputs
+    inputs = image
+    if input_tensor is not None:
+        inputs = keras.utils.get_source_inputs(input_tensor)
+        inputs = inputs[0] if len(inputs) == 1 else inputs
+    model = Functional(inputs, outputs, name=name)
+    if weights is not None:
+        load_weights_file(model, weights)
+    return model

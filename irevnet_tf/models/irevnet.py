@@ -24,10 +24,8 @@ from irevnet_tf.models.checks import check_portable
 from irevnet_tf.models.checks import check_stages
 from irevnet_tf.models.head import classifier
 from irevnet_tf.models.head import pool
+from irevnet_tf.models.inputs import finished_model
 from irevnet_tf.models.inputs import image_input
-from irevnet_tf.models.inputs import model_inputs
-from irevnet_tf.models.model import Functional
-from irevnet_tf.zoo.files import load_weights_file
 
 
 def IRevNet(
@@ -204,10 +202,7 @@ def IRevNet(
     elif pooling:
         x = pool(x, pooling, portable, scaled=True)
 
-    model = Functional(model_inputs(image, input_tensor), x, name=name)
-    if weights is not None:
-        load_weights_file(model, weights)
-    return model
+    return finished_model(image, input_tensor, x, name=name, weights=weights)
 
 
 def _padding_of_stage(index, incoming, stride, width):

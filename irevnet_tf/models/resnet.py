@@ -7,15 +7,13 @@ from irevnet_tf.layers.residual import MOMENTUM
 from irevnet_tf.models.checks import check_activation
 from irevnet_tf.models.head import classifier
 from irevnet_tf.models.head import pool
+from irevnet_tf.models.inputs import finished_model
 from irevnet_tf.models.inputs import image_input
-from irevnet_tf.models.inputs import model_inputs
-from irevnet_tf.models.model import Functional
 from irevnet_tf.models.resnet_parts import EXPANSION
 from irevnet_tf.models.resnet_parts import check_network
 from irevnet_tf.models.resnet_parts import convolutional_stem
 from irevnet_tf.models.resnet_parts import make_residual
 from irevnet_tf.models.resnet_parts import make_shortcut
-from irevnet_tf.zoo.files import load_weights_file
 
 
 def ResNet(
@@ -142,10 +140,7 @@ def ResNet(
 
     if include_top or pooling:
         pooling = "avg" if include_top else pooling
-        x = pool(x, pooling, False, scaled=False, momentum=MOMENTUM)
+        x = pool(x, pooling, momentum=MOMENTUM)
     if include_top:
-        x = classifier(x, classes, classifier_activation, False)
-    model = Functional(model_inputs(image, input_tensor), x, name=name)
-    if weights is not None:
-        load_weights_file(model, weights)
-    return model
+        x = classifier(x, classes, classifier_activation)
+    return finished_model(image, input_tensor, x, name=name, weights=weights)

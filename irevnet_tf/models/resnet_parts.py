@@ -12,7 +12,6 @@ from irevnet_tf.layers.residual import MOMENTUM
 from irevnet_tf.layers.residual import default_initializer
 from irevnet_tf.models.checks import check_options
 from irevnet_tf.models.checks import check_stages
-from irevnet_tf.zoo.files import check_weights_path
 
 # A bottleneck's output has this many times the channels of its middle.
 EXPANSION = 4
@@ -43,12 +42,6 @@ def check_network(
         raise ValueError(
             "`initial_downsampling` must be 1 or 4. "
             f"Received: initial_downsampling={initial_downsampling}"
-        )
-    if weights is not None:
-        check_weights_path(
-            weights,
-            "None (random initialization) or the path of an existing file "
-            "that ends in .weights.h5",
         )
     check_options(initial_downsampling, dropout_rate, pooling, classes, weights)
     return blocks, strides, channels, stem_channels

@@ -3,6 +3,8 @@
 import keras
 
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.named import check_weights
+from irevnet_tf.models.named import named
 from irevnet_tf.models.resnet import ResNet
 from irevnet_tf.models.revnet import RevNet
 
@@ -129,7 +131,7 @@ DOCSTRING = """Build the {name} architecture, {description}.
         dropout_rate: float in [0, 1). Defaults to `0.0`.{more}
 
     Returns:
-        A Keras Functional model, see `irevnet_tf.models.{module}.{builder}`.
+        A Keras Functional model, see `{builder}`.
 
     Raises:
         ValueError: as `{builder}`.
@@ -147,7 +149,6 @@ OF_REVNETS = """
             bit. Defaults to `False`.
         fraction_bits: int. How fine the grid of a lossless network's values
             is; for those only. Defaults to `{fraction_bits}`."""
-
 
 NOTE_ON_REVNETS = """ The
     attribute `preprocessing` of the model can be set to the mode, and stays in
@@ -167,18 +168,10 @@ def _default_shape(size, include_top, input_tensor, input_shape):
     return input_shape
 
 
-def _named(constructor, variant, table, builder, more="", note=""):
-    """Return a constructor that has the name and the docstring of a variant."""
-    constructor.__name__ = constructor.__qualname__ = variant
-    constructor.__doc__ = DOCSTRING.format(
-        name=variant,
-        builder=builder,
-        module=builder.lower(),
-        more=more,
-        note=note,
-        **table[variant],
+def _docstring(variant, table, builder, more="", note=""):
+    return DOCSTRING.format(
+        name=variant, builder=builder, more=more, note=note, **table[variant]
     )
-    return constructor
 
 
 def _revnet(variant):
@@ -199,6 +192,7 @@ def _revnet(variant):
         lossless=False,
         fraction_bits=DEFAULT_FRACTION_BITS,
     ) -> keras.Model:
+        check_weights(variant, weights)
         return RevNet(
             **spec,
             dropout_rate=dropout_rate,
@@ -217,10 +211,14 @@ def _revnet(variant):
             name=name,
         )
 
-    more = OF_REVNETS.format(fraction_bits=DEFAULT_FRACTION_BITS)
-    return _named(
-        constructor, variant, REVNETS, "RevNet", more, NOTE_ON_REVNETS
+    docstring = _docstring(
+        variant,
+        REVNETS,
+        "irevnet_tf.RevNet",
+        OF_REVNETS.format(fraction_bits=DEFAULT_FRACTION_BITS),
+        NOTE_ON_REVNETS,
     )
+    return named(constructor, variant, docstring)
 
 
 def _resnet(variant):
@@ -238,6 +236,7 @@ def _resnet(variant):
         *,
         dropout_rate=0.0,
     ) -> keras.Model:
+        check_weights(variant, weights)
         return ResNet(
             **spec,
             dropout_rate=dropout_rate,
@@ -253,7 +252,8 @@ def _resnet(variant):
             name=name,
         )
 
-    return _named(constructor, variant, RESNETS, "ResNet")
+    docstring = _docstring(variant, RESNETS, "irevnet_tf.baselines.ResNet")
+    return named(constructor, variant, docstring)
 
 
 RevNet38 = _revnet("RevNet38")

@@ -1,4 +1,4 @@
-"""RevViT, the reversible vision transformer, and its named networks."""
+"""RevViT, the function that builds reversible vision transformers."""
 
 import keras
 
@@ -13,15 +13,15 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_activation
 from irevnet_tf.models.checks import check_lossless
+from irevnet_tf.models.inputs import finished_model
 from irevnet_tf.models.transformer import check_arguments
 from irevnet_tf.models.transformer import check_epsilons
 from irevnet_tf.models.transformer import check_size
 from irevnet_tf.models.transformer import classifier
 from irevnet_tf.models.transformer import depth_rates
 from irevnet_tf.models.transformer import embedded
-from irevnet_tf.models.transformer import finished
-from irevnet_tf.models.transformer import image_input
 from irevnet_tf.models.transformer import pooled
+from irevnet_tf.models.transformer import sized_image_input
 
 EPSILONS = (1e-6, 1e-6, 1e-6)
 
@@ -147,7 +147,7 @@ def RevViT(
     )
     check_lossless(lossless, fraction_bits)
 
-    image = image_input(input_shape, input_tensor)
+    image = sized_image_input(input_shape, input_tensor)
     x = embedded(image, width, patch_size, dropout_rate, kernel_initializer)
     if lossless:
         x = FixedPointRounding(fraction_bits, name="fixed_point")(x)
@@ -188,4 +188,4 @@ def RevViT(
         x = pooled(x, "avg" if include_top else pooling, of_head, pool_first)
     if include_top:
         x = classifier(x, classes, classifier_activation)
-    return finished(image, input_tensor, x, name, weights)
+    return finished_model(image, input_tensor, x, name=name, weights=weights)

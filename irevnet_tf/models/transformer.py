@@ -11,13 +11,10 @@ from irevnet_tf.layers.transformer_base import bias_initializer
 from irevnet_tf.layers.transformer_base import check_epsilon
 from irevnet_tf.layers.transformer_base import check_rate
 from irevnet_tf.layers.transformer_base import normal_initializer
-from irevnet_tf.models.checks import check_image_shape
-from irevnet_tf.models.checks import check_input_tensor
 from irevnet_tf.models.checks import check_options
-from irevnet_tf.models.model import Functional
+from irevnet_tf.models.inputs import image_input
 from irevnet_tf.zoo.files import HEAD_NORM
 from irevnet_tf.zoo.files import PREDICTIONS
-from irevnet_tf.zoo.files import load_weights_file
 
 POOLINGS = {
     "avg": keras.layers.GlobalAveragePooling1D,
@@ -66,30 +63,25 @@ def depth_rates(depth: int, rate: float) -> list[float]:
     return [rate * index / max(depth - 1, 1) for index in range(depth)]
 
 
-def image_input(input_shape, input_tensor):
-    """Return the Keras tensor of the images, of a known size."""
-    if input_tensor is not None:
-        check_input_tensor(input_tensor)
-        shape = tuple(input_tensor.shape[1:])
-        if input_shape is not None and tuple(input_shape) != shape:
-            raise ValueError(
-                "`input_shape` must be that of `input_tensor` if both are "
-                f"given. Received: input_shape={input_shape}, "
-                f"input_tensor.shape={input_tensor.shape}"
-            )
-    else:
-        shape = input_shape
-    if shape is not None:
-        check_image_shape(shape)
-    if shape is None or None in shape:
+def sized_image_input(input_shape, input_tensor):
+    """Return the Keras tensor of the images, of a known size.
+
+    Args:
+        input_shape: None or tuple (height, width, channels). Of a new input.
+        input_tensor: None or Keras tensor. What to take instead.
+
+    Raises:
+        ValueError: as `image_input`; or if the size is not known.
+    """
+    image = image_input(input_shape, input_tensor)
+    if None in image.shape[1:]:
         raise ValueError(
             "A vision transformer needs the size of its images, since it "
             "learns a vector for each place: `input_shape` must be (height, "
-            f"width, channels), all known. Received: input_shape={shape}"
+            "width, channels), all known. Received: "
+            f"input_shape={input_shape}, images of shape {image.shape[1:]}"
         )
-    if input_tensor is not None:
-        return input_tensor
-    return keras.Input(shape, dtype=stream_dtype(), name="image")
+    return image
 
 
 def embedded(
@@ -147,15 +139,3 @@ def classifier(x, classes: int, activation):
         dtype=stream_dtype(),
         name=PREDICTIONS,
     )(x)
-
-
-def finished(image, input_tensor, outputs, name, weights) -> keras.Model:
-    """Return the model from images, or from what they are computed of."""
-    inputs = image
-    if input_tensor is not None:
-        inputs = keras.utils.get_source_inputs(input_tensor)
-        inputs = inputs[0] if len(inputs) == 1 else inputs
-    model = Functional(inputs, outputs, name=name)
-    if weights is not None:
-        load_weights_file(model, weights)
-    return model

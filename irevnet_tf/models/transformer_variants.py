@@ -3,11 +3,10 @@
 import keras
 
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
+from irevnet_tf.models.named import check_weights
+from irevnet_tf.models.named import named
 from irevnet_tf.models.revvit import RevViT
 from irevnet_tf.models.vit import ViT
-from irevnet_tf.zoo.files import check_weights_path
-from irevnet_tf.zoo.registry import expected_weights
-from irevnet_tf.zoo.registry import find_record
 
 # S and B are sizes of DeiT, for ImageNet, with the published initial values.
 # Mini is for small images, and has half a million parameters, as the smallest
@@ -33,7 +32,7 @@ FACTS = {
 OF_REVVIT = """Build {variant}, a reversible vision transformer.
 
     {depth} blocks, tokens of {width} values, {heads} heads of attention. The
-    constructor `RevViT` explains all arguments.
+    constructor `irevnet_tf.RevViT` explains all arguments.
 
     Args:
         include_top: bool. Whether to end in the classifier. Defaults to
@@ -77,8 +76,8 @@ OF_REVVIT = """Build {variant}, a reversible vision transformer.
 OF_VIT = """Build {variant}, a vision transformer.
 
     {depth} blocks, tokens of {width} values, {heads} heads of attention. It is
-    the baseline of `RevViT{size}`; the constructor `ViT` in
-    `irevnet_tf.models.vit` explains all arguments.
+    the baseline of `RevViT{size}`; the constructor `irevnet_tf.baselines.ViT`
+    explains all arguments.
 
     Args:
         include_top: bool. Whether to end in the classifier. Defaults to
@@ -128,14 +127,6 @@ def _facts(variant, size):
     )
 
 
-def _check_weights(variant, weights):
-    """Raise ValueError unless `weights` may be given to a named network."""
-    # Raises if it is the name of weights for another network.
-    find_record(variant, weights)
-    if weights is not None:
-        check_weights_path(weights, expected_weights(variant))
-
-
 def _image_shape(facts, input_tensor, input_shape):
     if input_shape is None and input_tensor is None:
         return (facts["input_size"], facts["input_size"], 3)
@@ -163,7 +154,7 @@ def _revvit(size):
         lossless=False,
         fraction_bits=DEFAULT_FRACTION_BITS,
     ) -> keras.Model:
-        _check_weights(variant, weights)
+        check_weights(variant, weights)
         return RevViT(
             **SIZES[size],
             patch_size=patch_size,
@@ -182,7 +173,7 @@ def _revvit(size):
             name=name,
         )
 
-    return _named(constructor, OF_REVVIT, words)
+    return named(constructor, variant, OF_REVVIT.format(**words))
 
 
 def _vit(size):
@@ -203,7 +194,7 @@ def _vit(size):
         dropout_rate=0.0,
         stochastic_depth_rate=facts["rate"],
     ) -> keras.Model:
-        _check_weights(variant, weights)
+        check_weights(variant, weights)
         return ViT(
             **SIZES[size],
             patch_size=patch_size,
@@ -219,14 +210,7 @@ def _vit(size):
             name=name,
         )
 
-    return _named(constructor, OF_VIT, words)
-
-
-def _named(constructor, docstring, words):
-    """Return a constructor that has the name and the docstring of a variant."""
-    constructor.__name__ = constructor.__qualname__ = words["variant"]
-    constructor.__doc__ = docstring.format(**words)
-    return constructor
+    return named(constructor, variant, OF_VIT.format(**words))
 
 
 RevViTMini = _revvit("Mini")

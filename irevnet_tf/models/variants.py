@@ -1,4 +1,4 @@
-"""The named networks: a table of variants, and a constructor for each."""
+"""The named i-RevNets: a table of variants, and a constructor for each."""
 
 import math
 
@@ -8,6 +8,7 @@ from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_image_shape
 from irevnet_tf.models.checks import check_input_tensor
 from irevnet_tf.models.irevnet import IRevNet
+from irevnet_tf.models.named import named
 from irevnet_tf.zoo.files import check_weights_path
 from irevnet_tf.zoo.registry import expected_weights
 from irevnet_tf.zoo.registry import find_record
@@ -211,14 +212,13 @@ def _constructor(variant):
         return model
 
     divisor = spec["initial_downsampling"] * math.prod(spec["strides"])
-    constructor.__name__ = constructor.__qualname__ = variant
-    constructor.__doc__ = DOCSTRING.format(
+    docstring = DOCSTRING.format(
         name=variant,
         divisor=divisor,
         fraction_bits=DEFAULT_FRACTION_BITS,
         **{"image_channels": 3, **VARIANTS[variant]},
     )
-    return constructor
+    return named(constructor, variant, docstring)
 
 
 def _pretrained_shape(record, include_top, input_tensor, input_shape, classes):
@@ -270,7 +270,7 @@ IRevNet163 = _constructor("IRevNet163")
 IRevNet300 = _constructor("IRevNet300")
 IRevNet301 = _constructor("IRevNet301")
 
-# {name: constructor}, to look up a constructor by name.
+# {name: constructor}, those of `models.constructors` that are i-RevNets.
 CONSTRUCTORS = {
     variant.__name__: variant
     for variant in (

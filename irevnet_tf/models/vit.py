@@ -1,4 +1,4 @@
-"""ViT, the vision transformer that RevViT is compared with."""
+"""ViT, the function that builds what RevViTs are compared with."""
 
 import keras
 
@@ -8,17 +8,14 @@ from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.transformer_base import EPSILON
 from irevnet_tf.models.checks import check_activation
+from irevnet_tf.models.inputs import finished_model
 from irevnet_tf.models.transformer import check_arguments
 from irevnet_tf.models.transformer import check_size
 from irevnet_tf.models.transformer import classifier
 from irevnet_tf.models.transformer import depth_rates
 from irevnet_tf.models.transformer import embedded
-from irevnet_tf.models.transformer import finished
-from irevnet_tf.models.transformer import image_input
 from irevnet_tf.models.transformer import pooled
-
-# The rate of stochastic depth in DeiT's recipe, whose sizes these are.
-DEPTH_RATE = 0.1
+from irevnet_tf.models.transformer import sized_image_input
 
 
 def ViT(
@@ -98,7 +95,7 @@ def ViT(
         classifier_activation, weights, include_top
     )
 
-    image = image_input(input_shape, input_tensor)
+    image = sized_image_input(input_shape, input_tensor)
     x = embedded(image, width, patch_size, dropout_rate, kernel_initializer)
     rates = depth_rates(depth, stochastic_depth_rate)
     for index, rate in enumerate(rates, start=1):
@@ -122,4 +119,4 @@ def ViT(
         x = pooled(x, "avg" if include_top else pooling, EPSILON)
     if include_top:
         x = classifier(x, classes, classifier_activation)
-    return finished(image, input_tensor, x, name, weights)
+    return finished_model(image, input_tensor, x, name=name, weights=weights)

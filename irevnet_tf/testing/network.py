@@ -77,11 +77,12 @@ class CheckedNetwork:
         self.model, self.inputs = model, inputs
         self.chains = chains_of(model)
         bits = [
-            getattr(layer, "fraction_bits", None)
+            layer.fraction_bits
             for layers in self.chains
             for layer in layers
+            if getattr(layer, "fraction_bits", None) is not None
         ]
-        self.fraction_bits = max(filter(None, bits), default=None)
+        self.fraction_bits = max(bits, default=None)
 
     @property
     def limit(self) -> float | None:

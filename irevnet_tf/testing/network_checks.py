@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from irevnet_tf.models.inversion import invert as inverse_of
+from irevnet_tf.models import inversion
 from irevnet_tf.testing.copies import loading
 from irevnet_tf.testing.finding import Broken
 from irevnet_tf.testing.finding import DoesNotApply
@@ -134,21 +134,22 @@ def state(tour):
 def outputs(tour):
     """Graphs and batches of other sizes compute what eager calls do."""
     errors = {}
-    for layers, x in _chains(tour):
+    for of_chain, layers, x in _chains(tour):
         y = run(layers, x)
         graph = tf.function(lambda x, of=layers: run(of, x), autograph=False)
         one, first = _part(x, 1), _part(y, 1)
-        errors["a graph"] = relative_error(graph(x), y)
-        errors["a single input"] = relative_error(run(layers, one), first)
+        errors[f"a graph{of_chain}"] = relative_error(graph(x), y)
+        alone = run(layers, one)
+        errors[f"a single input{of_chain}"] = relative_error(alone, first)
         twice = run(layers, _twice(x))
-        errors["a larger batch"] = relative_error(twice, _twice(y))
+        errors[f"a larger batch{of_chain}"] = relative_error(twice, _twice(y))
     return worst(errors)
 
 
 def graph(tour):
     """In a graph, the inverse returns what the chain takes."""
     errors = {}
-    for layers, x in _chains(tour):
+    for _, layers, x in _chains(tour):
         both = tf.function(
             lambda x, of=layers: run_back(of, run(of, x)), autograph=False
         )
@@ -159,16 +160,16 @@ def graph(tour):
 def modes(tour):
     """Eager calls and graphs invert each other."""
     errors = {}
-    for layers, x in _chains(tour):
+    for of_chain, layers, x in _chains(tour):
         forward = tf.function(lambda x, of=layers: run(of, x), autograph=False)
         back = tf.function(
             lambda y, of=layers: run_back(of, y), autograph=False
         )
-        errors["an eager inverse of a graph's output"] = relative_error(
-            run_back(layers, forward(x)), x
+        errors[f"an eager inverse of a graph's output{of_chain}"] = (
+            relative_error(run_back(layers, forward(x)), x)
         )
-        errors["a graph's inverse of an eager output"] = relative_error(
-            back(run(layers, x)), x
+        errors[f"a graph's inverse of an eager output{of_chain}"] = (
+            relative_error(back(run(layers, x)), x)
         )
     return worst(errors)
 
@@ -176,12 +177,14 @@ def modes(tour):
 def batch_size(tour):
     """What was encoded in one batch is decoded in another."""
     errors = {}
-    for layers, x in _chains(tour):
+    for of_chain, layers, x in _chains(tour):
         one = _part(x, 1)
         alone = run_back(layers, _part(run(layers, x), 1))
-        errors["encoded in a batch, decoded alone"] = relative_error(alone, one)
+        errors[f"encoded in a batch, decoded alone{of_chain}"] = relative_error(
+            alone, one
+        )
         together = run_back(layers, _twice(run(layers, one)))
-        errors["encoded alone, decoded in a batch"] = relative_error(
+        errors[f"encoded alone, decoded in a batch{of_chain}"] = relative_error(
             together, _twice(one)
         )
     return worst(errors)
@@ -202,11 +205,11 @@ def files(tour):
             loaded(network.inputs), network.model(network.inputs)
         )
     }
-    for ours, theirs, x in zip(
-        network.chains, copy.chains, network.entrances(), strict=True
+    for (of_chain, ours, x), theirs in zip(
+        _chains(tour), copy.chains, strict=True
     ):
         y = run(ours, x)
-        errors["the inverse"] = relative_error(
+        errors[f"the inverse{of_chain}"] = relative_error(
             run_back(theirs, y), run_back(ours, y)
         )
     return worst(errors)
@@ -216,20 +219,26 @@ def invert(tour):
     """`irevnet_tf.invert` returns what the chain takes."""
     if len(tour.network.chains) > 1:
         raise DoesNotApply("the network can be inverted in stages only")
-    ((layers, x),) = _chains(tour)
-    decoder = inverse_of(tour.network.model)
+    ((_, layers, x),) = _chains(tour)
+    decoder = inversion.invert(tour.network.model)
     back = decoder.predict_on_batch(run(layers, x))
     return Finding(relative_error(back, x))
 
 
 def _chains(tour):
-    """Return the layers of each chain, and what its inverse is to return."""
+    """Return of each chain its layers, and what its inverse is to return.
+
+    In front of both stands what tells the chain from others, for the report.
+    """
     _require_run(tour.steps)
+    chains = tour.network.chains
     return [
-        (layers, given_back(layers, x))
-        for layers, x in zip(
-            tour.network.chains, tour.network.entrances(), strict=True
+        (
+            f", from {layers[0].name}" if len(chains) > 1 else "",
+            layers,
+            given_back(layers, x),
         )
+        for layers, x in zip(chains, tour.network.entrances(), strict=True)
     ]
 
 

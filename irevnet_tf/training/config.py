@@ -10,7 +10,7 @@ from irevnet_tf.layers.fixed_point import check_fraction_bits
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_lossless
 from irevnet_tf.models.constructors import CONSTRUCTORS
-from irevnet_tf.models.constructors import options_of
+from irevnet_tf.models.constructors import without_options
 from irevnet_tf.preprocessing import NORMALIZATIONS
 from irevnet_tf.settings import setting
 
@@ -243,14 +243,7 @@ class RunConfig(Augmentation):
 
     def _check_network(self):
         """Refuse what the network does not have, which would change nothing."""
-        missing = {
-            "memory_saving": False,
-            "lossless": False,
-            "stochastic_depth_rate": 0.0,
-        }
-        for name in options_of(self.model):
-            missing.pop(name, None)
-        for name, value in missing.items():
+        for name, value in without_options(self.model).items():
             expected = f"{value} for {self.model}, which cannot have it"
             self._require(name, getattr(self, name) == value, expected)
 

@@ -65,18 +65,17 @@ def summarize(
 
 def _memory_line(model, config, batch_size):
     memory = estimate_memory(model, config, batch_size)
-    known = (
-        f"{memory.variables / 1e6:,.0f} variables, "
-        f"{memory.gradients / 1e6:,.0f} gradients"
-    )
-    if config.model not in VARIANTS:
-        # Other networks keep more than their reversible blocks do.
+    variables = f"{memory.variables / 1e6:,.0f}"
+    gradients = f"{memory.gradients / 1e6:,.0f}"
+    if memory.activations is None:
         return (
-            f"MB on each device: {known}, and activations, which "
+            f"{variables} MB of variables and {gradients} MB of gradients on "
+            "each device, and activations, which "
             "irevnet_tf.testing.memory_report counts"
         )
     return (
-        f"about {memory.total / 1e6:,.0f} MB on each device: {known}, "
+        f"about {memory.total / 1e6:,.0f} MB on each device: {variables} "
+        f"variables, {gradients} gradients, "
         f"{memory.activations / 1e6:,.0f} activations"
     )
 
@@ -88,16 +87,20 @@ class MemoryEstimate:
     Attributes:
         variables: int. Weights, statistics and optimizer state.
         gradients: int. Gradients of all weights.
-        activations: int. What the backward pass reads, or, with memory saving,
-            rebuilds: the streams behind each stage and one block at work.
+        activations: None or int. What the backward pass reads, or, with memory
+            saving, rebuilds: the streams behind each stage and one block at
+            work. None if it is not known, as for other networks than i-RevNets.
     """
 
     variables: int
     gradients: int
-    activations: int
+    activations: int | None
 
     @property
-    def total(self) -> int:
+    def total(self) -> int | None:
+        """The sum of all, None if the activations are not known."""
+        if self.activations is None:
+            return None
         return self.variables + self.gradients + self.activations
 
 
@@ -113,20 +116,18 @@ def estimate_memory(
     counted.
 
     Args:
-        model: Keras model. What `build_model` made. Of other networks than
-            i-RevNets, activations are not counted.
+        model: Keras model. What `build_model` made.
         config: `RunConfig`. The run's configuration.
         batch_size: int. Images on one device at a time.
     """
-    activations = 0
-    for layer in model.layers if config.model in VARIANTS else ():
-        if isinstance(layer, ReversibleSequence):
-            blocks = _bytes_of_blocks(layer)
-            kept = sum(blocks)
-            if layer.memory_saving:
-                streams = sum(math.prod(y.shape[1:]) * 4 for y in layer.output)
-                kept = streams + 3 * max(blocks)
-            activations += kept * batch_size
+    # Other networks keep more than their reversible blocks do.
+    activations = None
+    if config.model in VARIANTS:
+        activations = batch_size * sum(
+            _bytes_of_sequence(layer)
+            for layer in model.layers
+            if isinstance(layer, ReversibleSequence)
+        )
     gradients = bytes_of(model.trainable_variables)
     copies = [
         config.optimizer == "adamw" or config.momentum > 0,
@@ -139,6 +140,15 @@ def estimate_memory(
         gradients=gradients,
         activations=activations,
     )
+
+
+def _bytes_of_sequence(sequence):
+    """Return what training keeps of a sequence, for one image."""
+    blocks = _bytes_of_blocks(sequence)
+    if not sequence.memory_saving:
+        return sum(blocks)
+    streams = sum(math.prod(y.shape[1:]) * 4 for y in sequence.output)
+    return streams + 3 * max(blocks)
 
 
 def _bytes_of_blocks(sequence):

@@ -94,6 +94,13 @@ def test_refusals(tmp_path, changes, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_says_before_any_run_that_it_needs_linux(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "can_measure", lambda: False)
+    with pytest.raises(app.UsageError, match="needs Linux. Received: "):
+        compare.compare(request_for(tmp_path), RECIPE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_network_gets_the_recipe_without_what_it_cannot_have(tmp_path):
     recipe = dataclasses.replace(RECIPE, seed=5)
     names = ["IRevNet19", "ResNet32", "RevViTMini"]

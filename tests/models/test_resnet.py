@@ -137,7 +137,7 @@ BAD_ARGUMENTS = [
     ({"blocks": (2, 0)}, "`blocks` must be a positive integer.*blocks=0"),
     ({"channels": (8, 6)}, "at least the incoming channels.*filters=6, ch"),
     ({"initial_downsampling": 2}, "must be 1 or 4. Received: .*=2"),
-    ({"weights": "imagenet"}, "None .random initialization. or the path.*'im"),
+    ({"weights": "imagenet"}, "the path of an existing file.*'imagenet'"),
     ({"dropout_rate": -1}, "less than 1. Received: dropout_rate=-1"),
     ({"classes": 0}, "positive integer. Received: classes=0"),
 ]

@@ -191,7 +191,7 @@ BAD_ARGUMENTS = [
     ({"channels": (8, 6)}, "as many channels as the.*stage 2.*channels=6, inc"),
     ({"initial_downsampling": 2}, "must be 1 or 4. Received: .*=2"),
     ({"pooling": "sum"}, "`pooling` must be None, 'avg' or 'max'.*'sum'"),
-    ({"weights": "imagenet"}, "None .random initialization. or the path.*'im"),
+    ({"weights": "imagenet"}, "the path of an existing file.*'imagenet'"),
     ({"weights": "no.weights.h5"}, "path.*'no.weights.h5', which is no exist"),
     ({"classifier_activation": "sofmax"}, "activation. Received: .*sofmax"),
     ({"classes": 0}, "positive integer. Received: classes=0"),
@@ -347,3 +347,8 @@ def test_preprocessing_is_kept(tmp_path):
         assert other.preprocessing == "cifar10"
     with pytest.raises(ValueError, match="None or a string.*=3"):
         model.preprocessing = 3
+
+
+def test_weights_of_other_networks_are_refused_by_their_name():
+    with pytest.raises(ValueError, match="'fashion_mnist' for RevNet38, but"):
+        irevnet_tf.RevNet38(weights="fashion_mnist")

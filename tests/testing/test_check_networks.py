@@ -423,16 +423,9 @@ def test_what_is_refused(create, inputs, message):
         testing.check_invertible(create(), inputs)
 
 
-def test_several_chains(monkeypatch):
+def test_several_chains():
     """Each is inverted from its end to what enters it."""
     model = _network(keras.layers.Dense(4, name="wall"))
-    chains = [
-        [model.get_layer(name) for name in ("split", "first", "merge")],
-        [model.get_layer(name) for name in ("split_again", "second", "end")],
-    ]
-    monkeypatch.setattr(
-        "irevnet_tf.testing.network.chains_of", lambda model: chains
-    )
     checks = [x for x in QUICK if x != "files"] + ["invert"]
     report = testing.check_invertible(model, IMAGES, checks=checks)
     assert report, str(report)
@@ -444,6 +437,46 @@ def test_several_chains(monkeypatch):
     between = keras.Model(model.input, dense.output)(IMAGES)
     largest = report.point("split_again").largest
     assert largest == pytest.approx(np.abs(between).max())
+
+
+class OtherInGraphs(layers.InvertibleLayer):
+    """Doubles in eager calls, and triples in graphs."""
+
+    def _factor(self):
+        return 2.0 if tf.executing_eagerly() else 3.0
+
+    def call(self, inputs):
+        return inputs * self._factor()
+
+    def inverse(self, outputs):
+        return outputs / self._factor()
+
+
+def test_of_several_chains_each_counts():
+    """What is wrong in the first is not hidden by what is right behind it."""
+    model = _model(
+        OtherInGraphs(name="wrong"),
+        keras.layers.Dense(4, name="wall"),
+        layers.InvertibleDownsampling(2, name="right"),
+    )
+    checks = ["outputs", "graph", "modes"]
+    report = testing.check_invertible(model, IMAGES, checks=checks)
+    assert not report["outputs"].holds and not report["modes"].holds
+    assert report["graph"].holds
+    assert report["outputs"].detail == "a graph, from wrong"
+    assert report["modes"].detail.endswith(", from wrong")
+
+
+def test_a_grid_of_whole_numbers_is_a_grid():
+    model = _model(
+        layers.FixedPointRounding(0),
+        layers.ChannelSplit(),
+        layers.ReversibleSequence(_couplings(2, fraction_bits=0)),
+        layers.ChannelMerge(),
+    )
+    report = testing.check_invertible(model, 9 * IMAGES, checks=["inverse"])
+    assert report.exact_limit == 2**24
+    assert report["inverse"].value == report["inverse"].limit == 0
 
 
 def test_names_of_checks_are_those_of_networks():

@@ -17,6 +17,7 @@ from irevnet_tf.training.optimizer import SGD
 from irevnet_tf.training.optimizer import averaged_weights
 from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.schedule import learning_rate_schedule
+from irevnet_tf.training.summary import summarize
 
 
 @pytest.fixture(scope="module")
@@ -370,3 +371,19 @@ def test_memory_estimate_grows_with_depth_without_memory_saving_only(digits):
     assert saved[0].total == sum(
         (saved[0].variables, saved[0].gradients, saved[0].activations)
     )
+
+
+def test_memory_of_other_networks_is_told_as_far_as_it_is_known(digits):
+    config = RunConfig(model="RevViTMini", optimizer="adamw")
+    model = build_model(config, digits)
+    estimate = estimate_memory(model, config, 64)
+    # Weights, and two averages of their gradients.
+    assert estimate.variables == 3 * estimate.gradients
+    assert estimate.gradients == 4 * model.count_params()
+    assert estimate.activations is None and estimate.total is None
+    directory = types.SimpleNamespace(config=config, path="runs/x")
+    text = summarize(model, digits, directory, run_length(config, digits))
+    assert (
+        "memory      5 MB of variables and 2 MB of gradients on each device, "
+        "and activations, which irevnet_tf.testing.memory_report counts\n"
+    ) in text

@@ -3,13 +3,14 @@
 import keras
 
 from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.graph import calls
 
 
 def inverted(model: keras.Model) -> str:
     """Return what a network's representations can be led back to.
 
     Args:
-        model: Functional model. The network.
+        model: Functional model. The network, without models in it.
     """
     chains = find_chains(model)
     if not chains:
@@ -19,5 +20,9 @@ def inverted(model: keras.Model) -> str:
     (entering,) = chains[0].steps[0].inputs
     if any(entering is x for x in chains[0].model.inputs):
         return "the image"
-    layer, _, _ = entering._keras_history
-    return f"to what `{layer.name}` returns"
+    names = [
+        call.layer.name
+        for call in calls(chains[0].model)
+        if any(entering is x for x in call.outputs)
+    ]
+    return f"to what `{names[0]}` returns"

@@ -7,7 +7,7 @@ import sys
 
 from irevnet_tf.apps.flags import as_flags
 from irevnet_tf.apps.launch import say
-from irevnet_tf.models.constructors import options_of
+from irevnet_tf.models.constructors import without_options
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 
@@ -85,17 +85,9 @@ def config_of(recipe: RunConfig, network: str, seed: int) -> RunConfig:
         network: str. The network's name.
         seed: int. The seed of the run.
     """
-    without = {
-        "memory_saving": False,
-        "lossless": False,
-        "stochastic_depth_rate": 0.0,
-    }
-    without = {
-        name: value
-        for name, value in without.items()
-        if name not in options_of(network)
-    }
-    return dataclasses.replace(recipe, model=network, seed=seed, **without)
+    return dataclasses.replace(
+        recipe, model=network, seed=seed, **without_options(network)
+    )
 
 
 def carry_out(runs: list[Run], data_dir: str | None) -> None:
