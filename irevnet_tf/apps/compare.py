@@ -22,6 +22,7 @@ from irevnet_tf.apps.comparing.runs import RunFailed
 from irevnet_tf.apps.comparing.runs import carry_out
 from irevnet_tf.apps.comparing.runs import plan
 from irevnet_tf.apps.comparing.steps import Cost
+from irevnet_tf.apps.comparing.steps import StepsFailed
 from irevnet_tf.apps.comparing.steps import measure
 from irevnet_tf.apps.comparing.table import row_of
 from irevnet_tf.apps.comparing.table import write_table
@@ -173,6 +174,9 @@ def main(argv: list[str]) -> int | None:
     except RunFailed as error:
         say(f"{error}")
         return error.status
+    except StepsFailed as error:
+        say(f"{error}")
+        return 1
     return None
 
 

@@ -12,10 +12,12 @@ from absl.testing import flagsaver
 from irevnet_tf import baselines
 from irevnet_tf.apps import compare
 from irevnet_tf.apps.comparing import runs as comparing_runs
+from irevnet_tf.apps.comparing import steps as comparing_steps
 from irevnet_tf.apps.comparing.inverted import inverted
 from irevnet_tf.apps.comparing.runs import RunFailed
 from irevnet_tf.apps.comparing.runs import plan
 from irevnet_tf.apps.comparing.steps import Cost
+from irevnet_tf.apps.comparing.steps import StepsFailed
 from irevnet_tf.apps.comparing.steps import run_steps
 from irevnet_tf.apps.comparing.table import Row
 from irevnet_tf.apps.comparing.table import markdown
@@ -141,6 +143,16 @@ def test_flags_of_a_configuration_give_it_back(config):
 def test_steps_cost_time_and_memory():
     cost = run_steps(dataclasses.replace(RECIPE, model="RevViTMini"), None)
     assert 0 < cost.seconds < 60 and cost.bytes > 0
+
+
+def test_steps_that_cannot_be_measured(monkeypatch):
+    failed = subprocess.CompletedProcess([], -9, "", "Killed\n")
+    monkeypatch.setattr(
+        comparing_steps.subprocess, "run", lambda *args, **kwargs: failed
+    )
+    config = dataclasses.replace(RECIPE, model="RevViTMini")
+    with pytest.raises(StepsFailed, match="RevViTMini.*status -9, Killed"):
+        comparing_steps.measure(config, None)
 
 
 def test_what_can_be_inverted():

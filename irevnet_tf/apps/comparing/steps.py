@@ -42,6 +42,10 @@ class Cost:
     bytes: int
 
 
+class StepsFailed(Exception):
+    """Training steps could not be measured."""
+
+
 def measure(config: RunConfig, data_dir: str | None) -> Cost:
     """Measure training steps of a run in a new process.
 
@@ -50,7 +54,7 @@ def measure(config: RunConfig, data_dir: str | None) -> Cost:
         data_dir: None or str. Directory of TFDS' data sets.
 
     Raises:
-        RuntimeError: if the process fails.
+        StepsFailed: if the process fails, such as for want of memory.
     """
     arguments = json.dumps([dataclasses.asdict(config), data_dir])
     done = subprocess.run(
@@ -60,9 +64,11 @@ def measure(config: RunConfig, data_dir: str | None) -> Cost:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(
-            f"Steps of {config.model} could not be measured: "
-            f"{done.stderr[-2000:]}"
+        last = (done.stderr.strip() or "nothing was said").splitlines()[-1]
+        raise StepsFailed(
+            f"Training steps of {config.model} could not be measured, with "
+            f"memory_saving={config.memory_saving}: status {done.returncode}, "
+            f"{last[:500]}. The same command tries again; the runs are done."
         )
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
