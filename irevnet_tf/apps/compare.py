@@ -104,9 +104,12 @@ def compare(request: Request, recipe: RunConfig) -> None:
                 plain=plain,
             )
         )
+    length = f"{recipe.epochs} epochs"
+    if recipe.steps is not None:
+        length = f"{recipe.steps} steps"
     about = (
-        f"{recipe.dataset}, {recipe.train_split or 'train'}, {recipe.epochs} "
-        f"epochs, {request.seeds} seeds. Steps: batches of "
+        f"{recipe.dataset}, {recipe.train_split or 'train'}, {length}, "
+        f"seeds {recipe.seed} to {recipe.seed + request.seeds - 1}. Steps: batches of "
         f"{recipe.batch_size}, 1 is {rows[0].plain.seconds:.3f} s."
     )
     write_table(rows, output / TABLE_FILE, about)

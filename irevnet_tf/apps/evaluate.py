@@ -155,7 +155,7 @@ def table(result: Evaluation) -> str:
         f"inversion error, mean     {result.inversion_error_mean:.1e} "
         "(relative, per image)\n"
         f"inversion error, largest  {result.inversion_error_max:.1e}\n"
-        f"largest pixel difference  {result.absolute_error_max:.1e}"
+        f"largest difference        {result.absolute_error_max:.1e}"
     )
 
 

@@ -243,9 +243,19 @@ class RunConfig(Augmentation):
 
     def _check_network(self):
         """Refuse what the network does not have, which would change nothing."""
-        for name, value in without_options(self.model).items():
-            expected = f"{value} for {self.model}, which cannot have it"
-            self._require(name, getattr(self, name) == value, expected)
+        off = without_options(self.model)
+        wrong = {
+            name: getattr(self, name)
+            for name, value in off.items()
+            if getattr(self, name) != value
+        }
+        if wrong:
+            words = [f"`{name}` must be {off[name]}" for name in wrong]
+            received = [f"{name}={value}" for name, value in wrong.items()]
+            raise ValueError(
+                f"{' and '.join(words)} for {self.model}, which cannot have "
+                f"it. Received: {', '.join(received)}"
+            )
 
     def _require(self, name: str, satisfied: Any, expected: str) -> None:
         if not satisfied:

@@ -70,7 +70,8 @@ from irevnet_tf.training import RunOptions
         ({"optimizer": "adam"}, "one of sgd, adamw. Received: optimizer='adam"),
         (
             {"model": "ResNet32"},
-            "False for ResNet32, which cannot have it. Received: memory_saving",
+            "`memory_saving` must be False and `lossless` must be False for "
+            "ResNet32, .* Received: memory_saving=True, lossless=True",
         ),
         (
             {"model": "ViTMini", "memory_saving": False},
