@@ -109,8 +109,8 @@ def compare(request: Request, recipe: RunConfig) -> None:
         length = f"{recipe.steps} steps"
     about = (
         f"{recipe.dataset}, {recipe.train_split or 'train'}, {length}, "
-        f"seeds {recipe.seed} to {recipe.seed + request.seeds - 1}. Steps: batches of "
-        f"{recipe.batch_size}, 1 is {rows[0].plain.seconds:.3f} s."
+        f"seeds {recipe.seed} to {recipe.seed + request.seeds - 1}. Steps: "
+        f"batches of {recipe.batch_size}, 1 is {rows[0].plain.seconds:.3f} s."
     )
     write_table(rows, output / TABLE_FILE, about)
     write_picture(comparison_figure(by_network, rows), output / PICTURE_FILE)
