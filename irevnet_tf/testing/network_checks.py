@@ -133,58 +133,66 @@ def state(tour):
 
 def outputs(tour):
     """Graphs and batches of other sizes compute what eager calls do."""
-    errors = {}
-    for layers, x in _chains(tour):
+
+    def compare(layers, x):
         y = run(layers, x)
-        graph = tf.function(lambda x, of=layers: run(of, x), autograph=False)
-        one, first = _part(x, 1), _part(y, 1)
-        errors["a graph"] = relative_error(graph(x), y)
-        errors["a single input"] = relative_error(run(layers, one), first)
-        twice = run(layers, _twice(x))
-        errors["a larger batch"] = relative_error(twice, _twice(y))
-    return worst(errors)
+        graph = tf.function(lambda x: run(layers, x), autograph=False)
+        return {
+            "a graph": relative_error(graph(x), y),
+            "a single input": relative_error(
+                run(layers, _part(x, 1)), _part(y, 1)
+            ),
+            "a larger batch": relative_error(run(layers, _twice(x)), _twice(y)),
+        }
+
+    return _worst_of_chains(tour, compare)
 
 
 def graph(tour):
     """In a graph, the inverse returns what the chain takes."""
-    errors = {}
-    for layers, x in _chains(tour):
+
+    def compare(layers, x):
         both = tf.function(
-            lambda x, of=layers: run_back(of, run(of, x)), autograph=False
+            lambda x: run_back(layers, run(layers, x)), autograph=False
         )
-        errors[layers[0].name] = relative_error(both(x), x)
-    return worst(errors)
+        return {layers[0].name: relative_error(both(x), x)}
+
+    return _worst_of_chains(tour, compare)
 
 
 def modes(tour):
     """Eager calls and graphs invert each other."""
-    errors = {}
-    for layers, x in _chains(tour):
-        forward = tf.function(lambda x, of=layers: run(of, x), autograph=False)
-        back = tf.function(
-            lambda y, of=layers: run_back(of, y), autograph=False
-        )
-        errors["an eager inverse of a graph's output"] = relative_error(
-            run_back(layers, forward(x)), x
-        )
-        errors["a graph's inverse of an eager output"] = relative_error(
-            back(run(layers, x)), x
-        )
-    return worst(errors)
+
+    def compare(layers, x):
+        forward = tf.function(lambda x: run(layers, x), autograph=False)
+        back = tf.function(lambda y: run_back(layers, y), autograph=False)
+        return {
+            "an eager inverse of a graph's output": relative_error(
+                run_back(layers, forward(x)), x
+            ),
+            "a graph's inverse of an eager output": relative_error(
+                back(run(layers, x)), x
+            ),
+        }
+
+    return _worst_of_chains(tour, compare)
 
 
 def batch_size(tour):
     """What was encoded in one batch is decoded in another."""
-    errors = {}
-    for layers, x in _chains(tour):
+
+    def compare(layers, x):
         one = _part(x, 1)
         alone = run_back(layers, _part(run(layers, x), 1))
-        errors["encoded in a batch, decoded alone"] = relative_error(alone, one)
         together = run_back(layers, _twice(run(layers, one)))
-        errors["encoded alone, decoded in a batch"] = relative_error(
-            together, _twice(one)
-        )
-    return worst(errors)
+        return {
+            "encoded in a batch, decoded alone": relative_error(alone, one),
+            "encoded alone, decoded in a batch": relative_error(
+                together, _twice(one)
+            ),
+        }
+
+    return _worst_of_chains(tour, compare)
 
 
 def files(tour):
@@ -202,11 +210,11 @@ def files(tour):
             loaded(network.inputs), network.model(network.inputs)
         )
     }
-    for ours, theirs, x in zip(
-        network.chains, copy.chains, network.entrances(), strict=True
+    for number, (ours, theirs, x) in enumerate(
+        zip(network.chains, copy.chains, network.entrances(), strict=True), 1
     ):
         y = run(ours, x)
-        errors["the inverse"] = relative_error(
+        errors[f"the inverse{_of_chain(tour, number)}"] = relative_error(
             run_back(theirs, y), run_back(ours, y)
         )
     return worst(errors)
@@ -220,6 +228,28 @@ def invert(tour):
     decoder = inverse_of(tour.network.model)
     back = decoder.predict_on_batch(run(layers, x))
     return Finding(relative_error(back, x))
+
+
+def _worst_of_chains(tour, compare):
+    """Return the worst error of all chains.
+
+    Args:
+        tour: `Tour`. The network.
+        compare: function. From the layers of a chain, and what its inverse is
+            to return, to a dict of errors.
+    """
+    return worst(
+        {
+            f"{name}{_of_chain(tour, number)}": error
+            for number, (layers, x) in enumerate(_chains(tour), start=1)
+            for name, error in compare(layers, x).items()
+        }
+    )
+
+
+def _of_chain(tour, number):
+    """Return which chain a detail is about, if there are several."""
+    return f" (chain {number})" if len(tour.network.chains) > 1 else ""
 
 
 def _chains(tour):
