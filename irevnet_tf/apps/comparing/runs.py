@@ -7,6 +7,7 @@ import sys
 
 from irevnet_tf.apps.flags import as_flags
 from irevnet_tf.apps.launch import say
+from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.constructors import options_of
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
@@ -88,6 +89,7 @@ def config_of(recipe: RunConfig, network: str, seed: int) -> RunConfig:
     without = {
         "memory_saving": False,
         "lossless": False,
+        "fraction_bits": DEFAULT_FRACTION_BITS,
         "stochastic_depth_rate": 0.0,
     }
     without = {
