@@ -157,6 +157,12 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
                 "PatchEmbedding must be built, by a call on images, before it "
                 f"can return images. Received: layer={self.name}"
             )
+        if keras.utils.is_keras_tensor(tokens) or tf.is_symbolic_tensor(tokens):
+            raise ValueError(
+                "`tokens` must be numbers, since images are computed from them "
+                "in NumPy and not in graphs. "
+                f"Received: tokens={tokens}"
+            )
         tokens = np.asarray(tokens, "float64")
         if tokens.ndim != 3 or tokens.shape[1:] != tuple(self.position.shape):
             raise ValueError(

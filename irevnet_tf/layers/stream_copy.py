@@ -47,4 +47,7 @@ class StreamCopy(WeightlessLayer):
         return inputs, inputs
 
     def inverse(self, outputs):
+        # Of a single tensor, the index would take the second example.
+        shapes = keras.tree.map_structure(lambda x: tuple(x.shape), outputs)
+        check_pair(shapes, self)
         return outputs[1]

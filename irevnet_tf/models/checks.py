@@ -83,6 +83,12 @@ def check_input_tensor(input_tensor):
             "`input_tensor` must be a Keras tensor, such as keras.Input "
             f"returns. Received: input_tensor of type {type(input_tensor)}"
         )
+    if not keras.backend.is_float_dtype(input_tensor.dtype):
+        raise ValueError(
+            "`input_tensor` must be of floats; of whole numbers, give what "
+            "keras.layers.Rescaling makes of them. "
+            f"Received: input_tensor of {input_tensor.dtype}"
+        )
 
 
 def check_lossless(lossless: bool, fraction_bits: int) -> None:

@@ -8,6 +8,7 @@ import keras
 from irevnet_tf.models import resnet_variants
 from irevnet_tf.models import transformer_variants
 from irevnet_tf.models import variants
+from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 
 # {name: constructor}
 CONSTRUCTORS: dict[str, Callable[..., keras.Model]] = {
@@ -44,7 +45,7 @@ def options_of(name: str) -> set[str]:
     return set(inspect.signature(CONSTRUCTORS[name]).parameters)
 
 
-def without_options(name: str) -> dict[str, bool | float]:
+def without_options(name: str) -> dict[str, bool | int | float]:
     """Return the options that a network does not have, switched off.
 
     Args:
@@ -53,6 +54,7 @@ def without_options(name: str) -> dict[str, bool | float]:
     off = {
         "memory_saving": False,
         "lossless": False,
+        "fraction_bits": DEFAULT_FRACTION_BITS,
         "stochastic_depth_rate": 0.0,
     }
     return {key: off[key] for key in off if key not in options_of(name)}

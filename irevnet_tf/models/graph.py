@@ -208,6 +208,8 @@ def _longest_chain(invertible, found):
 def _refuse_another(chain, longest):
     """Raise ValueError if a chain, or one of its ends, could be another.
 
+    What has no weights of its own, such as a merge, is a side output.
+
     Args:
         chain: list of `Call`. The longest chain.
         longest: list of lists of `Call`. The longest chain from each call on.
@@ -220,12 +222,26 @@ def _refuse_another(chain, longest):
             # A chain that is used twice, as in siamese networks, is the same.
             is_same = [x.layer for x in other] == layers
             if starts and len(other) == len(rest) and not is_same:
-                raise ValueError(
-                    "`model` must have one chain of invertible layers. "
-                    f"Received: model with one from {layers[0].name} to "
-                    f"{layers[-1].name} and another from "
-                    f"{other[0].layer.name} to {other[-1].layer.name}"
-                )
+                _refuse_two(rest, other)
+    # Whether it is shorter or longer does not tell which network is meant.
+    weights = _weights_of(chain)
+    for other in longest:
+        if not _weights_of(other) <= weights:
+            _refuse_two(chain, other)
+
+
+def _refuse_two(chain, other):
+    raise ValueError(
+        "`model` must have one chain of invertible layers. "
+        f"Received: model with one from {chain[0].layer.name} to "
+        f"{chain[-1].layer.name} and another from "
+        f"{other[0].layer.name} to {other[-1].layer.name}"
+    )
+
+
+def _weights_of(chain):
+    """Return the ids of the weights that a chain of calls has."""
+    return {id(x) for call in chain for x in call.layer.variables}
 
 
 def _can_be_followed(layer):

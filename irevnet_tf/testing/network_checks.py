@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from irevnet_tf.models import inversion
+from irevnet_tf.models.inversion import invert as inverse_of
 from irevnet_tf.testing.copies import loading
 from irevnet_tf.testing.finding import Broken
 from irevnet_tf.testing.finding import DoesNotApply
@@ -133,61 +133,66 @@ def state(tour):
 
 def outputs(tour):
     """Graphs and batches of other sizes compute what eager calls do."""
-    errors = {}
-    for of_chain, layers, x in _chains(tour):
+
+    def compare(layers, x):
         y = run(layers, x)
-        graph = tf.function(lambda x, of=layers: run(of, x), autograph=False)
-        one, first = _part(x, 1), _part(y, 1)
-        errors[f"a graph{of_chain}"] = relative_error(graph(x), y)
-        alone = run(layers, one)
-        errors[f"a single input{of_chain}"] = relative_error(alone, first)
-        twice = run(layers, _twice(x))
-        errors[f"a larger batch{of_chain}"] = relative_error(twice, _twice(y))
-    return worst(errors)
+        graph = tf.function(lambda x: run(layers, x), autograph=False)
+        return {
+            "a graph": relative_error(graph(x), y),
+            "a single input": relative_error(
+                run(layers, _part(x, 1)), _part(y, 1)
+            ),
+            "a larger batch": relative_error(run(layers, _twice(x)), _twice(y)),
+        }
+
+    return _worst_of_chains(tour, compare)
 
 
 def graph(tour):
     """In a graph, the inverse returns what the chain takes."""
-    errors = {}
-    for _, layers, x in _chains(tour):
+
+    def compare(layers, x):
         both = tf.function(
-            lambda x, of=layers: run_back(of, run(of, x)), autograph=False
+            lambda x: run_back(layers, run(layers, x)), autograph=False
         )
-        errors[layers[0].name] = relative_error(both(x), x)
-    return worst(errors)
+        return {layers[0].name: relative_error(both(x), x)}
+
+    return _worst_of_chains(tour, compare)
 
 
 def modes(tour):
     """Eager calls and graphs invert each other."""
-    errors = {}
-    for of_chain, layers, x in _chains(tour):
-        forward = tf.function(lambda x, of=layers: run(of, x), autograph=False)
-        back = tf.function(
-            lambda y, of=layers: run_back(of, y), autograph=False
-        )
-        errors[f"an eager inverse of a graph's output{of_chain}"] = (
-            relative_error(run_back(layers, forward(x)), x)
-        )
-        errors[f"a graph's inverse of an eager output{of_chain}"] = (
-            relative_error(back(run(layers, x)), x)
-        )
-    return worst(errors)
+
+    def compare(layers, x):
+        forward = tf.function(lambda x: run(layers, x), autograph=False)
+        back = tf.function(lambda y: run_back(layers, y), autograph=False)
+        return {
+            "an eager inverse of a graph's output": relative_error(
+                run_back(layers, forward(x)), x
+            ),
+            "a graph's inverse of an eager output": relative_error(
+                back(run(layers, x)), x
+            ),
+        }
+
+    return _worst_of_chains(tour, compare)
 
 
 def batch_size(tour):
     """What was encoded in one batch is decoded in another."""
-    errors = {}
-    for of_chain, layers, x in _chains(tour):
+
+    def compare(layers, x):
         one = _part(x, 1)
         alone = run_back(layers, _part(run(layers, x), 1))
-        errors[f"encoded in a batch, decoded alone{of_chain}"] = relative_error(
-            alone, one
-        )
         together = run_back(layers, _twice(run(layers, one)))
-        errors[f"encoded alone, decoded in a batch{of_chain}"] = relative_error(
-            together, _twice(one)
-        )
-    return worst(errors)
+        return {
+            "encoded in a batch, decoded alone": relative_error(alone, one),
+            "encoded alone, decoded in a batch": relative_error(
+                together, _twice(one)
+            ),
+        }
+
+    return _worst_of_chains(tour, compare)
 
 
 def files(tour):
@@ -205,11 +210,11 @@ def files(tour):
             loaded(network.inputs), network.model(network.inputs)
         )
     }
-    for (of_chain, ours, x), theirs in zip(
-        _chains(tour), copy.chains, strict=True
+    for number, (ours, theirs, x) in enumerate(
+        zip(network.chains, copy.chains, network.entrances(), strict=True), 1
     ):
         y = run(ours, x)
-        errors[f"the inverse{of_chain}"] = relative_error(
+        errors[f"the inverse{_of_chain(tour, number)}"] = relative_error(
             run_back(theirs, y), run_back(ours, y)
         )
     return worst(errors)
@@ -219,26 +224,42 @@ def invert(tour):
     """`irevnet_tf.invert` returns what the chain takes."""
     if len(tour.network.chains) > 1:
         raise DoesNotApply("the network can be inverted in stages only")
-    ((_, layers, x),) = _chains(tour)
-    decoder = inversion.invert(tour.network.model)
+    ((layers, x),) = _chains(tour)
+    decoder = inverse_of(tour.network.model)
     back = decoder.predict_on_batch(run(layers, x))
     return Finding(relative_error(back, x))
 
 
-def _chains(tour):
-    """Return of each chain its layers, and what its inverse is to return.
+def _worst_of_chains(tour, compare):
+    """Return the worst error of all chains.
 
-    In front of both stands what tells the chain from others, for the report.
+    Args:
+        tour: `Tour`. The network.
+        compare: function. From the layers of a chain, and what its inverse is
+            to return, to a dict of errors.
     """
+    return worst(
+        {
+            f"{name}{_of_chain(tour, number)}": error
+            for number, (layers, x) in enumerate(_chains(tour), start=1)
+            for name, error in compare(layers, x).items()
+        }
+    )
+
+
+def _of_chain(tour, number):
+    """Return which chain a detail is about, if there are several."""
+    return f" (chain {number})" if len(tour.network.chains) > 1 else ""
+
+
+def _chains(tour):
+    """Return the layers of each chain, and what its inverse is to return."""
     _require_run(tour.steps)
-    chains = tour.network.chains
     return [
-        (
-            f", from {layers[0].name}" if len(chains) > 1 else "",
-            layers,
-            given_back(layers, x),
+        (layers, given_back(layers, x))
+        for layers, x in zip(
+            tour.network.chains, tour.network.entrances(), strict=True
         )
-        for layers, x in zip(chains, tour.network.entrances(), strict=True)
     ]
 
 

@@ -26,6 +26,7 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.models.revnet import RevNet
 from irevnet_tf.models.revvit import RevViT
 from irevnet_tf.training import RunConfig
+from irevnet_tf.training import RunDirectory
 
 RECIPE = RunConfig(
     dataset="digits",
@@ -104,7 +105,7 @@ def test_it_says_before_any_run_that_it_needs_linux(tmp_path, monkeypatch):
 
 
 def test_every_network_gets_the_recipe_without_what_it_cannot_have(tmp_path):
-    recipe = dataclasses.replace(RECIPE, seed=5)
+    recipe = dataclasses.replace(RECIPE, seed=5, fraction_bits=10)
     names = ["IRevNet19", "ResNet32", "RevViTMini"]
     runs = plan(recipe, names, 2, tmp_path)
     assert [run.path.name for run in runs] == [
@@ -117,7 +118,17 @@ def test_every_network_gets_the_recipe_without_what_it_cannot_have(tmp_path):
             seed=run.config.seed,
             lossless=run.network != "ResNet32",
             memory_saving=run.network != "ResNet32",
+            fraction_bits=14 if run.network == "ResNet32" else 10,
         )
+
+
+def test_finished_runs_of_another_recipe_are_refused(tmp_path):
+    (run,) = plan(RECIPE, ["ViTMini"], 1, tmp_path)
+    RunDirectory.create(run.path, run.config).write_metrics([{"epoch": 1}])
+    assert plan(RECIPE, ["ViTMini"], 1, tmp_path)[0].is_finished
+    other = dataclasses.replace(RECIPE, learning_rate=0.5)
+    with pytest.raises(ValueError, match="learning_rate is 0.001 there and"):
+        plan(other, ["ViTMini"], 1, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,28 @@ def test_two_chains_are_refused():
         irevnet_tf.encoder(model)
 
 
+@pytest.mark.parametrize("first_is_lossless", [True, False])
+def test_a_network_beside_a_longer_one_is_refused(first_is_lossless):
+    image = keras.Input((8, 8, 4))
+    ends = [
+        irevnet_tf.IRevNet(
+            (2,),
+            (1,),
+            (4,),
+            lossless=lossless,  # One layer more.
+            include_top=False,
+            input_shape=(8, 8, 4),
+            initial_downsampling=1,
+            name=f"lossless_{lossless}",
+        )(image)
+        for lossless in (first_is_lossless, not first_is_lossless)
+    ]
+    model = keras.Model(image, ends)
+    for function in (irevnet_tf.encoder, irevnet_tf.features):
+        with pytest.raises(ValueError, match="one chain.*Received: model with"):
+            function(model)
+
+
 def test_two_ends_of_one_chain_are_refused():
     image = keras.Input((6, 4))
     start = layers.ChannelMerge()(layers.ChannelSplit()(image))

@@ -106,6 +106,14 @@ def test_tokens_without_images(create, shape, message):
         create().images_from(np.zeros(shape, "float32"))
 
 
+def test_images_are_not_computed_in_graphs():
+    layer = embedding()
+    with pytest.raises(ValueError, match="must be numbers.*Received: tokens="):
+        layer.images_from(keras.Input((6, 64)))
+    with pytest.raises(ValueError, match="must be numbers.*Received: tokens="):
+        tf.function(layer.images_from, autograph=False)(tf.ones((1, 6, 64)))
+
+
 def test_the_limit_of_the_condition_number_is_an_argument():
     layer = embedding(condition=1e6)
     found = layer.images_from(layer(images()), largest_condition=1e7)
@@ -145,6 +153,9 @@ def test_copies_are_one_tensor_and_the_inverse_takes_the_second():
     np.testing.assert_array_equal(layer.inverse((x1, 2 * x2)), 2 * x2)
     with pytest.raises(ValueError, match="takes a pair of tensors"):
         layer.compute_inverse_shape((1, 2, 3))
+    for wrong in (tf.ones((2, 2, 3)), [x1, x1, x1]):
+        with pytest.raises(ValueError, match="takes a pair of tensors"):
+            layer.inverse(wrong)
 
 
 RESIDUALS = {

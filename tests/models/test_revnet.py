@@ -200,6 +200,10 @@ BAD_ARGUMENTS = [
     ({"lossless": True, "fraction_bits": 24}, "from 0 to 23.*bits=24"),
     ({"input_shape": (16, 16)}, r"\(height, width, channels\).*\(16, 16\)"),
     ({"input_tensor": np.zeros((1, 16, 16, 3))}, "must be a Keras tensor"),
+    (
+        {"input_tensor": keras.Input((16, 16, 3), dtype="uint8")},
+        "must be of floats.*Received: input_tensor of uint8",
+    ),
 ]
 
 

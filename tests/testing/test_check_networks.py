@@ -493,3 +493,44 @@ def test_a_model_can_still_be_checked_as_a_residual():
         checks=["inverse", "gradients"],
     )
     assert report, str(report)
+
+
+@keras.saving.register_keras_serializable("test_check_networks")
+class OfBatches(layers.InvertibleLayer):
+    """Takes off what it has added, if the batch is as large as then."""
+
+    def call(self, inputs):
+        return inputs + tf.cast(tf.shape(inputs)[0], inputs.dtype)
+
+    def inverse(self, outputs):
+        return outputs - tf.cast(tf.shape(outputs)[0], outputs.dtype)
+
+
+@keras.saving.register_keras_serializable("test_check_networks")
+class OfGraphs(OfBatches):
+    """Takes off what it has added, if both happen in a graph, or neither."""
+
+    def call(self, inputs):
+        return inputs + tf.cast(not tf.executing_eagerly(), inputs.dtype)
+
+    def inverse(self, outputs):
+        return outputs - tf.cast(not tf.executing_eagerly(), outputs.dtype)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "broken"),
+    [
+        (OfBatches, ["outputs", "batch size"]),
+        (OfGraphs, ["outputs", "modes"]),
+    ],
+)
+@pytest.mark.parametrize("chain", [1, 2])
+def test_every_chain_counts(wrong, broken, chain):
+    parts = [[layers.InvertibleDownsampling(2)] for _ in range(2)]
+    parts[chain - 1].append(wrong())
+    network = _model(*parts[0], keras.layers.Conv2D(4, 1), *parts[1])
+    checks = ["outputs", "graph", "modes", "batch size"]
+    report = testing.check_invertible(network, IMAGES, checks=checks)
+    found = [x for x in report.checks if not x.holds]
+    assert [x.name for x in found] == broken, str(report)
+    assert all(x.detail.endswith(f"(chain {chain})") for x in found)

@@ -65,8 +65,11 @@ def plan(
         seeds: int. How many runs each network gets, with the recipe's seed and
             those that follow it.
         output: path. The directory for the run directories.
+
+    Raises:
+        ValueError: if a run is there already, of another recipe.
     """
-    return [
+    runs = [
         Run(
             network,
             config_of(recipe, network, seed),
@@ -75,6 +78,10 @@ def plan(
         for seed in range(recipe.seed, recipe.seed + seeds)
         for network in networks
     ]
+    for run in runs:
+        if run.path.exists():  # Of another recipe, it is not that run.
+            RunDirectory.create(run.path, run.config)
+    return runs
 
 
 def config_of(recipe: RunConfig, network: str, seed: int) -> RunConfig:
