@@ -87,7 +87,8 @@ def network(mode, depth, width, heads, fraction_bits=None, foreign=False):
             variable.assign(tf.zeros(variable.shape))
     ends = transformers.ends(width)
     model.get_layer("stem").kernel.assign(ends["patches"])
-    model.get_layer("stem").position.assign(ends["positions"][0])
+    position = model.get_layer("stem").position
+    position.assign(ends["positions"].reshape(position.shape))
     model.get_layer("predictions").kernel.assign(ends["classifier"])
     kernels = transformers.blocks(depth, width)
     for f, g, of_block in zip(

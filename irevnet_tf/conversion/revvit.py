@@ -172,7 +172,8 @@ def _converted(name, value, variable):
 def _pytorch_shape(name, shape):
     """Return the shape in PyTorch of a variable of `shape`."""
     if name == _POSITION:
-        return (1, *shape)
+        rows, columns, width = shape
+        return (1, rows * columns, width)
     if len(shape) == 4:
         height, width, inputs, outputs = shape
         return (outputs, inputs, height, width)

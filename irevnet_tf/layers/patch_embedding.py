@@ -96,7 +96,8 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
         )
         self.position = self.add_weight(
             name="position",
-            shape=(rows * columns, self.width),
+            # With the grid, so that weights of another one do not fit.
+            shape=(rows, columns, self.width),
             initializer=normal_initializer(),
         )
         self.input_spec = keras.layers.InputSpec(
@@ -120,9 +121,10 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
 
     def call(self, inputs):
         x = tf.nn.conv2d(inputs, self.kernel, self.patch_size, "VALID")
-        x = tf.reshape(x, (-1, *self.position.shape))
         # In the order in which a graph's optimizer would add them up.
-        return x + (self.bias + self.position)
+        x += self.bias + self.position
+        rows, columns, width = self.position.shape
+        return tf.reshape(x, (-1, rows * columns, width))
 
     def images_from(self, tokens, largest_condition=LARGEST_CONDITION):
         """Return the images whose tokens come closest to the given ones.
@@ -164,14 +166,15 @@ class PatchEmbedding(Entrance, keras.layers.Layer):
                 f"Received: tokens={tokens}"
             )
         tokens = np.asarray(tokens, "float64")
-        if tokens.ndim != 3 or tokens.shape[1:] != tuple(self.position.shape):
+        rows, columns, width = self.position.shape
+        if tokens.ndim != 3 or tokens.shape[1:] != (rows * columns, width):
             raise ValueError(
                 "`tokens` must be (batch, tokens, width), "
-                f"(batch, {', '.join(map(str, self.position.shape))}). "
+                f"(batch, {rows * columns}, {width}). "
                 f"Received: tokens with shape {tokens.shape}"
             )
         pixels = self._solved(
-            tokens
+            np.reshape(tokens, (-1, rows, columns, width))
             - keras.ops.convert_to_numpy(self.bias)
             - keras.ops.convert_to_numpy(self.position),
             largest_condition,

@@ -37,7 +37,7 @@ def test_tokens_are_linear_in_their_patch():
     # The second patch of the second row.
     patch = x[:, 4:8, 4:8]
     expected = np.einsum("bhwc,hwct->bt", patch, layer.kernel)
-    expected += layer.bias + layer.position[4]
+    expected += layer.bias + layer.position[1, 1]
     np.testing.assert_allclose(tokens[:, 4], expected, atol=1e-6)
 
 

@@ -407,3 +407,10 @@ def test_weights_of_other_networks():
         transformer_variants.RevViTS(weights="digits")
     with pytest.raises(ValueError, match="`weights` must be None.*'x.h5'"):
         transformer_variants.ViTS(weights="x.h5")
+
+
+def test_weights_of_another_grid_of_patches_do_not_fit(tmp_path):
+    path = tmp_path / "square.weights.h5"
+    build(input_shape=(8, 8, 3)).save_weights(path)
+    with pytest.raises(ValueError, match="same architecture as the model"):
+        build(input_shape=(4, 16, 3), weights=path)
