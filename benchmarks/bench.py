@@ -24,6 +24,7 @@ import couplings
 import growth
 import images
 import matrix_product
+import revnet
 import transformers
 from absl import app
 from absl import flags
@@ -154,6 +155,19 @@ def contests(quick, weights):
             "ours, memory saving": (keras, {"mode": "memory saving", **given}),
         },
         3 * couplings.operations(channels=24, pixels=32, **given),
+    )
+    given = {"depth": 3, "size": 4} if quick else {"depth": 9, "size": 64}
+    keras, torch = (f"revnet_{name}" for name in ("tensorflow", "pytorch"))
+    yield Contest(
+        f"MemCNN's RevNet for CIFAR, {given['depth']} units a stage, 32x32, "
+        f"batch {given['size']}, training step",
+        {
+            "PyTorch, plain": (torch, {"mode": "plain", **given}),
+            "MemCNN": (torch, {"mode": "memcnn", **given}),
+            "ours, plain": (keras, {"mode": "plain", **given}),
+            "ours, memory saving": (keras, {"mode": "memory saving", **given}),
+        },
+        3 * revnet.operations(**given),
     )
     given = {"depth": 2, "size": 2} if quick else {"depth": 24, "size": 16}
     yield Contest(
