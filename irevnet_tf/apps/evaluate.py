@@ -35,7 +35,7 @@ from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import Evaluator
-from irevnet_tf.export.inference import check_ends
+from irevnet_tf.export.ends import check_ends
 from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.models.chain import find_chains
 from irevnet_tf.settings import setting

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from irevnet_tf.export.ends import check_ends
+from irevnet_tf.export.ends import entrance_message
 from irevnet_tf.export.inference_layers import for_inference
 from irevnet_tf.layers import AdditiveCoupling
 from irevnet_tf.layers import BottleneckResidual
@@ -103,39 +105,8 @@ def check_model(model) -> Chain:
     chain = find_chain(model)
     check_ends(model)
     if chain.steps[0].inputs[0] is not chain.model.inputs[0]:
-        raise ValueError(_entrance_message(chain.model.layers[1]))
+        raise ValueError(entrance_message(chain.model.layers[1]))
     return chain
-
-
-def check_ends(model) -> None:
-    """Refuse a model that is not from images to one output.
-
-    Args:
-        model: Keras model. Any model.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    try:
-        ends = {"inputs": model.inputs, "outputs": model.outputs}
-    except (AttributeError, ValueError) as error:
-        raise ValueError(
-            "`model` must be a built Functional or Sequential model. "
-            f"Received: model={model.name} of {type(model)}"
-        ) from error
-    for kind, tensors in ends.items():
-        if len(tensors) != 1:
-            raise ValueError(
-                "`model` must have one input and one output. "
-                f"Received: model={model.name} with {kind}="
-                f"{[tensor.name for tensor in tensors]}"
-            )
-    if len(model.inputs[0].shape) != 4:
-        raise ValueError(
-            "`model` must take images (batch, height, width, channels). "
-            f"Received: model={model.name} with input shape="
-            f"{model.inputs[0].shape}"
-        )
 
 
 def refuse_layers_in_front(model, chain: Chain) -> None:
@@ -170,14 +141,6 @@ def refuse_layers_in_front(model, chain: Chain) -> None:
             "invertible layers as they are; or give that model alone. "
             f"Received: model={model.name}, whose layers before it change them"
         ) from error
-
-
-def _entrance_message(layer):
-    return (
-        "The first layer of `model` that changes an image must be invertible: "
-        "what stands before it could not be undone in the exported inverse. "
-        f"Give it as `preprocessing`. Received: the first layer {layer.name}"
-    )
 
 
 class _Replay:
@@ -262,7 +225,7 @@ class _Replay:
     def _require_followed(self, tensors):
         for x in keras.tree.flatten(tensors):
             if id(x) not in self._followed:
-                raise ValueError(_entrance_message(self._makers[id(x)]))
+                raise ValueError(entrance_message(self._makers[id(x)]))
 
 
 def _is_identity(layer, image):

@@ -195,9 +195,9 @@ def find_chain(model: keras.Model, point: int | str | None = None) -> Chain:
         point = points[-1] if points else chain.layers[-1].name
         raise ValueError(
             "`model` has no inverse as a whole, since not every layer between "
-            "the invertible ones has an `inverse`: name a point, as in "
-            f"invert(model, {point!r}), to go back from it to the entrance of "
-            f"its part. Received: {chain.obstacle.name} of "
+            "the invertible ones has an `inverse`; from a point, it has: "
+            f"irevnet_tf.invert(model, {point!r}) goes back to the entrance of "
+            f"the point's part. Received: {chain.obstacle.name} of "
             f"{type(chain.obstacle)} between {before.layers[-1].name} and "
             f"{chain.layers[0].name}"
         )

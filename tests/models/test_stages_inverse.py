@@ -94,8 +94,8 @@ def test_the_whole_is_refused_by_a_sentence(name, tmp_path):
     model = small_revnets.revnet()
     arguments = [tmp_path / "new"] if "export" in name else []
     message = (
-        r"no inverse as a whole, .* name a point, as in "
-        r"invert\(model, 'stage2'\), to go back .*entrance of its part. "
+        r"no inverse as a whole, .* from a point, it has: irevnet_tf\."
+        r"invert\(model, 'stage2'\) goes back .*entrance of the point's part. "
         r"Received: stage2_transition of .*StreamTransition.* between "
         "stage1_merge and stage2_entrance$"
     )
