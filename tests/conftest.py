@@ -30,6 +30,9 @@ def _clean_keras_state():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+    # Eager `tf.map_fn` sets this, and leaves it if its function raises; no
+    # strategy's scope can be entered then, and none of those behind it left.
+    tf.compat.v1.get_variable_scope()._caching_device = None
     assert not tf.distribute.has_strategy(), "a scope was left open"
 
 

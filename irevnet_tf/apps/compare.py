@@ -64,10 +64,6 @@ class Request:
     data_dir: str | None = setting(None, DATA_DIR)
 
 
-for kind in (Request, RunConfig):
-    define_flags(kind)
-
-
 def compare(request: Request, recipe: RunConfig) -> None:
     """Train, measure, and write the table and the picture.
 
@@ -184,6 +180,8 @@ def main(argv: list[str]) -> int | None:
 
 
 def run() -> None:
+    for kind in (Request, RunConfig):
+        define_flags(kind)
     launch(main)
 
 

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 from absl import app
 from absl import flags
-from absl.testing import flagsaver
 
 from irevnet_tf import baselines
 from irevnet_tf.apps import compare
@@ -22,6 +21,7 @@ from irevnet_tf.apps.comparing.steps import run_steps
 from irevnet_tf.apps.comparing.table import Row
 from irevnet_tf.apps.comparing.table import markdown
 from irevnet_tf.apps.flags import as_flags
+from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.models.revnet import RevNet
 from irevnet_tf.models.revvit import RevViT
@@ -146,9 +146,10 @@ def test_finished_runs_of_another_recipe_are_refused(tmp_path):
     ids=["defaults", "changed"],
 )
 def test_flags_of_a_configuration_give_it_back(config):
-    with flagsaver.flagsaver():
-        flags.FLAGS(["program", *as_flags(config)])
-        assert from_flags(RunConfig) == config
+    values = flags.FlagValues()
+    define_flags(RunConfig, values)
+    values(["program", *as_flags(config)])
+    assert from_flags(RunConfig, values) == config
 
 
 def test_steps_cost_time_and_memory():

@@ -276,7 +276,7 @@ def test_preprocessing_is_kept(tmp_path):
 
 
 def test_there_is_no_export_of_an_inverse_that_ends_in_tokens(tmp_path):
-    with pytest.raises(ValueError, match="must be invertible.*layer stem"):
+    with pytest.raises(ValueError, match="leads to its tokens; .*images_from"):
         irevnet_tf.export_saved_model(build(), tmp_path / "model")
 
 
@@ -414,9 +414,3 @@ def test_weights_of_another_grid_of_patches_do_not_fit(tmp_path):
     build(input_shape=(8, 8, 3)).save_weights(path)
     with pytest.raises(ValueError, match="same architecture as the model"):
         build(input_shape=(4, 16, 3), weights=path)
-
-
-def test_exports_tell_that_the_inverse_ends_in_tokens(tmp_path):
-    with pytest.raises(ValueError, match="leads to its tokens; .*images_from"):
-        irevnet_tf.export_saved_model(build(), tmp_path / "new")
-    assert not any(tmp_path.iterdir())
