@@ -59,7 +59,7 @@ def _no_probe(monkeypatch):
             pass
 
         def measure(self):
-            return 0.0
+            return {"inversion_error": 0.0}
 
     monkeypatch.setattr(loop, "InversionProbe", Probe)
 
