@@ -6,9 +6,8 @@
 `plain` is a residual network as anybody writes it, `reversible` the same
 branches in pairs. Each trains for some steps in a process of its own, to which
 Linux gives --memory_gb of memory, beyond what TensorFlow takes to start. With
-the defaults, `plain` ends in an out-of-memory error and `reversible` trains.
-Without the limit, the two took 1.84 and 0.80 GB at most (resident memory, on a
-CPU), of which TensorFlow and the data took 0.5 GB.
+the defaults, `plain` ends in an out-of-memory error, with 1.75 GB of resident
+memory at its peak, and `reversible` trains in 1.20 GB at its peak (on a CPU).
 """
 
 import contextlib

@@ -13,7 +13,8 @@ import pathlib
 import re
 import sys
 
-# The folder of this file has modules that are not for TensorFlow.
+# The folder of this file has modules that are not for TensorFlow. It must go
+# before TensorFlow is imported, so imports below are not at the top.
 del sys.path[0]
 
 import numpy as np  # noqa: E402

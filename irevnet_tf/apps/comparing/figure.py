@@ -51,6 +51,7 @@ def comparison_figure(runs: dict[str, list[Run]], rows: list[Row]) -> Figure:
     losses.set_yscale("log")
     losses.legend(frameon=False, fontsize=8)
     finish(losses, "Training loss, mean and range of the seeds", "epoch", "")
+    losses.tick_params(which="both", labelsize=8)
     accuracies.set_yticks(range(len(rows)), [row.network for row in rows])
     accuracies.invert_yaxis()
     finish(accuracies, "Test accuracy of each seed, and their mean", "%", "")
