@@ -138,6 +138,9 @@ def check_invertible(
     - `"graph"`, `"modes"`, `"batch size"`: the inverse also returns the input
       in graphs, if one direction is a graph and one is not, and if inputs are
       encoded together and decoded alone, or the other way round.
+    - `"gradients"`: a memory-saving training step in a graph computes the
+      outputs, gradients and state of a plain one, to 1e-4 (5e-2 in half
+      precision), in lossless networks too.
     - `"files"`: a model from a `.keras` file computes and inverts the same.
     - `"invert"`: `irevnet_tf.invert` returns the input, too.
 

@@ -10,6 +10,7 @@ from irevnet_tf.testing.finding import Broken
 from irevnet_tf.testing.finding import DoesNotApply
 from irevnet_tf.testing.network import CheckedNetwork
 from irevnet_tf.testing.network_checks import Tour
+from irevnet_tf.testing.network_gradients import gradients
 from irevnet_tf.testing.network_report import NetworkReport
 from irevnet_tf.testing.network_report import Point
 from irevnet_tf.testing.report import Check
@@ -32,6 +33,7 @@ _CHECKS = {
     "graph": (network_checks.graph, 1e-4, 0.0, 5e-2),
     "modes": (network_checks.modes, 1e-4, 0.0, 5e-2),
     "batch size": (network_checks.batch_size, 1e-4, 0.0, 5e-2),
+    "gradients": (gradients, 1e-4, 1e-4, 5e-2),
     "files": (network_checks.files, 1e-6, 0.0, 1e-6),
     "invert": (network_checks.invert, 1e-4, 0.0, 5e-2),
 }

@@ -45,6 +45,10 @@ class Tour:
         ]
         reset()
 
+    def require_run(self):
+        """Raise the exception that stopped the pass, if one did."""
+        _require_run(self.steps)
+
 
 def steps(tour):
     """Each layer's and block's inverse returns what the layer takes."""

@@ -14,8 +14,9 @@ from irevnet_tf import testing
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 4)).astype("float32")
 
-# Without the slowest two, which need no other network.
-QUICK = tuple(x for x in testing.NETWORK_CHECKS if x not in ("files", "invert"))
+# Without the slowest, which need no other network.
+SLOW = ("gradients", "files", "invert")
+QUICK = tuple(x for x in testing.NETWORK_CHECKS if x not in SLOW)
 
 
 def _residual(dropout=0.0):
@@ -107,6 +108,25 @@ class SlightlyWrong(layers.AdditiveCoupling):
 
     def uncouple(self, outputs, x2, fx2):
         return super().uncouple(outputs, x2, 0.99 * fx2)
+
+
+def test_a_wrong_inverse_makes_gradients_wrong():
+    blocks = [*_couplings(1), SlightlyWrong(_residual()), *_couplings(1)]
+    report = testing.check_invertible(
+        _network(blocks=blocks, head=[keras.layers.Dense(2)]),
+        IMAGES,
+        checks=["gradients"],
+    )
+    assert not report, str(report)
+    assert report["gradients"].value > 1e-3
+    assert "5 blocks" in report["gradients"].detail
+
+
+def test_gradients_need_blocks():
+    model = _model(layers.InvertibleDownsampling(2), keras.layers.Dense(3))
+    report = testing.check_invertible(model, IMAGES, checks=["gradients"])
+    assert report["gradients"].holds is None
+    assert "ReversibleSequence" in report["gradients"].detail
 
 
 def test_a_wrong_inverse_in_the_middle_is_named():
