@@ -16,6 +16,7 @@ from irevnet_tf.data import evaluation_batches
 from irevnet_tf.data.dataset import Examples
 from irevnet_tf.data.decoding import naming_unreadable_files
 from irevnet_tf.distribution.workers import gather_from_workers
+from irevnet_tf.reconstruction import inverted
 from irevnet_tf.reconstruction import relative_errors
 from irevnet_tf.reconstruction import round_trips
 
@@ -50,6 +51,8 @@ class Evaluation:
         inversion_error_max: float. The largest relative error of an image.
         absolute_error_max: float. The largest `|x - x'|` of any pixel, in the
             units of the normalised images.
+        inverted: str. What the inverse leads back to, in words: `"the image"`,
+            or `"3 stages, each to its entrance"`.
     """
 
     images: int
@@ -59,6 +62,7 @@ class Evaluation:
     inversion_error_mean: float
     inversion_error_max: float
     absolute_error_max: float
+    inverted: str
 
     @property
     def accuracy(self) -> float:
@@ -84,6 +88,7 @@ class Evaluator:
     def __init__(self, model: keras.Model, *, inverse: bool = True):
         self._strategy = model.distribute_strategy
         trips = round_trips(model) if inverse else []
+        self._inverted = inverted(model) if inverse else "not measured"
         self._inverts = bool(trips)
         compute = _computation(model, trips)
         # Traced once, however many sets of images are measured.
@@ -173,6 +178,7 @@ class Evaluator:
             inversion_error_mean=float(found["inversion_error"] / images),
             inversion_error_max=float(found["inversion_error_max"]),
             absolute_error_max=float(found["absolute_error_max"]),
+            inverted=self._inverted,
         )
 
     def _compare(self, classes, labels, weights, outputs, *rest):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.models.chain import find_chains
 from irevnet_tf.models.chain import refuse_other_images
+from irevnet_tf.models.graph import calls
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import inverse_of
 from irevnet_tf.models.inversion import invert
@@ -128,6 +129,28 @@ def _round_trip(model, chain):
     (entering,) = first.outputs if is_rounding else first.inputs
     encode = keras.Model(chain.model.input, [entering, chain.output])
     return RoundTrip(encode, inverse_of(chain))
+
+
+def inverted(model: keras.Model) -> str:
+    """Return what a network's representations can be led back to.
+
+    Args:
+        model: Keras model. The network.
+    """
+    chains = find_chains(model)
+    if not chains:
+        return "nothing"
+    if len(chains) > 1:
+        return f"{len(chains)} stages, each to its entrance"
+    entering = chains[0].steps[0].inputs[0]
+    if any(entering is x for x in chains[0].model.inputs):
+        return "the image"
+    names = [
+        call.layer.name
+        for call in calls(chains[0].model)
+        if any(entering is x for x in call.outputs)
+    ]
+    return f"to what `{names[0]}` returns"
 
 
 class InversionProbe:

@@ -68,6 +68,9 @@ def test_the_worst_part_counts(errors):
     assert result.absolute_error_max == pytest.approx(largest, rel=1e-5)
     found = InversionProbe(model, IMAGES).measure()
     assert found == {"inversion_error": pytest.approx(0.25)}
+    parts = f"{len(errors)} stages, each to its entrance"
+    assert result.inverted == ("the image" if len(errors) == 1 else parts)
+    assert result.inverted in table(result)
 
 
 def test_without_an_inverse_accuracy_is_left():
@@ -77,7 +80,8 @@ def test_without_an_inverse_accuracy_is_left():
     assert result.images == len(IMAGES) and math.isfinite(result.cross_entropy)
     assert math.isnan(result.inversion_error_mean)
     assert math.isnan(result.absolute_error_max)
-    assert "nothing can be inverted" in table(result)
+    assert "inverts                   nothing" in table(result)
+    assert "inversion error" not in table(result)
     assert InversionProbe(model, IMAGES).measure() == {}
 
 

@@ -17,7 +17,6 @@ import sys
 from absl import app
 
 from irevnet_tf.apps.comparing.figure import comparison_figure
-from irevnet_tf.apps.comparing.inverted import inverted
 from irevnet_tf.apps.comparing.runs import RunFailed
 from irevnet_tf.apps.comparing.runs import carry_out
 from irevnet_tf.apps.comparing.runs import plan
@@ -36,12 +35,14 @@ from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.models.constructors import CONSTRUCTORS
 from irevnet_tf.pictures import write_picture
+from irevnet_tf.reconstruction import inverted
 from irevnet_tf.settings import setting
 from irevnet_tf.testing.peak_runs import can_measure
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training import load_data
 from irevnet_tf.training import load_trained_run
+from irevnet_tf.training import run_length
 
 TABLE_FILE = "table.md"
 PICTURE_FILE = "comparison.png"
@@ -78,8 +79,10 @@ def compare(request: Request, recipe: RunConfig) -> None:
     """
     output = _check(request)
     with usage_errors():
-        runs = plan(recipe, request.networks, request.seeds, output)
-        load_data(recipe, request.data_dir)  # Once, and before any run.
+        # Once, and before any run.
+        dataset = load_data(recipe, request.data_dir)
+        epochs = run_length(recipe, dataset).epochs
+        runs = plan(recipe, request.networks, request.seeds, output, epochs)
     carry_out(runs, request.data_dir)
     by_network = {
         network: [run for run in runs if run.network == network]

@@ -149,9 +149,10 @@ def table(result: Evaluation) -> str:
         f"({result.correct} of {result.images} images)\n"
     )
     if math.isnan(result.inversion_error_max):
-        return f"{accuracy}inversion error           nothing can be inverted"
+        return f"{accuracy}inverts                   {result.inverted}"
     return (
         f"{accuracy}"
+        f"inverts                   {result.inverted}\n"
         f"inversion error, mean     {result.inversion_error_mean:.1e} "
         "(relative, per image)\n"
         f"inversion error, largest  {result.inversion_error_max:.1e}\n"

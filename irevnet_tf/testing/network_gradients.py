@@ -19,9 +19,7 @@ def gradients(tour: Tour) -> Finding:
     sequences = [x for x in sequences_in(model) if x.blocks]
     if not sequences:
         raise DoesNotApply("it has no ReversibleSequence")
-    inputs = keras.tree.map_structure(
-        tf.convert_to_tensor, tour.network.inputs
-    )
+    inputs = keras.tree.map_structure(tf.convert_to_tensor, tour.network.inputs)
     steps = Steps(model, inputs)
     saving, plain = (steps.step(x, traced=True) for x in (True, False))
     count = sum(len(sequence.blocks) for sequence in sequences)

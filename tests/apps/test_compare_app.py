@@ -12,7 +12,6 @@ from irevnet_tf import baselines
 from irevnet_tf.apps import compare
 from irevnet_tf.apps.comparing import runs as comparing_runs
 from irevnet_tf.apps.comparing import steps as comparing_steps
-from irevnet_tf.apps.comparing.inverted import inverted
 from irevnet_tf.apps.comparing.runs import RunFailed
 from irevnet_tf.apps.comparing.runs import plan
 from irevnet_tf.apps.comparing.steps import Cost
@@ -25,6 +24,7 @@ from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.models.revnet import RevNet
 from irevnet_tf.models.revvit import RevViT
+from irevnet_tf.reconstruction import inverted
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import RunDirectory
 
@@ -71,6 +71,24 @@ def test_networks_are_trained_measured_and_put_into_a_table(
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000
 
 
+def test_a_run_of_steps_is_finished_with_its_last(tmp_path, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, steps=5)  # Three epochs, not one.
+    planned = []
+
+    def carried_out(runs, _):
+        planned.extend(runs)
+        raise RunFailed(["train"], 1)
+
+    monkeypatch.setattr(compare, "carry_out", carried_out)
+    with pytest.raises(RunFailed):
+        compare.compare(request_for(tmp_path), recipe)
+    (run,) = planned
+    directory = RunDirectory.create(run.path, run.config)
+    for epochs in (1, 2, 3):
+        directory.write_metrics([{"epoch": x + 1} for x in range(epochs)])
+        assert run.is_finished == (epochs == 3)
+
+
 def test_a_run_that_fails_ends_the_comparison(tmp_path, monkeypatch):
     failed = subprocess.CompletedProcess([], 75)
     monkeypatch.setattr(
@@ -107,7 +125,7 @@ def test_it_says_before_any_run_that_it_needs_linux(tmp_path, monkeypatch):
 def test_every_network_gets_the_recipe_without_what_it_cannot_have(tmp_path):
     recipe = dataclasses.replace(RECIPE, seed=5, fraction_bits=10)
     names = ["IRevNet19", "ResNet32", "RevViTMini"]
-    runs = plan(recipe, names, 2, tmp_path)
+    runs = plan(recipe, names, 2, tmp_path, 1)
     assert [run.path.name for run in runs] == [
         f"{name}-{seed}" for seed in (5, 6) for name in names
     ]
@@ -123,12 +141,12 @@ def test_every_network_gets_the_recipe_without_what_it_cannot_have(tmp_path):
 
 
 def test_finished_runs_of_another_recipe_are_refused(tmp_path):
-    (run,) = plan(RECIPE, ["ViTMini"], 1, tmp_path)
+    (run,) = plan(RECIPE, ["ViTMini"], 1, tmp_path, 1)
     RunDirectory.create(run.path, run.config).write_metrics([{"epoch": 1}])
-    assert plan(RECIPE, ["ViTMini"], 1, tmp_path)[0].is_finished
+    assert plan(RECIPE, ["ViTMini"], 1, tmp_path, 1)[0].is_finished
     other = dataclasses.replace(RECIPE, learning_rate=0.5)
     with pytest.raises(ValueError, match="learning_rate is 0.001 there and"):
-        plan(other, ["ViTMini"], 1, tmp_path)
+        plan(other, ["ViTMini"], 1, tmp_path, 1)
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,7 @@ def test_validation_data_decides_which_weights_are_best(
             inversion_error_mean=0.0,
             inversion_error_max=0.0,
             absolute_error_max=0.0,
+            inverted="the image",
         )
 
     monkeypatch.setattr(Evaluator, "on", measured)

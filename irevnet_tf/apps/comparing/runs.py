@@ -36,11 +36,13 @@ class Run:
         network: str. Name of the network.
         config: `RunConfig`. The run's configuration.
         path: path. Its run directory.
+        epochs: int. How many it has when it is finished.
     """
 
     network: str
     config: RunConfig
     path: pathlib.Path
+    epochs: int
 
     @property
     def rows(self) -> list[dict[str, float]]:
@@ -51,11 +53,15 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        return len(self.rows) >= self.config.epochs
+        return len(self.rows) >= self.epochs
 
 
 def plan(
-    recipe: RunConfig, networks: list[str], seeds: int, output: pathlib.Path
+    recipe: RunConfig,
+    networks: list[str],
+    seeds: int,
+    output: pathlib.Path,
+    epochs: int,
 ) -> list[Run]:
     """Return the runs: of each seed, one for every network.
 
@@ -65,6 +71,7 @@ def plan(
         seeds: int. How many runs each network gets, with the recipe's seed and
             those that follow it.
         output: path. The directory for the run directories.
+        epochs: int. How many the recipe comes to.
 
     Raises:
         ValueError: if a run is there already, of another recipe.
@@ -74,6 +81,7 @@ def plan(
             network,
             config_of(recipe, network, seed),
             output / "runs" / f"{network}-{seed}",
+            epochs,
         )
         for seed in range(recipe.seed, recipe.seed + seeds)
         for network in networks
