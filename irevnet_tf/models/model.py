@@ -5,7 +5,7 @@ from tensorflow.python.eager import context
 
 from irevnet_tf.layers.kept_preprocessing import KeepsPreprocessing
 from irevnet_tf.models.chain import Chain
-from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chains import find_chains
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
@@ -75,7 +75,7 @@ def find_preprocessing(chain: Chain) -> str | None:
     user set on it counts too, though it is an ordinary attribute.
 
     Args:
-        chain: `Chain`. A model's invertible layers, see `chain.find_chain`.
+        chain: `Chain`. A model's invertible layers, see `chains.find_chain`.
     """
     modes = [getattr(chain.model, "preprocessing", None)]
     # A PatchEmbedding is in front of the chain.

@@ -13,7 +13,7 @@ import irevnet_tf
 from irevnet_tf.models import revvit
 from irevnet_tf.models import transformer_variants
 from irevnet_tf.models import vit
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.model import find_preprocessing
 
 SHAPE = (8, 8, 3)

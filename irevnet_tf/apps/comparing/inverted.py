@@ -2,7 +2,7 @@
 
 import keras
 
-from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chains import find_chains
 from irevnet_tf.models.graph import calls
 
 
