@@ -367,6 +367,7 @@ def test_signatures_are_those_of_keras_applications(constructor):
         ({"classes": 0}, "positive integer. Received: classes=0"),
         ({"weights": "imagenet"}, "Received: weights='imagenet'"),
         ({"classifier_activation": "x"}, "classifier_activation='x'"),
+        ({"kernel_initializer": "x"}, "None, a Keras.*kernel_initializer='x'"),
     ],
 )
 @pytest.mark.parametrize("builder", [revvit.RevViT, vit.ViT])
