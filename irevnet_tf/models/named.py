@@ -72,8 +72,9 @@ def named(
 
     constructor.__name__ = constructor.__qualname__ = name
     constructor.__doc__ = docstring
-    constructor.__module__ = module
     constructor.__signature__ = signature
+    # Where pickles look for it.
+    constructor.__module__ = module
     return constructor
 
 
