@@ -37,8 +37,8 @@ def available_memory() -> int:
     return _read("meminfo", "MemAvailable")
 
 
-def can_forget_peak() -> bool:
-    """Return whether this system knows peaks and forgets them, as Linux."""
+def can_measure() -> bool:
+    """Return whether this system tells a process its memory, as Linux."""
     return _CLEAR_REFS.exists()
 
 

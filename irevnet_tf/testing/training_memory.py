@@ -10,7 +10,7 @@ from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.memory import available_memory
 from irevnet_tf.memory import bytes_of
-from irevnet_tf.memory import can_forget_peak
+from irevnet_tf.memory import can_measure
 from irevnet_tf.testing.memory_arguments import build
 from irevnet_tf.testing.memory_arguments import check_model
 from irevnet_tf.testing.memory_arguments import check_trainable
@@ -195,7 +195,7 @@ class _Run:
 
     def measure(self):
         """Measure the peak of each graph for which there is memory."""
-        if not can_forget_peak():
+        if not can_measure():
             self._notes.append("not measured, which needs Linux")
             return
         free, functions = available_memory(), {}
