@@ -3,7 +3,7 @@
 import numpy as np
 from portable_report import OFF_GRID
 
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import invert
 from irevnet_tf.preprocessing import PREPROCESSING

@@ -33,7 +33,7 @@ from irevnet_tf.data import load_dataset
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.model import find_preprocessing
 
 # Data sets, and the weights that are called like them.

@@ -7,7 +7,7 @@ numbers and NumPy arrays, and `portable_arrays.py` computes with it.
 import numpy as np
 
 from irevnet_tf.export.inference_layers import InferenceNormalization
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 
 
 def describe(model) -> dict[str, list]:

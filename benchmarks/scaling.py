@@ -33,10 +33,10 @@ from irevnet_tf.data import load_dataset
 from irevnet_tf.data import training_batches
 from irevnet_tf.distribution.statistics import batch_norm_layers
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.memory import bytes_of
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training import estimate_memory
-from irevnet_tf.training.checkpoints import bytes_of
 
 _MEASURE = flags.DEFINE_bool("measure", False, "Measure instead of counting.")
 

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from irevnet_tf.layers import FixedPointRounding
-from irevnet_tf.models.chain import find_chains
-from irevnet_tf.models.chain import refuse_other_images
+from irevnet_tf.models.chains import find_chains
+from irevnet_tf.models.chains import refuse_other_images
 from irevnet_tf.models.graph import calls
 from irevnet_tf.models.inversion import encoder
 from irevnet_tf.models.inversion import inverse_of

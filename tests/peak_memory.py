@@ -4,12 +4,10 @@ First that of a network with few blocks, then that of one with many, and last
 that of one with many that does not save memory; the peak is that of all so far.
 """
 
-import pathlib
-import re
-
 import numpy as np
 
 import irevnet_tf
+from irevnet_tf.memory import peak_memory
 
 
 def train(depth, memory_saving):
@@ -28,12 +26,6 @@ def train(depth, memory_saving):
         model.train_on_batch(images, np.zeros(128))
 
 
-def peak():
-    # Not ru_maxrss, which starts at the size of the process that started this.
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
-
-
 for depth, memory_saving in ((2, True), (10, True), (10, False)):
     train(depth, memory_saving)
-    print(peak())
+    print(peak_memory() / 2**20)

@@ -8,8 +8,6 @@ memory. The first peak to rise tells which one it is.
 """
 
 import json
-import pathlib
-import re
 import sys
 
 import keras
@@ -17,6 +15,7 @@ import nesting
 import numpy as np
 
 import irevnet_tf
+from irevnet_tf.memory import peak_memory
 
 
 def peak_after_training(depth, memory_saving, how):
@@ -37,9 +36,7 @@ def peak_after_training(depth, memory_saving, how):
     model.optimizer.build(model.trainable_variables)
     for _ in range(2):
         model.train_on_batch(np.zeros((96, 32, 32, 3)), np.zeros(96))
-    # Not ru_maxrss, which starts at the size of the parent process.
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
+    return peak_memory() / 2**20
 
 
 ways = sys.argv[1:]

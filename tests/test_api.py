@@ -1,6 +1,7 @@
 """The public names are exactly these."""
 
 import inspect
+import pickle
 import subprocess
 import sys
 
@@ -217,8 +218,14 @@ def test_variants_have_the_signature_of_keras_applications(name):
         "classifier_activation",
         "name",
     ]
-    assert constructor.__name__ == name
+    assert constructor.__name__ == constructor.__qualname__ == name
+    assert pickle.loads(pickle.dumps(constructor)) is constructor
     assert name in constructor.__doc__
+    assert "{" not in constructor.__doc__
+    with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected"):
+        constructor(no_argument=1)
+    with pytest.raises(TypeError, match=f"{name}.*positional"):
+        constructor(*range(9))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from irevnet_tf.export.inference import check_model
 from irevnet_tf.export.inference import inference_copy
 from irevnet_tf.export.inference import without_traces
 from irevnet_tf.export.inference_layers import InferenceNormalization
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.graph import calls
 from irevnet_tf.models.graph import last_call
 

@@ -8,8 +8,8 @@ from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
-from irevnet_tf.models.chain import find_chain
 from irevnet_tf.models.chain import rebuilt
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 
 

@@ -16,7 +16,7 @@ from irevnet_tf.export.inference import refuse_layers_in_front
 from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import entrance
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.features import features
 from irevnet_tf.models.inversion import invert
 from irevnet_tf.models.model import find_preprocessing

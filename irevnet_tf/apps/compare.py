@@ -33,11 +33,11 @@ from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
+from irevnet_tf.memory import can_measure
 from irevnet_tf.models.constructors import CONSTRUCTORS
 from irevnet_tf.pictures import write_picture
 from irevnet_tf.reconstruction import inverted
 from irevnet_tf.settings import setting
-from irevnet_tf.testing.peak_runs import can_measure
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import count_parameters
 from irevnet_tf.training import load_data

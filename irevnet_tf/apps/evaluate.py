@@ -37,7 +37,7 @@ from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.export.ends import check_ends
 from irevnet_tf.export.inference import refuse_layers_in_front
-from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chains import find_chains
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 

@@ -34,7 +34,9 @@ def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
             the authors' networks with `affineBN=False`, these are 1 and 0.
         model: Keras model. A network of the same configuration, as built
             by `irevnet_tf.IRevNet`, `irevnet_tf.models.revvit.RevViT` or a
-            variant. The number of heads does not show in a state dict.
+            variant. The number of heads is not in a state dict and cannot be
+            checked: with another one, a RevViT loads the parameters without a
+            word, and computes something else.
 
     Returns:
         The converted arrays, in the order of `model.weights`: kernels as

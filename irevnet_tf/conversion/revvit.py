@@ -34,7 +34,11 @@ def is_revvit(model: keras.Model) -> bool:
 
 
 def convert_revvit(state_dict, model: keras.Model) -> list[np.ndarray]:
-    """Load PyTorch parameters into a RevViT, see `convert_state_dict`."""
+    """Load PyTorch parameters into a RevViT, see `convert_state_dict`.
+
+    The number of heads cannot be checked: the matrices are the same for any
+    that divides the width, as `AttentionResidual` requires.
+    """
     entries = read_entries(state_dict)
     scheme = find_scheme(entries)
     entries = translated(entries, scheme)

@@ -10,7 +10,7 @@ from absl import logging
 
 from irevnet_tf.export.inference import check_model
 from irevnet_tf.layers.fixed_point import OUT_OF_RANGE
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.preprocessing import Normalization
 
 # Relative. Rounding, in half precision too, is below; other weights are not.

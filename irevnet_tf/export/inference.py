@@ -17,7 +17,7 @@ from irevnet_tf.layers import Shared
 from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.graph import calls
 from irevnet_tf.models.graph import find_runs
 from irevnet_tf.models.graph import has_graph

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from irevnet_tf.layers.base import WeightlessLayer
 from irevnet_tf.layers.base import check_positive_int
-from irevnet_tf.layers.entrance import Entrance
+from irevnet_tf.layers.kept_preprocessing import KeepsPreprocessing
 
 
 def psi(x, block_size: int):
@@ -75,7 +75,7 @@ def _divisible_by(divisor):
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class InvertibleDownsampling(Entrance, WeightlessLayer):
+class InvertibleDownsampling(KeepsPreprocessing, WeightlessLayer):
     """psi: moves resolution into channels, and loses nothing.
 
     `call` is a space-to-depth rearrangement, `inverse` is depth-to-space; both

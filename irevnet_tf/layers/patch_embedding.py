@@ -7,7 +7,7 @@ import tensorflow as tf
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
 from irevnet_tf.layers.downsampling import check_divisible
-from irevnet_tf.layers.entrance import Entrance
+from irevnet_tf.layers.kept_preprocessing import KeepsPreprocessing
 from irevnet_tf.layers.transformer_base import kernel_initializer_of
 from irevnet_tf.layers.transformer_base import normal_initializer
 
@@ -17,7 +17,7 @@ LARGEST_CONDITION = 1e5
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
-class PatchEmbedding(Entrance, keras.layers.Layer):
+class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
     """Maps each patch of an image to a token, and adds a learned position.
 
     A token is a linear function of the patch's pixels, a bias, and a vector

@@ -31,7 +31,14 @@ def kernel_initializer_of(value) -> keras.initializers.Initializer:
     """
     if value is None:
         return normal_initializer()
-    return keras.initializers.get(value)
+    try:
+        return keras.initializers.get(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`kernel_initializer` must be None, a Keras initializer, or the "
+            "name or configuration of one. Received: "
+            f"kernel_initializer={value!r}"
+        ) from error
 
 
 def bias_initializer():

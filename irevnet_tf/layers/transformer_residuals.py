@@ -110,25 +110,11 @@ class MLPResidual(TransformerResidual):
         hidden: positive int. Units of the first Dense layer.
         dropout_rate: float in [0, 1). Rate of the dropouts; 0 leaves them out.
         stochastic_depth_rate: float in [0, 1). As in `AttentionResidual`.
-        epsilon: positive float. Of the LayerNorm.
-        kernel_initializer: None or Keras initializer. That of the kernels.
-            Defaults to the published code's, a normal distribution of 0.02,
-            which is small for tokens of a hundred values.
+        epsilon: positive float. As in `AttentionResidual`.
+        kernel_initializer: None or Keras initializer. As in
+            `AttentionResidual`.
 
-    Call arguments:
-        inputs: float tensor. The stream that the residual reads.
-        training: bool. Whether dropout and stochastic depth are active.
-
-    Input shape:
-        `(batch, tokens, width)`, cast to the compute dtype of the layer's dtype
-        policy.
-
-    Output shape:
-        Same as the input, in the compute dtype.
-
-    Raises:
-        ValueError: if an argument is out of range; at build, for tokens of
-            another width.
+    Its call arguments, shapes and errors are those of `AttentionResidual`.
 
     Reference:
         Section 3.2 of https://arxiv.org/abs/2302.04869.

@@ -58,9 +58,9 @@ def check_options(
     if weights is not None:
         check_weights_path(
             weights,
-            "None (random initialization) or, since names of weights belong "
-            "to the named networks, the path of an existing file that ends in "
-            ".weights.h5",
+            "None (random initialization) or the path of an existing file "
+            "that ends in .weights.h5; names of weights belong to the named "
+            "networks",
         )
 
 

@@ -7,8 +7,8 @@ from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
 from irevnet_tf.models.chain import chain_with
 from irevnet_tf.models.chain import entrance
-from irevnet_tf.models.chain import find_chains
-from irevnet_tf.models.chain import refuse_other_images
+from irevnet_tf.models.chains import find_chains
+from irevnet_tf.models.chains import refuse_other_images
 
 
 def features(

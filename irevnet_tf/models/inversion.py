@@ -6,8 +6,8 @@ from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import Inverse
 from irevnet_tf.layers.inverse import share_layer
 from irevnet_tf.models.chain import Chain
-from irevnet_tf.models.chain import find_chain
-from irevnet_tf.models.chain import refuse_other_images
+from irevnet_tf.models.chains import find_chain
+from irevnet_tf.models.chains import refuse_other_images
 
 
 def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:

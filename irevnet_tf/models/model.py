@@ -3,18 +3,18 @@
 import keras
 from tensorflow.python.eager import context
 
-from irevnet_tf.layers.entrance import Entrance
+from irevnet_tf.layers.kept_preprocessing import KeepsPreprocessing
 from irevnet_tf.models.chain import Chain
-from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chains import find_chains
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class Functional(keras.Model):
     """A Keras Functional model that knows how its images were scaled.
 
-    Its entrance, the first `InvertibleDownsampling` or `PatchEmbedding`, stores
-    that, so files, clones and pickles of the model have it, and so has every
-    other model with this layer.
+    The first `InvertibleDownsampling` or `PatchEmbedding` keeps that, so files,
+    clones and pickles of the model have it, and so has every other model with
+    this layer.
 
     The class has the name of Keras' class, since Keras uses the name: in the
     paths inside weights files of models that hold this one, in `.h5` files,
@@ -30,22 +30,22 @@ class Functional(keras.Model):
     def preprocessing(self) -> str | None:
         """The mode of `irevnet_tf.preprocess_input`, None if unknown.
 
-        Setting it raises ValueError if the model has no entrance, or for
+        Setting it raises ValueError if the model has no such layer, or for
         anything else than a string or None.
         """
-        return getattr(self._entrance(), "preprocessing", None)
+        return getattr(self._keeper(), "preprocessing", None)
 
     @preprocessing.setter
     def preprocessing(self, mode):
-        entrance = self._entrance()
-        if entrance is None:
+        keeper = self._keeper()
+        if keeper is None:
             raise ValueError(
                 "`preprocessing` can be set on models with an "
                 "InvertibleDownsampling or PatchEmbedding layer, which keeps "
                 "it. "
                 f"Received: model={self.name}, preprocessing={mode!r}"
             )
-        entrance.preprocessing = mode
+        keeper.preprocessing = mode
 
     def make_train_function(self, force=False):
         """Build the optimizer, then the training function, as Keras does.
@@ -64,8 +64,8 @@ class Functional(keras.Model):
             context.context().clear_kernel_cache()
         return super().make_train_function(force)
 
-    def _entrance(self):
-        return next(_entrances(self.layers), None)
+    def _keeper(self):
+        return next(_keepers(self.layers), None)
 
 
 def find_preprocessing(chain: Chain) -> str | None:
@@ -75,12 +75,12 @@ def find_preprocessing(chain: Chain) -> str | None:
     user set on it counts too, though it is an ordinary attribute.
 
     Args:
-        chain: `Chain`. A model's invertible layers, see `chain.find_chain`.
+        chain: `Chain`. A model's invertible layers, see `chains.find_chain`.
     """
     modes = [getattr(chain.model, "preprocessing", None)]
     # A PatchEmbedding is in front of the chain.
     layers = [*chain.layers, *chain.model.layers]
-    modes += [layer.preprocessing for layer in _entrances(layers)]
+    modes += [layer.preprocessing for layer in _keepers(layers)]
     return next(filter(None, modes), None)
 
 
@@ -96,9 +96,9 @@ def preprocessing_of(model: keras.Model) -> str | None:
     return getattr(model, "preprocessing", None)
 
 
-def _entrances(layers):
-    """Yield the layers that store a scale, also inside other layers."""
+def _keepers(layers):
+    """Yield the layers that keep a scale, also inside other layers."""
     for layer in layers:
         for part in layer._flatten_layers():
-            if isinstance(part, Entrance):
+            if isinstance(part, KeepsPreprocessing):
                 yield part

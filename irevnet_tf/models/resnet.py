@@ -3,10 +3,7 @@
 import keras
 
 from irevnet_tf.layers.base import stream_dtype
-from irevnet_tf.layers.residual import MOMENTUM
 from irevnet_tf.models.checks import check_activation
-from irevnet_tf.models.head import classifier
-from irevnet_tf.models.head import pool
 from irevnet_tf.models.inputs import finished_model
 from irevnet_tf.models.inputs import image_input
 from irevnet_tf.models.resnet_parts import EXPANSION
@@ -14,6 +11,7 @@ from irevnet_tf.models.resnet_parts import check_network
 from irevnet_tf.models.resnet_parts import convolutional_stem
 from irevnet_tf.models.resnet_parts import make_residual
 from irevnet_tf.models.resnet_parts import make_shortcut
+from irevnet_tf.models.resnet_parts import resnet_head
 
 
 def ResNet(
@@ -138,9 +136,5 @@ def ResNet(
             )
             stride = 1
 
-    if include_top or pooling:
-        pooling = "avg" if include_top else pooling
-        x = pool(x, pooling, momentum=MOMENTUM)
-    if include_top:
-        x = classifier(x, classes, classifier_activation)
+    x = resnet_head(x, include_top, pooling, classes, classifier_activation)
     return finished_model(image, input_tensor, x, name=name, weights=weights)

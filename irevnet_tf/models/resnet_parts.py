@@ -1,4 +1,4 @@
-"""What RevNets and ResNets have in common: stem, residuals and shortcuts."""
+"""What RevNets and ResNets have in common: stem, residuals, shortcuts, head."""
 
 import keras
 
@@ -12,6 +12,8 @@ from irevnet_tf.layers.residual import MOMENTUM
 from irevnet_tf.layers.residual import default_initializer
 from irevnet_tf.models.checks import check_options
 from irevnet_tf.models.checks import check_stages
+from irevnet_tf.models.head import classifier
+from irevnet_tf.models.head import pool
 
 # A bottleneck's output has this many times the channels of its middle.
 EXPANSION = 4
@@ -143,3 +145,20 @@ def make_shortcut(
         kernel_initializer=default_initializer(),
         name=name,
     )
+
+
+def resnet_head(x, include_top: bool, pooling, classes: int, activation):
+    """Return what a network returns of its representation, a Keras tensor.
+
+    Args:
+        x: Keras tensor (batch, height, width, channels). The representation.
+        include_top: bool. Whether to end in the classifier.
+        pooling: None or str. Without the classifier: None for `x` itself,
+            "avg" or "max" for pooled features.
+        classes: int. The number of classes.
+        activation: None, str or callable. That of the classifier.
+    """
+    if include_top:
+        x = pool(x, "avg", momentum=MOMENTUM)
+        return classifier(x, classes, activation)
+    return pool(x, pooling, momentum=MOMENTUM) if pooling else x

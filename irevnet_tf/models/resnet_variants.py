@@ -1,9 +1,7 @@
 """The named RevNets and ResNets: tables, and a constructor for each."""
 
-import keras
-
-from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
-from irevnet_tf.models.named import check_weights
+from irevnet_tf.models.named import REVERSIBLE
+from irevnet_tf.models.named import build_unpretrained
 from irevnet_tf.models.named import named
 from irevnet_tf.models.resnet import ResNet
 from irevnet_tf.models.revnet import RevNet
@@ -155,105 +153,47 @@ NOTE_ON_REVNETS = """ The
     files and copies."""
 
 
-def _split(variant, table):
-    """Return arguments of the builder, and defaults of the constructor."""
+def _constructor(variant, table, builder, options, docstring):
     spec = dict(table[variant])
     del spec["description"]
-    return spec, spec.pop("input_size"), spec.pop("classes"), variant.lower()
+    input_size, classes = spec.pop("input_size"), spec.pop("classes")
 
+    def build(**arguments):
+        side = input_size if arguments["include_top"] else None
+        return build_unpretrained(
+            variant, builder, {**spec, **arguments}, (side, side, 3)
+        )
 
-def _default_shape(size, include_top, input_tensor, input_shape):
-    if input_shape is None and input_tensor is None and include_top:
-        return (size, size, 3)
-    return input_shape
-
-
-def _docstring(variant, table, builder, more="", note=""):
-    return DOCSTRING.format(
-        name=variant, builder=builder, more=more, note=note, **table[variant]
+    return named(
+        variant,
+        build,
+        classes=classes,
+        options={"dropout_rate": 0.0, **options},
+        docstring=docstring,
+        module=__name__,
     )
 
 
 def _revnet(variant):
-    spec, size, default_classes, default_name = _split(variant, REVNETS)
-
-    def constructor(
-        include_top=True,
-        weights=None,
-        input_tensor=None,
-        input_shape=None,
-        pooling=None,
-        classes=default_classes,
-        classifier_activation="softmax",
-        name=default_name,
-        *,
-        dropout_rate=0.0,
-        memory_saving=True,
-        lossless=False,
-        fraction_bits=DEFAULT_FRACTION_BITS,
-    ) -> keras.Model:
-        check_weights(variant, weights)
-        return RevNet(
-            **spec,
-            dropout_rate=dropout_rate,
-            memory_saving=memory_saving,
-            lossless=lossless,
-            fraction_bits=fraction_bits,
-            include_top=include_top,
-            weights=weights,
-            input_tensor=input_tensor,
-            input_shape=_default_shape(
-                size, include_top, input_tensor, input_shape
-            ),
-            pooling=pooling,
-            classes=classes,
-            classifier_activation=classifier_activation,
-            name=name,
-        )
-
-    docstring = _docstring(
-        variant,
-        REVNETS,
-        "irevnet_tf.RevNet",
-        OF_REVNETS.format(fraction_bits=DEFAULT_FRACTION_BITS),
-        NOTE_ON_REVNETS,
+    docstring = DOCSTRING.format(
+        name=variant,
+        builder="irevnet_tf.RevNet",
+        more=OF_REVNETS.format(**REVERSIBLE),
+        note=NOTE_ON_REVNETS,
+        **REVNETS[variant],
     )
-    return named(constructor, variant, docstring)
+    return _constructor(variant, REVNETS, RevNet, REVERSIBLE, docstring)
 
 
 def _resnet(variant):
-    spec, size, default_classes, default_name = _split(variant, RESNETS)
-
-    def constructor(
-        include_top=True,
-        weights=None,
-        input_tensor=None,
-        input_shape=None,
-        pooling=None,
-        classes=default_classes,
-        classifier_activation="softmax",
-        name=default_name,
-        *,
-        dropout_rate=0.0,
-    ) -> keras.Model:
-        check_weights(variant, weights)
-        return ResNet(
-            **spec,
-            dropout_rate=dropout_rate,
-            include_top=include_top,
-            weights=weights,
-            input_tensor=input_tensor,
-            input_shape=_default_shape(
-                size, include_top, input_tensor, input_shape
-            ),
-            pooling=pooling,
-            classes=classes,
-            classifier_activation=classifier_activation,
-            name=name,
-        )
-
-    docstring = _docstring(variant, RESNETS, "irevnet_tf.baselines.ResNet")
-    return named(constructor, variant, docstring)
+    docstring = DOCSTRING.format(
+        name=variant,
+        builder="irevnet_tf.baselines.ResNet",
+        more="",
+        note="",
+        **RESNETS[variant],
+    )
+    return _constructor(variant, RESNETS, ResNet, {}, docstring)
 
 
 RevNet38 = _revnet("RevNet38")

@@ -17,11 +17,10 @@ from irevnet_tf.models.inputs import finished_model
 from irevnet_tf.models.transformer import check_arguments
 from irevnet_tf.models.transformer import check_epsilons
 from irevnet_tf.models.transformer import check_size
-from irevnet_tf.models.transformer import classifier
 from irevnet_tf.models.transformer import depth_rates
 from irevnet_tf.models.transformer import embedded
-from irevnet_tf.models.transformer import pooled
 from irevnet_tf.models.transformer import sized_image_input
+from irevnet_tf.models.transformer import transformer_head
 
 EPSILONS = (1e-6, 1e-6, 1e-6)
 
@@ -184,8 +183,13 @@ def RevViT(
     )(streams)
     x = ChannelMerge(name="stage1_merge")(streams)
 
-    if include_top or pooling:
-        x = pooled(x, "avg" if include_top else pooling, of_head, pool_first)
-    if include_top:
-        x = classifier(x, classes, classifier_activation)
+    x = transformer_head(
+        x,
+        include_top,
+        pooling,
+        classes,
+        classifier_activation,
+        of_head,
+        pool_first,
+    )
     return finished_model(image, input_tensor, x, name=name, weights=weights)

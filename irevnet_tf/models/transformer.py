@@ -106,15 +106,41 @@ def embedded(
     return x
 
 
-def pooled(x, pooling: str, epsilon: float, pool_first: bool = False):
-    """Return the features of tokens: LayerNorm, then pooling.
+def transformer_head(
+    x,
+    include_top: bool,
+    pooling,
+    classes: int,
+    activation,
+    epsilon: float,
+    pool_first: bool = False,
+):
+    """Return what a network returns of its tokens, a Keras tensor.
 
     Args:
         x: Keras tensor (batch, tokens, width). The representation.
-        pooling: str. "avg" or "max".
-        epsilon: float. Of the LayerNorm.
+        include_top: bool. Whether to end in the classifier.
+        pooling: None or str. Without the classifier: None for `x` itself,
+            "avg" or "max" for pooled features.
+        classes: int. The number of classes.
+        activation: None, str or callable. That of the classifier.
+        epsilon: float. Of the LayerNorm in front of the pooling.
         pool_first: bool. Whether to pool, then to normalize.
     """
+    if include_top:
+        x = _pooled(x, "avg", epsilon, pool_first)
+        return keras.layers.Dense(
+            classes,
+            activation=activation,
+            kernel_initializer=normal_initializer(),
+            bias_initializer=bias_initializer(),
+            dtype=stream_dtype(),
+            name=PREDICTIONS,
+        )(x)
+    return _pooled(x, pooling, epsilon, pool_first) if pooling else x
+
+
+def _pooled(x, pooling, epsilon, pool_first):
     norm = keras.layers.LayerNormalization(
         epsilon=epsilon,
         beta_initializer=bias_initializer(),
@@ -127,15 +153,3 @@ def pooled(x, pooling: str, epsilon: float, pool_first: bool = False):
         name=f"{pooling}_pool",
     )
     return norm(pool(x)) if pool_first else pool(norm(x))
-
-
-def classifier(x, classes: int, activation):
-    """Return what the classifier makes of features, a Keras tensor."""
-    return keras.layers.Dense(
-        classes,
-        activation=activation,
-        kernel_initializer=normal_initializer(),
-        bias_initializer=bias_initializer(),
-        dtype=stream_dtype(),
-        name=PREDICTIONS,
-    )(x)

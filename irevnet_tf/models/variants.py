@@ -2,15 +2,12 @@
 
 import math
 
-import keras
-
-from irevnet_tf.models.checks import DEFAULT_FRACTION_BITS
 from irevnet_tf.models.checks import check_image_shape
 from irevnet_tf.models.checks import check_input_tensor
 from irevnet_tf.models.irevnet import IRevNet
+from irevnet_tf.models.named import REVERSIBLE
+from irevnet_tf.models.named import build_unpretrained
 from irevnet_tf.models.named import named
-from irevnet_tf.zoo.files import check_weights_path
-from irevnet_tf.zoo.registry import expected_weights
 from irevnet_tf.zoo.registry import find_record
 from irevnet_tf.zoo.registry import verified_file
 
@@ -156,78 +153,59 @@ DOCSTRING = """Build the {name} architecture, {description}.
 
 
 def _constructor(variant):
-    spec = dict(VARIANTS[variant])
+    spec = {"image_channels": 3, **VARIANTS[variant]}
+    words = dict(spec)
     del spec["description"]
-    input_size = spec.pop("input_size")
-    channels = spec.pop("image_channels", 3)
-    default_classes = spec.pop("classes")
-    default_dropout = spec.pop("dropout_rate")
-    default_name = variant.lower()
+    input_size, channels, default_classes, default_dropout = map(
+        spec.pop, ("input_size", "image_channels", "classes", "dropout_rate")
+    )
 
-    def constructor(
-        include_top=True,
-        weights=None,
-        input_tensor=None,
-        input_shape=None,
-        pooling=None,
-        classes=default_classes,
-        classifier_activation="softmax",
-        name=default_name,
-        *,
-        dropout_rate=default_dropout,
-        memory_saving=True,
-        lossless=False,
-        fraction_bits=DEFAULT_FRACTION_BITS,
-        portable=False,
-    ) -> keras.Model:
-        record = find_record(variant, weights, portable)
-        if record is not None:
-            input_shape = _pretrained_shape(
-                record, include_top, input_tensor, input_shape, classes
-            )
-            weights = verified_file(record)
-        elif weights is not None:
-            check_weights_path(weights, expected_weights(variant))
-        if input_shape is None and input_tensor is None:
-            side = input_size if include_top else None
-            input_shape = (side, side, channels)
-        model = IRevNet(
-            **spec,
-            dropout_rate=dropout_rate,
-            memory_saving=memory_saving,
-            lossless=lossless,
-            fraction_bits=fraction_bits,
-            portable=portable,
-            include_top=include_top,
-            weights=weights,
-            input_tensor=input_tensor,
-            input_shape=input_shape,
-            pooling=pooling,
-            classes=classes,
-            classifier_activation=classifier_activation,
-            name=name,
+    def build(**arguments):
+        record = find_record(
+            variant, arguments["weights"], arguments["portable"]
         )
-        if record is not None:
-            model.preprocessing = record.preprocessing
+        if record is None:
+            side = input_size if arguments["include_top"] else None
+            return build_unpretrained(
+                variant, IRevNet, {**spec, **arguments}, (side, side, channels)
+            )
+        arguments["input_shape"] = _pretrained_shape(record, arguments)
+        arguments["weights"] = verified_file(record)
+        model = IRevNet(**spec, **arguments)
+        model.preprocessing = record.preprocessing
         return model
 
     divisor = spec["initial_downsampling"] * math.prod(spec["strides"])
-    docstring = DOCSTRING.format(
-        name=variant,
-        divisor=divisor,
-        fraction_bits=DEFAULT_FRACTION_BITS,
-        **{"image_channels": 3, **VARIANTS[variant]},
+    return named(
+        variant,
+        build,
+        classes=default_classes,
+        options={
+            "dropout_rate": default_dropout,
+            **REVERSIBLE,
+            "portable": False,
+        },
+        docstring=DOCSTRING.format(
+            name=variant, divisor=divisor, **REVERSIBLE, **words
+        ),
+        module=__name__,
     )
-    return named(constructor, variant, docstring)
 
 
-def _pretrained_shape(record, include_top, input_tensor, input_shape, classes):
+def _pretrained_shape(record, arguments):
     """Return the `input_shape` to build for the weights of a name.
+
+    Args:
+        record: `WeightsRecord`. What is known of the weights.
+        arguments: dict. Those of the constructor.
 
     Raises:
         ValueError: if the weights are not for these images or classes.
     """
     weights = f"weights={record.name!r}"
+    include_top, input_tensor, input_shape, classes = map(
+        arguments.get, ("include_top", "input_tensor", "input_shape", "classes")
+    )
     if include_top and classes != record.classes:
         raise ValueError(
             f"With {weights} and the classifier, `classes` must be "

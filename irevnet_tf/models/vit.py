@@ -11,11 +11,10 @@ from irevnet_tf.models.checks import check_activation
 from irevnet_tf.models.inputs import finished_model
 from irevnet_tf.models.transformer import check_arguments
 from irevnet_tf.models.transformer import check_size
-from irevnet_tf.models.transformer import classifier
 from irevnet_tf.models.transformer import depth_rates
 from irevnet_tf.models.transformer import embedded
-from irevnet_tf.models.transformer import pooled
 from irevnet_tf.models.transformer import sized_image_input
+from irevnet_tf.models.transformer import transformer_head
 
 
 def ViT(
@@ -115,8 +114,7 @@ def ViT(
             )
             x = add([x, residual(x)])
 
-    if include_top or pooling:
-        x = pooled(x, "avg" if include_top else pooling, EPSILON)
-    if include_top:
-        x = classifier(x, classes, classifier_activation)
+    x = transformer_head(
+        x, include_top, pooling, classes, classifier_activation, EPSILON
+    )
     return finished_model(image, input_tensor, x, name=name, weights=weights)

@@ -11,7 +11,7 @@ from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.fixed_point import exact_limit
 from irevnet_tf.models.chain import Chain
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.quantization.source import MOVING
 from irevnet_tf.quantization.source import own_layers
 from irevnet_tf.quantization.source import weights_hash

@@ -17,7 +17,7 @@ from irevnet_tf.layers import PixelRange
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers import Shared
 from irevnet_tf.models.chain import Chain
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.model import Functional
 
 MOVING = (

@@ -58,8 +58,10 @@ def check_inputs(layer, inputs):
     return tensors
 
 
-def is_network(layer) -> bool:
-    """Return whether this is a model that holds invertible layers.
+def is_checked_as_network(layer) -> bool:
+    """Return whether this is a model to check by `NETWORK_CHECKS`.
+
+    It holds invertible layers, and has no `inverse` itself.
 
     Raises:
         ValueError: if it is a model without an inverse that holds none.

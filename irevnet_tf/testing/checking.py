@@ -8,7 +8,7 @@ from irevnet_tf.layers.base import is_invertible
 from irevnet_tf.testing.arguments import check_inputs
 from irevnet_tf.testing.arguments import check_names
 from irevnet_tf.testing.arguments import check_network_inputs
-from irevnet_tf.testing.arguments import is_network
+from irevnet_tf.testing.arguments import is_checked_as_network
 from irevnet_tf.testing.checking_networks import NETWORK_CHECKS
 from irevnet_tf.testing.checking_networks import check_network
 from irevnet_tf.testing.checks_files import checkpoint
@@ -173,7 +173,7 @@ def check_invertible(
             that `irevnet_tf.encoder` refuses; if `inputs` do not fit it; or if
             there is no check with a name.
     """
-    network = is_network(layer)
+    network = is_checked_as_network(layer)
     known = NETWORK_CHECKS if network else CHECKS
     names = known if checks is None else tuple(checks)
     limits = dict(limits or {})

@@ -13,7 +13,7 @@ from irevnet_tf.layers import FixedPointRounding
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import run_inverse
 from irevnet_tf.layers.fixed_point import exact_limit
-from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chains import find_chains
 from irevnet_tf.models.graph import find_runs
 from irevnet_tf.testing.finding import relative_error
 from irevnet_tf.testing.snapshot import layers_of

@@ -10,7 +10,7 @@ bytes. It imports TensorFlow only, so that layers of any class are welcome.
 import gc
 import json
 import pathlib
-import re
+import runpy
 import sys
 
 # The folder of this file has modules that are not for TensorFlow. It must go
@@ -20,12 +20,8 @@ del sys.path[0]
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-
-def memory(key):
-    """Return a line of the process' status in bytes."""
-    # Not getrusage, whose peak starts at the size of the parent process.
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(rf"{key}:\s*(\d+) kB", status)[1]) * 1024
+# By its path, since importing the package would import Keras.
+memory = runpy.run_path(pathlib.Path(__file__).parents[1] / "memory.py")
 
 
 def peak(directory, inputs, steps):
@@ -37,12 +33,11 @@ def peak(directory, inputs, steps):
     module = tf.saved_model.load(directory)
     module.step(*inputs)
     gc.collect()
-    before = memory("VmRSS")
-    # Forgets the peak of the process so far.
-    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    before = memory["resident_memory"]()
+    memory["forget_peak"]()
     for _ in range(steps):
         module.step(*inputs)
-    return memory("VmHWM") - before
+    return memory["peak_memory"]() - before
 
 
 def main():

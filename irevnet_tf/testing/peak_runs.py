@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -26,23 +25,12 @@ _SETTINGS = {
 }
 
 
-def can_measure() -> bool:
-    """Return whether this system tells peaks of memory, as Linux does."""
-    return pathlib.Path("/proc/self/clear_refs").exists()
-
-
-def available_memory() -> int:
-    """Return how many bytes a new process can have."""
-    text = pathlib.Path("/proc/meminfo").read_text()
-    return int(re.search(r"MemAvailable:\s*(\d+) kB", text)[1]) * 1024
-
-
 def measure_peaks(functions, specs) -> tuple[list[int], str | None]:
     """Run training steps in a process, and print a line for each function.
 
     Args:
-        functions: dict {text: concrete function}. Each trains one step; the
-            text says of what.
+        functions: dict {way: concrete function}. Each trains one step; the
+            way, as text, says how.
         specs: list of `tf.TensorSpec`. The inputs that they take.
 
     Returns:
@@ -74,8 +62,8 @@ def measure_peaks(functions, specs) -> tuple[list[int], str | None]:
                 },
             ) as process,
         ):
-            for name in functions:
-                print(f"memory_report trains {_STEPS + 1} steps {name}")
+            for way in functions:
+                print(f"memory_report trains {_STEPS + 1} steps {way}")
                 line = process.stdout.readline()
                 if not line:
                     break

@@ -1,14 +1,16 @@
 """memory_report: what training a model keeps, counted and measured."""
 
-import math
+import dataclasses
 import re
 
 import keras
-import tensorflow as tf
 
 from irevnet_tf.layers import Coupling
 from irevnet_tf.layers import ReversibleSequence
 from irevnet_tf.layers.base import check_positive_int
+from irevnet_tf.memory import available_memory
+from irevnet_tf.memory import bytes_of
+from irevnet_tf.memory import can_measure
 from irevnet_tf.testing.memory_arguments import build
 from irevnet_tf.testing.memory_arguments import check_model
 from irevnet_tf.testing.memory_arguments import check_trainable
@@ -16,8 +18,6 @@ from irevnet_tf.testing.memory_arguments import input_specs
 from irevnet_tf.testing.memory_table import LayerMemory
 from irevnet_tf.testing.memory_table import MemoryReport
 from irevnet_tf.testing.memory_table import TrainingMemory
-from irevnet_tf.testing.peak_runs import available_memory
-from irevnet_tf.testing.peak_runs import can_measure
 from irevnet_tf.testing.peak_runs import measure_peaks
 from irevnet_tf.testing.snapshot import Snapshot
 from irevnet_tf.testing.snapshot import surroundings_kept
@@ -102,6 +102,26 @@ def memory_report(
         return run.report(f"{model.name}, batch of {batch}")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """How a graph trains the model.
+
+    Attributes:
+        saving: bool. Whether its sequences save memory.
+        dropped: int. How many blocks fewer the longest of them has.
+    """
+
+    saving: bool
+    dropped: int = 0
+
+    def __str__(self):
+        name = "with memory saving" if self.saving else "plain"
+        return f"{name}, {self.dropped} blocks fewer" if self.dropped else name
+
+
+_PLAIN, _SAVING = _Way(saving=False), _Way(saving=True)
+
+
 class _Run:
     """The graphs of a model's training, and their peaks.
 
@@ -132,7 +152,7 @@ class _Run:
                 f"couplings outside of a ReversibleSequence save no memory: "
                 f"{', '.join(alone)}"
             )
-        unknown = self._graphs["plain"].unknown
+        unknown = self._graphs[_PLAIN].unknown
         if unknown:
             self._notes.append(
                 f"{unknown} tensors of unknown size are not counted, such as "
@@ -140,24 +160,23 @@ class _Run:
             )
 
     def _trace(self):
-        """Return {how it trains: graph}, those of least memory first."""
+        """Return {way: graph}, those of least memory first."""
         sequences = sequences_in(self._model)
         longest = self._longest
         graphs = {}
-        for saving in (True, False) if sequences else (False,):
-            way = "with memory saving" if saving else "plain"
-            set_memory_saving(self._model, saving)
+        for way in (_SAVING, _PLAIN) if sequences else (_PLAIN,):
+            set_memory_saving(self._model, way.saving)
             try:
                 full = self._traced()
             except ValueError as error:
-                if not saving:
+                if way is _PLAIN:
                     raise
                 self._notes.append(f"memory saving is refused: {_text(error)}")
                 continue
             if longest is not None:
                 short = self._traced(longest)
                 if short.dropped:
-                    graphs[f"{way}, {short.dropped} blocks fewer"] = short
+                    graphs[_Way(way.saving, short.dropped)] = short
             graphs[way] = full
         return graphs
 
@@ -212,7 +231,7 @@ class _Run:
     def report(self, subject) -> MemoryReport:
         """Return all numbers."""
         weights, gradients, optimizer = map(bytes_of, self._fixed_variables())
-        kept = self._graphs["plain"].kept
+        kept = self._graphs[_PLAIN].kept
         parts = parts_of(self._model)
         layers = [
             LayerMemory(name, kept[name], bytes_of(layer.variables))
@@ -221,12 +240,12 @@ class _Run:
         rest = sum(kept.values()) - sum(x.kept for x in layers)
         layers.append(LayerMemory("(loss and the rest)", rest, 0))
         saving = None
-        if "with memory saving" in self._graphs:
+        if _SAVING in self._graphs:
             blocks = [x for x in parts if self._is_block(parts[x])]
             saving = self._memory(
-                "with memory saving", max((kept[x] for x in blocks), default=0)
+                _SAVING, max((kept[x] for x in blocks), default=0)
             )
-        dropped = max(x.dropped for x in self._graphs.values())
+        dropped = max(way.dropped for way in self._graphs)
         of_block = None
         if dropped:
             blocks = self._longest.blocks[-dropped:]
@@ -237,7 +256,7 @@ class _Run:
             weights,
             gradients,
             optimizer,
-            self._memory("plain"),
+            self._memory(_PLAIN),
             saving,
             of_block,
             dropped,
@@ -256,27 +275,20 @@ class _Run:
         """Return the memory of a way to train.
 
         Args:
-            way: str. One of the graphs.
+            way: `_Way`. One of the graphs, with all blocks.
             at_work: int. What is kept besides, for one block at a time.
         """
         graph, peak = self._graphs[way], self._peaks.get(way)
         kept_per_block = peak_per_block = None
-        for name, short in self._graphs.items():
-            if not (name.startswith(way) and short.dropped):
+        for other, short in self._graphs.items():
+            if other.saving != way.saving or not other.dropped:
                 continue
-            kept_per_block = (graph.total - short.total) / short.dropped
-            if peak is not None and name in self._peaks:
-                peak_per_block = (peak - self._peaks[name]) / short.dropped
+            kept_per_block = (graph.total - short.total) / other.dropped
+            if peak is not None and other in self._peaks:
+                peak_per_block = (peak - self._peaks[other]) / other.dropped
         return TrainingMemory(
             graph.total + at_work, peak, kept_per_block, peak_per_block
         )
-
-
-def bytes_of(variables) -> int:
-    """Return the size of variables in bytes."""
-    return sum(
-        math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables
-    )
 
 
 def _text(error):

@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -14,6 +12,7 @@ from absl import logging
 
 from irevnet_tf.atomic import TEMPORARY_PREFIX
 from irevnet_tf.atomic import replacing
+from irevnet_tf.memory import bytes_of
 
 _STATE = "state"
 
@@ -152,11 +151,6 @@ class Checkpoints:
             _assign(model, values, path)
             return state
         return None
-
-
-def bytes_of(variables: Iterable[keras.Variable]) -> int:
-    """Return the memory that variables take, on one device."""
-    return sum(math.prod(v.shape) * v.value.dtype.size for v in variables)
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

@@ -9,8 +9,8 @@ import tensorflow as tf
 from irevnet_tf.data import Dataset
 from irevnet_tf.distribution import worker_count
 from irevnet_tf.layers import ReversibleSequence
+from irevnet_tf.memory import bytes_of
 from irevnet_tf.models.variants import VARIANTS
-from irevnet_tf.training.checkpoints import bytes_of
 from irevnet_tf.training.config import RunConfig
 from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import Length

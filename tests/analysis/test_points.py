@@ -8,7 +8,7 @@ from irevnet_tf import layers
 from irevnet_tf.analysis.points import all_points
 from irevnet_tf.analysis.points import find_points
 from irevnet_tf.analysis.points import stage_points
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 
 
 def chain_of(name):

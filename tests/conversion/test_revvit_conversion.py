@@ -211,6 +211,16 @@ def test_networks_with_other_norms(slowfast, minrev):
         )
 
 
+def test_the_number_of_heads_does_not_show(slowfast):
+    other = published_revvit.Published("slowfast")
+    other.config["heads"] *= 2
+    expected, found = slowfast.load(), other.load()
+    for ours, theirs in zip(expected.weights, found.weights, strict=True):
+        assert np.size(ours) == np.size(theirs)
+    images = slowfast.images
+    assert np.max(np.abs(found(images) - expected(images))) > 1e-3
+
+
 def test_networks_that_are_no_revvit(slowfast, state):
     model = ViT(1, 16, 2, 4, input_shape=(12, 12, 3), classes=5)
     assert_refused(state, model, "`model` must be an i-RevNet.*or a RevViT")

@@ -1,5 +1,8 @@
 """The layers of vision transformers: embedding, copies, and residuals."""
 
+import functools
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -203,6 +206,31 @@ def test_residuals_keep_frozen_parts_and_settings(name):
         v.trainable for v in residual.weights
     ]
     assert copy.layers[0].epsilon == 1e-3
+
+
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        "x",
+        3,
+        {"a": 1},
+        {"class_name": "RandomNormal", "config": {"no_argument": 1}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "create",
+    [
+        functools.partial(layers.AttentionResidual, 8, 2),
+        functools.partial(layers.MLPResidual, 8, 8),
+        functools.partial(layers.PatchEmbedding, 8, 4),
+    ],
+    ids=lambda create: create.func.__name__,
+)
+def test_what_is_no_initializer(create, initializer):
+    received = re.escape(f"Received: kernel_initializer={initializer!r}")
+    with pytest.raises(ValueError, match=f"must be None, a Keras.*{received}"):
+        create(kernel_initializer=initializer)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ BAD_ARGUMENTS = [
     ({"initial_downsampling": 3}, "must be 1, 2 or 4. Received: .*=3"),
     ({"pooling": "sum"}, "`pooling` must be None, 'avg' or 'max'.*'sum'"),
     ({"weights": 3}, "`weights` must be None .*weights=3"),
-    ({"weights": "imagenet21k"}, "ends in .weights.h5. Received: .*21k"),
+    ({"weights": "imagenet21k"}, "ends in .weights.h5; names.*21k"),
     ({"classifier_activation": "sofmax"}, "activation. Received: .*sofmax"),
     ({"classes": 0}, "positive integer. Received: classes=0"),
     ({"dropout_rate": 1.0}, "less than 1. Received: dropout_rate=1.0"),

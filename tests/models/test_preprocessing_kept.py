@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf import layers
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.model import Functional
 from irevnet_tf.models.model import find_preprocessing
 

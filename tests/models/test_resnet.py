@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf.models import resnet_variants
-from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chains import find_chains
 
 # Those of the authors' configurations, counted by hand; the paper's table
 # prints them in millions.

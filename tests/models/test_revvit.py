@@ -13,7 +13,7 @@ import irevnet_tf
 from irevnet_tf.models import revvit
 from irevnet_tf.models import transformer_variants
 from irevnet_tf.models import vit
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.model import find_preprocessing
 
 SHAPE = (8, 8, 3)
@@ -367,6 +367,7 @@ def test_signatures_are_those_of_keras_applications(constructor):
         ({"classes": 0}, "positive integer. Received: classes=0"),
         ({"weights": "imagenet"}, "Received: weights='imagenet'"),
         ({"classifier_activation": "x"}, "classifier_activation='x'"),
+        ({"kernel_initializer": "x"}, "None, a Keras.*kernel_initializer='x'"),
     ],
 )
 @pytest.mark.parametrize("builder", [revvit.RevViT, vit.ViT])

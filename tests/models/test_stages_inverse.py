@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import irevnet_tf
 from irevnet_tf import layers
-from irevnet_tf.models.chain import find_chains
+from irevnet_tf.models.chains import find_chains
 
 # To a stage's entrance, relative.
 ROUNDING = 1e-5

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from irevnet_tf.memory import bytes_of
 from irevnet_tf.training import Checkpoints
 from irevnet_tf.training import DivergenceError
 from irevnet_tf.training import Preempted
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import compile_model
 from irevnet_tf.training.checkpoints import TrainingState
-from irevnet_tf.training.checkpoints import bytes_of
 from irevnet_tf.training.guard import StepGuard
 from irevnet_tf.training.guard import require_finite
 from irevnet_tf.training.schedule import Length

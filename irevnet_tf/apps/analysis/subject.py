@@ -18,7 +18,7 @@ from irevnet_tf.apps.image_data import parse_point
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.data import Dataset
-from irevnet_tf.models.chain import find_chain
+from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.predictions import class_names
 from irevnet_tf.models.predictions import class_places
 

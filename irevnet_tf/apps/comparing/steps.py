@@ -7,8 +7,6 @@ prints what `measure` in the parent process reads.
 
 import dataclasses
 import json
-import pathlib
-import re
 import statistics
 import subprocess
 import sys
@@ -16,6 +14,8 @@ import time
 
 import numpy as np
 
+from irevnet_tf.memory import peak_memory
+from irevnet_tf.memory import resident_memory
 from irevnet_tf.training import RunConfig
 from irevnet_tf.training import build_model
 from irevnet_tf.training import compile_model
@@ -80,20 +80,13 @@ def run_steps(config: RunConfig, data_dir: str | None) -> Cost:
     compile_model(model, config, run_length(config, dataset))
     images, labels = dataset.arrays("train", config.batch_size)
     labels = np.eye(len(dataset.class_names), dtype="float32")[labels]
-    before = _memory("VmRSS")
+    before = resident_memory()
     seconds = []
     for _ in range(WARM_UP + STEPS):
         start = time.perf_counter()
         model.train_on_batch(images, labels)
         seconds.append(time.perf_counter() - start)
-    return Cost(statistics.median(seconds[WARM_UP:]), _memory("VmHWM") - before)
-
-
-def _memory(key):
-    """Return a size from Linux' account of this process, in bytes."""
-    # Not ru_maxrss, which starts at the size of the parent process.
-    status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
-    return 1024 * int(re.search(rf"{key}:\s*(\d+) kB", status)[1])
+    return Cost(statistics.median(seconds[WARM_UP:]), peak_memory() - before)
 
 
 def main(text: str) -> None:

@@ -1,7 +1,7 @@
 """What the first layer of a network keeps about its images."""
 
 
-class Entrance:
+class KeepsPreprocessing:
     """A Keras layer that keeps how the images of its network were scaled."""
 
     @property
