@@ -15,9 +15,10 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 # Otherwise, collecting garbage looks at all that TensorFlow and Keras made on
-# import, again and again while graphs are traced.
+# import, and at all graphs, again and again while more of them are traced.
 gc.collect()
 gc.freeze()
+gc.set_threshold(50_000)
 
 # These need two devices, which a process has to ask for at its start.
 # distribution/test_two_devices.py runs them.
