@@ -15,9 +15,10 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 # Otherwise, collecting garbage looks at all that TensorFlow and Keras made on
-# import, again and again while graphs are traced.
+# import, and at all graphs, again and again while more of them are traced.
 gc.collect()
 gc.freeze()
+gc.set_threshold(50_000)
 
 # These need two devices, which a process has to ask for at its start.
 # distribution/test_two_devices.py runs them.
@@ -77,28 +78,38 @@ def trained_weights(tmp_path_factory):
 # What takes longest starts first, or else one process works on it alone in the
 # end.
 LONGEST = (
-    "test_memory_saving.py",
     "test_faults.py",
-    "test_export.py",
-    "test_two_devices.py",
-    "test_fine_tuning.py",
-    "test_readme.py",
-    "test_distribution.py",
-    "test_conformance_models.py",
-    "test_features.py",
-    "test_conformance_studies.py",
-    "test_lossless.py",
-    "test_inference_graphs.py",
+    "test_memory_saving.py",
     "test_check_invertible.py",
+    "test_fine_tuning.py",
+    "test_two_devices.py",
+    "test_two_functions.py",
+    "test_distribution.py",
+    "test_readme.py",
+    "test_conformance_models.py",
+    "test_export.py",
+    "test_inference_graphs.py",
     "test_serialization_frozen.py",
     "test_public_reports.py",
+    "test_lossless.py",
+    "test_features.py",
+    "test_conformance_studies.py",
     "test_networks_and_images.py",
     "test_apps.py",
-    "test_network.py",
     "test_residuals.py",
-    "test_two_functions.py",
+    "test_revvit.py",
+    "test_reversible_from_keras.py",
+    "test_models.py",
+    "test_memory_report.py",
+    "test_check_networks.py",
+    "test_loop.py",
+    "test_compare_app.py",
+    "test_analyze_app.py",
+    "test_portable_bits.py",
+    "test_portable_apps.py",
     "test_local_server.py",
     "test_metamers.py",
+    "test_network.py",
 )
 
 

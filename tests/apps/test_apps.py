@@ -387,7 +387,7 @@ def test_arguments_that_are_no_flags_are_refused(module, tmp_path):
 # slow to import is there already.
 HELP = """
 import importlib, os, sys
-import irevnet_tf.layers
+import irevnet_tf.data, irevnet_tf.pictures, irevnet_tf.training
 for name in sys.argv[2:]:
     child = os.fork()
     if not child:

@@ -49,7 +49,7 @@ def test_everything_else_that_is_promised():
     """Files, checkpoints, frozen parts, half precision, models and more."""
     checks = set(testing.CHECKS) - {"inverse", "gradients", "state"}
     report = testing.check_invertible(
-        chain("dropout"), pair("dropout"), checks=sorted(checks)
+        chain("dropout", 1), pair("dropout"), checks=sorted(checks)
     )
     assert report, str(report)
 
