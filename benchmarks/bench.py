@@ -6,7 +6,7 @@
 Every time is that of a turn; contestants take turns, each in a process of its
 own, and must have computed the same in their first two turns. With `--quick`,
 everything is small, the numbers say little, and nothing is written but to
-`--output`.
+`--output`. With `--only=MemCNN's --only=blocks`, it is these tables.
 """
 
 import dataclasses
@@ -37,6 +37,12 @@ _OUTPUT = flags.DEFINE_string(
 )
 _GROWTH = flags.DEFINE_bool(
     "growth", True, "How time and memory grow, too: half of the time."
+)
+_ONLY = flags.DEFINE_multi_string(
+    "only",
+    [],
+    "Words of the titles of some tables. No others are measured, and nothing "
+    "is written but to --output.",
 )
 _MINREV = flags.DEFINE_string(
     "minrev",
@@ -222,6 +228,11 @@ def limits(rounds) -> list[str]:
     return lines
 
 
+def is_wanted(title) -> bool:
+    """Return whether to measure the table of a title."""
+    return not _ONLY.value or any(word in title for word in _ONLY.value)
+
+
 def heading() -> list[str]:
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in PACKAGES
@@ -256,22 +267,30 @@ def processor() -> str:
 def main(_):
     quick, rounds = _QUICK.value, 3 if _QUICK.value else 5
     output = pathlib.Path(_OUTPUT.value or DOCS)
-    sections = [*heading(), *limits(rounds)]
+    sections = heading()
+    if is_wanted("matrix product"):
+        sections += limits(rounds)
     with tempfile.TemporaryDirectory() as directory:
         weights = os.path.join(directory, "irevnet301.pth")
-        here = pathlib.Path(__file__).parent
-        command = [sys.executable, here / "irevnet301_pytorch.py", weights]
-        subprocess.run(command, check=True)
-        for one in contests(quick, weights):
+        wanted = [
+            one for one in contests(quick, weights) if is_wanted(one.title)
+        ]
+        if any("IRevNet301" in one.title for one in wanted):
+            here = pathlib.Path(__file__).parent
+            command = [sys.executable, here / "irevnet301_pytorch.py", weights]
+            subprocess.run(command, check=True)
+        for one in wanted:
             sections += run(one, rounds)
-    results = growth.measure_all(quick, _MINREV.value) if _GROWTH.value else {}
+    results = {}
+    if _GROWTH.value:
+        results = growth.measure_all(quick, _MINREV.value, is_wanted)
     if results:
         sections += ["", "## How it grows", "", *growth.TEXT]
     for axis, found in results.items():
         sections += growth.table(axis, found)
         if axis == "blocks":
             sections += growth.per_added(found)
-    if quick and _OUTPUT.value is None:
+    if (quick or _ONLY.value) and _OUTPUT.value is None:
         print("\n".join(sections))
         return
     if results:

@@ -118,23 +118,26 @@ def draw(results, path):
     plt.close(figure)
 
 
-def measure_all(quick, minrev):
+def measure_all(quick, minrev, is_wanted):
     """Return {axis: {contestant: {value: times}}}.
 
     Args:
         quick: bool.
         minrev: None or directory of minREV.
+        is_wanted: function. Whether to measure the axis of a label.
     """
     found = {
         axis: measure_axis(axis, rest, values)
         for axis, (rest, values) in (QUICK_AXES if quick else AXES).items()
+        if is_wanted(LABELS[axis])
     }
-    found["blocks"] = measure_axis(
-        "depth",
-        {},
-        (2, 4) if quick else TRANSFORMER_BLOCKS,
-        transformers.contestants({"size": 2}, minrev),
-    )
+    if is_wanted(LABELS["blocks"]):
+        found["blocks"] = measure_axis(
+            "depth",
+            {},
+            (2, 4) if quick else TRANSFORMER_BLOCKS,
+            transformers.contestants({"size": 2}, minrev),
+        )
     return found
 
 
