@@ -10,6 +10,7 @@ from irevnet_tf.testing.finding import DoesNotApply
 from irevnet_tf.testing.finding import Finding
 from irevnet_tf.testing.finding import largest_difference
 from irevnet_tf.testing.finding import relative_error
+from irevnet_tf.testing.finding import variable_errors
 from irevnet_tf.testing.finding import worst
 from irevnet_tf.testing.snapshot import values
 from irevnet_tf.testing.steps import LEARNING_RATE
@@ -75,10 +76,8 @@ def state(subject):
         "graph": [x.state for x in _pair(steps, True)],
         f"{_STEPS} steps": [steps.train(x, _STEPS) for x in (True, False)],
     }.items():
-        for variable, ours, theirs in zip(
-            steps.layer.variables, *states, strict=True
-        ):
-            errors[f"{name}, {variable.path}"] = _error(ours, theirs)
+        found = variable_errors(steps.layer.variables, *states)
+        errors |= {f"{name}, {path}": error for path, error in found.items()}
     steps.reset()
     return worst(errors)
 
@@ -89,14 +88,6 @@ def _moved_by_inverse(subject):
     for training in (False, True):
         subject.inverse(outputs, training)
     return largest_difference(values(subject.whole), before)
-
-
-def _error(ours, theirs):
-    """Return the error of a variable, relative if it holds floats."""
-    if ours.dtype.kind in "iub":
-        return largest_difference(ours, theirs)
-    error = largest_difference(ours, theirs)
-    return error / max(1.0, float(np.max(np.abs(theirs), initial=0)))
 
 
 def training(subject):

@@ -74,6 +74,27 @@ def largest_difference(actual, expected) -> float:
     )
 
 
+def variable_errors(variables, actual, expected) -> dict:
+    """Return {path: error} of the values of variables.
+
+    The error is the largest difference: relative to the largest value above 1
+    in variables of floats, and absolute in others, such as seeds.
+
+    Args:
+        variables: list of Keras variables. Several may have one path, of which
+            the largest error counts.
+        actual, expected: lists of arrays. Their values.
+    """
+    errors = {}
+    for variable, ours, theirs in zip(variables, actual, expected, strict=True):
+        error = largest_difference(ours, theirs)
+        if theirs.dtype.kind not in "iub":
+            largest = np.max(np.abs(theirs.astype("float64")), initial=1.0)
+            error /= float(largest)
+        errors[variable.path] = max(error, errors.get(variable.path, 0.0))
+    return errors
+
+
 def _flat(*structures):
     """Return a vector of each structure, or None if shapes differ."""
     arrays = [

@@ -36,7 +36,7 @@ class Steps:
     Args:
         layer: built Keras layer. A `ReversibleSequence`, or a layer that holds
             some.
-        inputs: tensor, or tuple of tensors. What the layer takes.
+        inputs: tensor, or structure of tensors. What the layer takes.
     """
 
     def __init__(self, layer, inputs):
@@ -100,7 +100,9 @@ def _step_function(layer, traced):
         outputs, gradients = gradients_of(layer, inputs)
         sources = [*keras.tree.flatten(inputs), *layer.trainable_variables]
         gradients = [
-            tf.zeros(x.shape, x.dtype) if dx is None else dx
+            tf.zeros(x.shape, x.dtype)
+            if dx is None
+            else tf.convert_to_tensor(dx)
             for x, dx in zip(sources, gradients, strict=True)
         ]
         return outputs, gradients
@@ -111,9 +113,11 @@ def _step_function(layer, traced):
 def gradients_of(layer, inputs, training=True):
     """Return a layer's outputs, and the gradients of a loss on them.
 
+    Outputs that are no floats, such as the number of a class, have no loss.
+
     Args:
         layer: built Keras layer. The layer to differentiate.
-        inputs: tensor, or tuple of tensors. What the layer takes.
+        inputs: tensor, or structure of tensors. What the layer takes.
         training: bool. The mode of the layer.
 
     Returns:
@@ -132,6 +136,7 @@ def gradients_of(layer, inputs, training=True):
             [
                 tf.reduce_mean(tf.cast(tf.sin(y + index), "float64"))
                 for index, y in enumerate(outputs)
+                if y.dtype.is_floating
             ]
         )
     return outputs, tape.gradient(loss, sources)

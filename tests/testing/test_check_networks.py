@@ -129,6 +129,55 @@ def test_gradients_need_blocks():
     assert "ReversibleSequence" in report["gradients"].detail
 
 
+class CountsSavings(layers.ReversibleSequence):
+    """Counts the steps that save memory."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.count = self.add_weight(
+            initializer="zeros", trainable=False, name="count"
+        )
+
+    def call(self, inputs, training=None):
+        if self.memory_saving:
+            self.count.assign_add(1.0)
+        return super().call(inputs, training=training)
+
+
+def test_another_state_is_seen_beside_the_seeds_of_dropout():
+    model = _model(
+        layers.ChannelSplit(),
+        CountsSavings(_couplings(2, dropout=0.5)),
+        layers.ChannelMerge(),
+    )
+    report = testing.check_invertible(model, IMAGES, checks=["gradients"])
+    assert not report, str(report)
+    assert report["gradients"].value == 1
+    assert "/count" in report["gradients"].detail
+
+
+def _of_numbers(*, as_numbers):
+    """Return a network of whole numbers, with scores or their numbers."""
+    numbers = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(10, 8)(numbers)
+    x = layers.ReversibleSequence(
+        [layers.AdditiveCoupling(keras.layers.Dense(4)) for _ in range(2)]
+    )(layers.ChannelSplit()(x))
+    scores = keras.layers.Dense(3)(layers.ChannelMerge()(x))
+    found = keras.ops.argmax(scores, axis=-1)
+    return keras.Model(numbers, found if as_numbers else [scores, found])
+
+
+@pytest.mark.parametrize("as_numbers", [False, True])
+def test_gradients_of_whole_numbers(as_numbers):
+    model = _of_numbers(as_numbers=as_numbers)
+    numbers = np.arange(18).reshape(3, 6) % 10
+    report = testing.check_invertible(model, numbers, checks=["gradients"])
+    check = report["gradients"]
+    assert check.holds is (None if as_numbers else True), str(report)
+    assert "no floats" in check.detail if as_numbers else check.value < 1e-6
+
+
 def test_a_wrong_inverse_in_the_middle_is_named():
     blocks = [*_couplings(1), SlightlyWrong(_residual()), *_couplings(1)]
     model = _network(blocks=blocks)
