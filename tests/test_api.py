@@ -4,7 +4,9 @@ import inspect
 import pickle
 import subprocess
 import sys
+import typing
 
+import keras
 import pytest
 
 import irevnet_tf
@@ -219,10 +221,11 @@ def test_variants_have_the_signature_of_keras_applications(name):
         "name",
     ]
     assert constructor.__name__ == constructor.__qualname__ == name
+    assert typing.get_type_hints(constructor) == {"return": keras.Model}
     assert pickle.loads(pickle.dumps(constructor)) is constructor
     assert name in constructor.__doc__
     assert "{" not in constructor.__doc__
-    with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected"):
+    with pytest.raises(TypeError, match=rf"{name}\(\): got an unexpected"):
         constructor(no_argument=1)
     with pytest.raises(TypeError, match=f"{name}.*positional"):
         constructor(*range(9))
@@ -253,6 +256,7 @@ def test_public_names_are_documented(module):
 def test_analysis_is_loaded_when_it_is_asked_for():
     code = """
 import sys
+import typing
 import irevnet_tf
 assert "irevnet_tf.analysis" not in sys.modules
 assert "tensorflow_datasets" not in sys.modules  # It takes its time.

@@ -62,11 +62,11 @@ def named(
         return_annotation=keras.Model,
     )
 
-    def constructor(*args, **kwargs):
+    def constructor(*args, **kwargs) -> keras.Model:
         try:
             given = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{name}() {error}") from None
+            raise TypeError(f"{name}(): {error}") from None
         given.apply_defaults()
         return build(**given.arguments)
 

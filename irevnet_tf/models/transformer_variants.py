@@ -108,7 +108,7 @@ def _revvit(size):
         full_name="irevnet_tf.RevViT",
         baseline="",
         output="invertible representation",
-        source=", as in the published recipe",
+        source="" if size == "Mini" else ", as in the published recipe",
         more=OF_REVVITS.format(**REVERSIBLE),
         paper="2302.04869",
     )
