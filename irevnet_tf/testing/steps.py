@@ -131,12 +131,20 @@ def gradients_of(layer, inputs, training=True):
     with tf.GradientTape() as tape:
         tape.watch(keras.tree.flatten(inputs))
         outputs = keras.tree.flatten(layer(inputs, training=training))
-        # The gradient has another size for each output.
         loss = tf.add_n(
             [
-                tf.reduce_mean(tf.cast(tf.sin(y + index), "float64"))
+                _loss_of(y, index)
                 for index, y in enumerate(outputs)
                 if y.dtype.is_floating
             ]
         )
     return outputs, tape.gradient(loss, sources)
+
+
+def _loss_of(y, index):
+    # The gradient has another size for each output and for each value: with
+    # the same one, those of probabilities, which sum to 1, would cancel.
+    phases = index + tf.reshape(tf.range(tf.size(y)) % 7, tf.shape(y))
+    return tf.reduce_mean(
+        tf.cast(tf.sin(y + tf.cast(phases, y.dtype)), "float64")
+    )

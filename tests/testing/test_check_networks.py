@@ -156,6 +156,16 @@ def test_another_state_is_seen_beside_the_seeds_of_dropout():
     assert "/count" in report["gradients"].detail
 
 
+def test_gradients_of_probabilities_do_not_cancel():
+    """Their sum is always 1: a loss that weighs all alike has no gradient."""
+    keras.utils.set_random_seed(0)
+    model = irevnet_tf.RevViTMini(input_shape=(8, 8, 3), classes=1000)
+    report = testing.check_invertible(
+        model, IMAGES[..., :3], checks=["gradients"]
+    )
+    assert report["gradients"].value < 1e-5, str(report)
+
+
 def _of_numbers(*, as_numbers):
     """Return a network of whole numbers, with scores or their numbers."""
     numbers = keras.Input((6,), dtype="int32")
