@@ -140,7 +140,8 @@ def check_invertible(
       encoded together and decoded alone, or the other way round.
     - `"gradients"`: a memory-saving training step in a graph computes the
       outputs, gradients and state of a plain one, to 1e-4 (5e-2 in half
-      precision), in lossless networks too.
+      precision), in lossless networks too. It does not apply if no output is
+      of floats.
     - `"files"`: a model from a `.keras` file computes and inverts the same.
     - `"invert"`: `irevnet_tf.invert` returns the input, too.
 
