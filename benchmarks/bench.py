@@ -51,6 +51,7 @@ _MINREV = flags.DEFINE_string(
     "otherwise left out.",
 )
 
+MATRIX_PRODUCT = "matrix product"
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PACKAGES = ("tensorflow", "keras", "torch", "pytorchcv", "memcnn")
 
@@ -233,6 +234,19 @@ def is_wanted(title) -> bool:
     return not _ONLY.value or any(word in title for word in _ONLY.value)
 
 
+def _refuse_unknown_words():
+    titles = [
+        MATRIX_PRODUCT,
+        *(one.title for one in contests(_QUICK.value, "")),
+        *growth.LABELS.values(),
+    ]
+    for word in _ONLY.value:
+        if not any(word in title for title in titles):
+            raise app.UsageError(
+                f"--only must be a word of one of {titles}. Received: {word!r}"
+            )
+
+
 def heading() -> list[str]:
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in PACKAGES
@@ -265,10 +279,11 @@ def processor() -> str:
 
 
 def main(_):
+    _refuse_unknown_words()
     quick, rounds = _QUICK.value, 3 if _QUICK.value else 5
     output = pathlib.Path(_OUTPUT.value or DOCS)
     sections = heading()
-    if is_wanted("matrix product"):
+    if is_wanted(MATRIX_PRODUCT):
         sections += limits(rounds)
     with tempfile.TemporaryDirectory() as directory:
         weights = os.path.join(directory, "irevnet301.pth")

@@ -52,7 +52,8 @@ class Evaluation:
         absolute_error_max: float. The largest `|x - x'|` of any pixel, in the
             units of the normalised images.
         inverted: str. What the inverse leads back to, in words: `"the image"`,
-            or `"3 stages, each to its entrance"`.
+            `"3 stages, each to its entrance"`, ``"to what `stem` returns"``;
+            `"nothing"`, or `"not measured"`.
     """
 
     images: int

@@ -135,7 +135,8 @@ def inverted(model: keras.Model) -> str:
     """Return what a network's representations can be led back to.
 
     Args:
-        model: Keras model. The network.
+        model: Keras model. The network. If it holds the one with the
+            invertible layers, nothing changes an image in front of that.
     """
     chains = find_chains(model)
     if not chains:
