@@ -125,7 +125,12 @@ def _upright(image, shape):
     # A frame of a GIF file may be larger than the file says.
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels()
-    return ImageOps.exif_transpose(image)
+    try:
+        return ImageOps.exif_transpose(image)
+    except _UNREADABLE:
+        # Only the EXIF data are damaged; Pillow warns of most such, and goes
+        # on as here.
+        return image
 
 
 def fitted(image: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:

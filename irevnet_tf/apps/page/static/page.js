@@ -20,11 +20,17 @@ function tell(error) {
 const guarded = (run) => (...values) =>
   run(...values).catch(tell);
 
+const KINDS = {
+  exchanged: "The first picture, with its positions exchanged",
+  moved: "The second picture, moved",
+};
+
+const worded = (point) =>
+  point.replace("_block", ", block ").replace(/^stage/, "stage ");
+
 function options(select, names, chosen) {
-  select.replaceChildren(...names.map((name) => {
-    const label = name.replace("_block", ", block ").replace("stage", "stage ");
-    return new Option(label, name, false, name === chosen);
-  }));
+  select.replaceChildren(...names.map((name) =>
+    new Option(worded(name), name, name === chosen, name === chosen)));
 }
 
 function choose(name) {
@@ -107,7 +113,7 @@ const showClasses = latest(guarded(async () => {
     const [title, value] = [0, 1].map(() => document.createElement("span"));
     const bar = document.createElement("progress");
     title.textContent = name;
-    value.textContent = `${(100 * probability).toFixed(1)} %`;
+    value.textContent = `${(100 * probability).toFixed(1)}\u00a0%`;
     bar.value = probability;
     bar.setAttribute("aria-label", `Probability of ${name}`);
     row.append(title, bar, value);
@@ -155,7 +161,8 @@ function showBetween() {
 const showStages = latest(guarded(async () => {
   const answer = await ask("stages", { network: network.name }, pictures.first);
   find("stages").replaceChildren(...(await answer.json()).map((x) =>
-    newFigure(`Representation behind ${x.name}`, `${x.name}: ${x.sentence}`,
+    newFigure(`Representation behind ${worded(x.name)}`,
+      `${worded(x.name)}: ${x.sentence}`,
       bytesOf(x.pixels), x.shape)));
 }));
 
@@ -179,7 +186,7 @@ async function search() {
     for await (const line of lines(answer)) {
       if (line.pixels) {
         find("metamers").append(newFigure(
-          `Image of kind ${line.kind}`, `${line.kind}: ${line.sentence}`,
+          KINDS[line.kind], `${KINDS[line.kind]}. ${line.sentence}`,
           bytesOf(line.pixels), line.shape));
       }
       state.textContent = line.end ?? `Searching: ${line.progress ?? "one is found"}`;

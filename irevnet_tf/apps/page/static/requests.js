@@ -1,9 +1,10 @@
 // What is asked of the server. Errors have a sentence for the reader.
 
 export async function ask(name, query = {}, body = null, signal = null) {
+  const parameters = new URLSearchParams(query).toString();
   let answer;
   try {
-    answer = await fetch(`/api/${name}?${new URLSearchParams(query)}`, {
+    answer = await fetch(`/api/${name}${parameters && `?${parameters}`}`, {
       method: body === null ? "GET" : "POST",
       body,
       signal,
