@@ -34,9 +34,7 @@ def digits_page(**arguments):
     from irevnet_tf.apps.page.routes import Page
 
     explorer = digits_explorer()
-    return Page(
-        {NAME: explorer}, {NAME: digits_samples(explorer)}, **arguments
-    )
+    return Page({NAME: explorer}, {NAME: digits_samples(explorer)}, **arguments)
 
 
 class PageClient:

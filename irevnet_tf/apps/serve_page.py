@@ -25,7 +25,6 @@ from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import NetworkRequest
-from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.apps.page.explorer import Explorer

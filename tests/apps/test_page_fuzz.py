@@ -46,7 +46,11 @@ def test_1000_uploads():
     page = page_networks.digits_page()
     generator = random.Random(0)
     files = [*page_files.sound_files().values(), page_files.bomb(7_000)]
-    files += [page_files.bomb(), page_files.many_scans()]
+    files += [
+        page_files.bomb(),
+        page_files.many_scans(),
+        page_files.bomb(6_000),
+    ]
     found = {}
     client = page_networks.PageClient(page)
     for number in range(COUNT):
