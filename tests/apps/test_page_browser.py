@@ -24,7 +24,8 @@ if not BROWSER or not DRIVER:
         "no Chromium with its driver is installed", allow_module_level=True
     )
 
-By, Keys = webdriver.common.by.By, webdriver.common.keys.Keys
+Keys = webdriver.Keys
+wait = pytest.importorskip("selenium.webdriver.support.wait")
 SWITCHES = (
     "--headless=new",
     "--no-sandbox",
@@ -86,7 +87,7 @@ class Shown:
         self.until(lambda: self.text("bits"))
 
     def find(self, name):
-        return self.browser.find_element(By.ID, name)
+        return self.browser.find_element("id", name)
 
     def text(self, name):
         return self.find(name).text
@@ -234,9 +235,9 @@ def test_the_slider_decodes_as_it_moves(shown):
 
 def test_a_digit_is_drawn_with_the_keyboard(shown):
     before = shown.drawn("second")
-    summary = shown.find("drawing").find_element(By.TAG_NAME, "summary")
+    summary = shown.find("drawing").find_element("tag name", "summary")
     summary.send_keys(Keys.ENTER)
-    shown.browser.find_element(By.CSS_SELECTOR, "[value=second]").click()
+    shown.browser.find_element("css selector", "[value=second]").click()
     shown.press("pad", Keys.ARROW_UP, Keys.ARROW_UP, Keys.SPACE)
     assert shown.text("pad-state") == "The pen is down."
     shown.press("pad", *[Keys.ARROW_DOWN] * 4)
@@ -253,9 +254,9 @@ def test_a_digit_is_drawn_with_the_keyboard(shown):
 
 def test_samples_are_chosen_and_turned_to_their_negative(shown):
     before = shown.drawn("first")
-    shown.browser.find_elements(By.CSS_SELECTOR, "#samples button")[
-        7
-    ].send_keys(Keys.ENTER)
+    shown.browser.find_elements("css selector", "#samples button")[7].send_keys(
+        Keys.ENTER
+    )
     shown.until(lambda: shown.text("classes").startswith("7"))
     chosen = shown.drawn("first")
     shown.press("first-inverted", Keys.ENTER)

@@ -1,9 +1,13 @@
 """Tests of what the page computes, against the package's own functions."""
 
+import re
+
 import numpy as np
 import pytest
 
 import irevnet_tf
+from irevnet_tf.analysis.matching import centred
+from irevnet_tf.analysis.metamer_search import MetamerSearch
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.apps.page.explorer import Explorer
 from irevnet_tf.apps.page.refused import Refused
@@ -126,15 +130,37 @@ def test_values_out_of_range_are_refused(lossless):
 
 def test_metamers_have_the_logits_that_are_said(lossless, raw):
     target, start = lossless.images(raw[0], 2)
-    found = list(search_metamers(lossless, start, target, Watch()))
+    x = next(search_metamers(lossless, start, target, Watch()))
+    assert x.kind == "exchanged" and x.found
+    assert x.pixels.shape == (8, 8, 1)
+    off, apart = re.match(
+        rf"A metamer: classified as {raw[1][0]}, logits off by (\S+) at most, "
+        r"pixels off by (\S+) \(",
+        x.sentence,
+    ).groups()
+    assert 0 <= float(off) <= 0.01 and float(apart) >= 0.05
+
+
+def test_what_is_no_metamer_is_not_called_one(lossless, raw):
+    target, start = lossless.images(raw[0], 2)
+    network = lossless.network
+
+    def unmoved(self, *images):
+        return start[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MetamerSearch, "exchanged", unmoved)
+        patch.setattr(MetamerSearch, "moved", unmoved)
+        found = list(search_metamers(lossless, start, target, Watch()))
     assert [x.kind for x in found] == ["exchanged", "moved"]
-    assert any(x.found for x in found)
+    logits = [centred(network.head.logits(x))[0] for x in (start, target)]
+    off = np.max(np.abs(logits[0] - logits[1]))
     for x in found:
-        assert x.pixels.shape == (8, 8, 1)
-        if x.found:
-            assert f"A metamer: classified as {raw[1][0]}" in x.sentence
-        else:
-            assert "No metamer was found" in x.sentence
+        assert not x.found
+        assert x.sentence.startswith(
+            "No metamer was found; the closest: classified as "
+            f"{raw[1][1]}, logits off by {off:.2g} at most"
+        )
 
 
 def test_a_search_ends_in_time_or_when_stopped(lossless, raw):
