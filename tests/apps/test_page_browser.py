@@ -36,6 +36,15 @@ SWITCHES = (
 )
 SECONDS = 60
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
+DROP = """
+const data = new DataTransfer();
+data.items.add(new File([new Uint8Array(arguments[1])], "dropped.png"));
+const event = new DragEvent("drop", {
+    dataTransfer: data, bubbles: true, cancelable: true
+});
+document.getElementById(arguments[0]).dispatchEvent(event);
+if (!event.defaultPrevented) throw new Error("the browser would open it");
+"""
 ALL = "return document.getElementById('{}').toDataURL()"
 
 
@@ -176,6 +185,15 @@ def test_odd_files_are_shown(shown, tmp_path, name, note):
     upload(shown, tmp_path, name, page_files.sound_files()[name], "second")
     shown.until(lambda: shown.text("second-note") == f"{name}. {note}".strip())
     assert shown.text("problem") == ""
+
+
+def test_a_file_is_dropped(shown):
+    raw = page_files.sound_files()["one.png"]
+    shown.browser.execute_script(DROP, "slot-second", list(raw))
+    shown.until(lambda: shown.text("second-note") == "dropped.png.")
+    # Beside the places for files, it must not replace the page.
+    shown.browser.execute_script(DROP, "classes-title", list(raw))
+    assert shown.text("bits") == "0 of 2,048 bits differ"
 
 
 def test_a_photograph_of_12_megapixels_is_shown(shown, tmp_path):
