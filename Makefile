@@ -1,7 +1,7 @@
 # Everything here needs only Python 3.11 or newer, with its venv module.
 #
 #   make demo   train, evaluate, invert, export and serve a small network on
-#               real digits
+#               real digits; its last line starts a page to try it on
 #   make test   run the tests
 #   make bench  measure against PyTorch, MemCNN and keras.remat, 40 min;
 #               make bench BENCH_FLAGS=--quick for a look, in minutes
@@ -13,7 +13,7 @@
 PYTHON ?= python3
 DEMO_FLAGS ?=
 SOURCES := $(shell find irevnet_tf weights -name "*.py" -o -name "*.json" \
-    -o -name "*.h5" -o -name "*.jinja")
+    -o -name "*.h5" -o -name "*.jinja" -o -path "*/static/*")
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -25,6 +25,8 @@ demo: .venv-demo/installed
 	rm -rf runs/demo
 	TF_CPP_MIN_LOG_LEVEL=3 .venv-demo/bin/python -P -m irevnet_tf.apps.demo \
 	    --run_dir=runs/demo $(DEMO_FLAGS)
+	@echo
+	@echo "Try it in a browser: .venv-demo/bin/irevnet-demo --run_dir=runs/demo"
 
 test: .venv/installed
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
@@ -60,7 +62,7 @@ clean:
 .venv-demo/dependencies: setup.py
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python -m pip install --quiet --upgrade pip
-	.venv-demo/bin/python -m pip install --quiet ".[serving]"
+	.venv-demo/bin/python -m pip install --quiet ".[demo,serving]"
 	touch $@
 
 # The package itself again whenever a source changed. A build directory of an

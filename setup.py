@@ -24,6 +24,7 @@ setup(
     package_dir={"irevnet_tf.weights": "weights"},
     package_data={
         "irevnet_tf.apps.analysis": ["*.jinja"],
+        "irevnet_tf.apps.page": ["static/*"],
         "irevnet_tf.models": ["class_names.json"],
         "irevnet_tf.weights": ["registry.json", "*.weights.h5"],
     },
@@ -60,6 +61,8 @@ setup(
         # Only to convert PyTorch checkpoints. Before 2.10, its safe loading
         # was not (CVE-2026-24747).
         "convert": ["torch>=2.10", "pytorchcv>=0.0.74"],
+        # For the page that irevnet-demo serves.
+        "demo": ["starlette>=1.1", "uvicorn>=0.35"],
         # To run exported files elsewhere than in TensorFlow; the first also
         # to make them.
         "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],
@@ -75,11 +78,14 @@ setup(
         ],
         "test": [
             "build",
+            # To ask the page of irevnet-demo, in this process and in a browser.
+            "httpx>=0.28",
             "pytest>=8.0",
             "pytest-xdist>=3.5",
             # What REST clients need.
             "requests>=2.32",
             "ruff>=0.9",
+            "selenium>=4.20",
         ],
     },
     entry_points={
@@ -94,6 +100,7 @@ setup(
             "irevnet-portable=irevnet_tf.apps.portable:run",
             "irevnet-certify=irevnet_tf.apps.certify:run",
             "irevnet-serve=irevnet_tf.apps.serve:run",
+            "irevnet-demo=irevnet_tf.apps.serve_page:run",
         ],
     },
     classifiers=[

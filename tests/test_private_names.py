@@ -107,7 +107,9 @@ def members(definition):
     """Return the names that a class gives to its attributes."""
     names = set()
     for node in definition.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        ):
             names.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = getattr(node, "targets", None) or [node.target]

@@ -10,6 +10,7 @@
 | `irevnet-certify`               | proves that it has them                    |
 | `irevnet-export`                | exports it as SavedModel, ONNX and LiteRT  |
 | `irevnet-serve`                 | serves an export on this machine           |
+| `irevnet-demo` (`serve_page`)   | shows it on a page in the browser          |
 | `irevnet-convert`               | converts a PyTorch checkpoint              |
 | `make demo` (`demo`)            | trains, measures, exports and serves       |
 """

@@ -1,0 +1,243 @@
+import { Pad } from "/drawing.js";
+import { bytesOf, draw, joined, newFigure, newPicture } from "/pictures.js";
+import { ask, latest, lines } from "/requests.js";
+
+const MOST_BYTES = 20 * 2 ** 20;
+const LARGEST_PAD = 64;
+const SLOTS = ["first", "second"];
+const find = (id) => document.getElementById(id);
+const pad = new Pad(find("pad"), find("pad-state"));
+const pictures = {};
+let networks = [];
+let network = null;
+let searching = null;
+
+function tell(error) {
+  if (error.name !== "AbortError") find("problem").textContent = error.message;
+}
+
+// What waits for an answer shows its error, and leaves the rest as it is.
+const guarded = (run) => (...values) =>
+  run(...values).catch(tell);
+
+const KINDS = {
+  exchanged: "The first picture, with its positions exchanged",
+  moved: "The second picture, moved",
+};
+
+const worded = (point) =>
+  point.replace("_block", ", block ").replace(/^stage/, "stage ");
+
+function options(select, names, chosen) {
+  select.replaceChildren(...names.map((name) =>
+    new Option(worded(name), name, name === chosen, name === chosen)));
+}
+
+function choose(name) {
+  network = networks.find((x) => x.name === name);
+  const [height, width, channels] = network.shape;
+  find("about").textContent =
+    `takes ${height}x${width} pixels, ${channels === 1 ? "gray" : "in colour"}; ` +
+    (network.fraction_bits === null
+      ? "its inverse is exact up to rounding."
+      : "its inverse is exact to the last bit.");
+  const last = network.points.at(-1);
+  options(find("point"), network.points, last);
+  options(find("between-point"), network.points, last);
+  find("drawing").hidden = Math.max(height, width) > LARGEST_PAD;
+  pad.reset(network.shape);
+  find("samples").replaceChildren(...network.samples.map((sample) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = sample.caption;
+    button.setAttribute("aria-label", `Sample: ${sample.caption}`);
+    const image = newPicture("", sample.bytes, sample.shape);
+    image.setAttribute("aria-hidden", "true");
+    button.append(image);
+    button.addEventListener("click", () => put(slot(), sample.bytes, sample.caption));
+    return button;
+  }));
+  const { samples } = network;
+  put("first", samples[0].bytes, samples[0].caption);
+  put("second", samples[1 % samples.length].bytes, samples[1 % samples.length].caption);
+}
+
+const slot = () => document.querySelector("[name=slot]:checked").value;
+
+function put(name, pixels, note) {
+  stop();
+  pictures[name] = pixels;
+  find("problem").textContent = "";
+  find(`${name}-note`).textContent = note;
+  draw(find(name), pixels, network.shape);
+  find("metamers").replaceChildren();
+  find("search-state").textContent = "";
+  if (name === "first") {
+    draw(find("original"), pixels, network.shape);
+    showClasses();
+    showRebuilt();
+    showStages();
+  }
+  showBetween();
+}
+
+async function upload(name, file) {
+  if (!file) return;
+  if (file.size > MOST_BYTES) {
+    throw new Error(
+      `The file is too large: at most ${MOST_BYTES / 2 ** 20} MB are taken.`);
+  }
+  find(`${name}-note`).textContent = "Reading the file ...";
+  const asked = network;
+  try {
+    const answer = await ask("picture", { network: asked.name }, file);
+    const found = await answer.json();
+    if (asked === network) {
+      put(name, bytesOf(found.pixels), `${file.name}. ${found.note}`);
+    }
+  } catch (error) {
+    find(`${name}-note`).textContent = "";
+    throw error;
+  }
+}
+
+const showClasses = latest(guarded(async () => {
+  const answer = await ask("classes", { network: network.name }, pictures.first);
+  const found = await answer.json();
+  if (!found.length) {
+    find("classes").textContent = "This network has no classifier.";
+    return;
+  }
+  find("classes").replaceChildren(...found.map(({ name, probability }) => {
+    const row = document.createElement("li");
+    const [title, value] = [0, 1].map(() => document.createElement("span"));
+    const bar = document.createElement("progress");
+    title.textContent = name;
+    value.textContent = `${(100 * probability).toFixed(1)}\u00a0%`;
+    bar.value = probability;
+    bar.setAttribute("aria-label", `Probability of ${name}`);
+    row.append(title, bar, value);
+    return row;
+  }));
+}));
+
+const showRebuilt = latest(guarded(async () => {
+  const query = { network: network.name, point: find("point").value };
+  const { shape } = network;
+  const answer = await ask("rebuilt", query, pictures.first);
+  const found = await answer.json();
+  draw(find("rebuilt"), bytesOf(found.pixels), shape);
+  draw(find("difference"), bytesOf(found.difference), shape);
+  const number = (x) => x.toLocaleString("en");
+  find("bits").textContent =
+    `${number(found.differing)} of ${number(found.bits)} bits differ`;
+  find("difference-caption").textContent = found.differing === 0
+    ? "No difference"
+    : `Difference, ${number(found.factor)} times`;
+}));
+
+const decoded = latest(guarded(async () => {
+  const share = find("share").value / 100;
+  const query = { network: network.name, point: find("between-point").value, share };
+  const { shape } = network;
+  const both = joined(pictures.first, pictures.second);
+  const found = await (await ask("between", query, both)).json();
+  draw(find("between"), bytesOf(found.pixels), shape);
+  find("between").dataset.share = share;
+  find("between-class").textContent = found.class;
+}));
+
+function showBetween() {
+  if (!pictures.first || !pictures.second) return;
+  const { first, second } = pictures;
+  if (first.length !== second.length) return; // While the network changes.
+  const share = find("share").value / 100;
+  find("share-value").textContent = `${find("share").value} %`;
+  const blend = first.map((x, i) => Math.round((1 - share) * x + share * second[i]));
+  draw(find("blend"), blend, network.shape);
+  decoded();
+}
+
+const showStages = latest(guarded(async () => {
+  const answer = await ask("stages", { network: network.name }, pictures.first);
+  find("stages").replaceChildren(...(await answer.json()).map((x) =>
+    newFigure(`Representation behind ${worded(x.name)}`,
+      `${worded(x.name)}: ${x.sentence}`,
+      bytesOf(x.pixels), x.shape)));
+}));
+
+function stop() {
+  searching?.abort();
+}
+
+async function search() {
+  stop();
+  const mine = new AbortController();
+  searching = mine;
+  const state = find("search-state");
+  find("metamers").replaceChildren();
+  find("search").disabled = true;
+  find("search-stop").disabled = false;
+  state.textContent = "Searching ...";
+  const both = joined(pictures.first, pictures.second);
+  try {
+    const answer = await ask(
+      "metamers", { network: network.name }, both, mine.signal);
+    for await (const line of lines(answer)) {
+      if (line.pixels) {
+        find("metamers").append(newFigure(
+          KINDS[line.kind], `${KINDS[line.kind]}. ${line.sentence}`,
+          bytesOf(line.pixels), line.shape));
+      }
+      state.textContent = line.end ?? `Searching: ${line.progress ?? "one is found"}`;
+    }
+  } catch (error) {
+    state.textContent = error.name === "AbortError" ? "Stopped." : "";
+    tell(error);
+  } finally {
+    if (searching === mine) {
+      find("search").disabled = false;
+      find("search-stop").disabled = true;
+    }
+  }
+}
+
+for (const name of SLOTS) {
+  const box = find(`slot-${name}`);
+  find(`${name}-file`).addEventListener("change", (event) => {
+    guarded(upload)(name, event.target.files[0]);
+    event.target.value = ""; // So that the same file can be chosen again.
+  });
+  find(`${name}-inverted`).addEventListener("click", () =>
+    put(name, pictures[name].map((x) => 255 - x), find(`${name}-note`).textContent));
+  for (const kind of ["dragenter", "dragover"]) {
+    box.addEventListener(kind, () => box.classList.add("over"));
+  }
+  for (const kind of ["dragleave", "drop"]) {
+    box.addEventListener(kind, () => box.classList.remove("over"));
+  }
+  box.addEventListener("drop", (event) =>
+    guarded(upload)(name, event.dataTransfer.files[0]));
+}
+// A file that misses its place must not replace the page.
+for (const kind of ["dragover", "drop"]) {
+  document.addEventListener(kind, (event) => event.preventDefault());
+}
+find("network").addEventListener("change", (event) => choose(event.target.value));
+find("point").addEventListener("change", showRebuilt);
+find("between-point").addEventListener("change", showBetween);
+find("share").addEventListener("input", showBetween);
+find("search").addEventListener("click", search);
+find("search-stop").addEventListener("click", stop);
+find("pad-clear").addEventListener("click", () => pad.reset(network.shape));
+find("pad-take").addEventListener("click", () =>
+  put(slot(), pad.pixels(network.shape[2]), "Drawn here."));
+
+guarded(async () => {
+  networks = await (await ask("networks")).json();
+  for (const { samples } of networks) {
+    for (const sample of samples) sample.bytes = bytesOf(sample.pixels);
+  }
+  options(find("network"), networks.map((x) => x.name), networks[0].name);
+  choose(networks[0].name);
+})();
