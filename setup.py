@@ -60,6 +60,8 @@ setup(
         # Only to convert PyTorch checkpoints. Before 2.10, its safe loading
         # was not (CVE-2026-24747).
         "convert": ["torch>=2.10", "pytorchcv>=0.0.74"],
+        # The documentation site; `make docs` builds it.
+        "docs": ["furo>=2025.9", "myst-parser>=5.0", "sphinx>=8.2"],
         # To run exported files elsewhere than in TensorFlow; the first also
         # to make them.
         "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],
