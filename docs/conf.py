@@ -45,6 +45,7 @@ napoleon_custom_sections = [
     ("Call arguments", "params_style"),
     ("Input shape", "notes_style"),
     ("Output shape", "notes_style"),
+    ("Reference", "notes_style"),
 ]
 
 html_theme = "furo"
@@ -71,6 +72,16 @@ def _skip(app, what, name, value, skip, options):
     if name in _KERAS_OWN or not inspect.getdoc(value):
         return True
     return None
+
+
+def _signature(app, what, name, value, options, signature, annotation):
+    """Return the arguments of a layer, which Keras' `__new__` hides."""
+    if what != "class" or signature != "(*args, **kwargs)":
+        return None
+    found = inspect.signature(value.__init__)
+    _, *arguments = found.parameters.values()
+    arguments = [x.replace(annotation=x.empty) for x in arguments]
+    return str(found.replace(parameters=arguments)), None
 
 
 def _as_sphinx_reads_it(app, what, name, value, options, lines):
@@ -121,6 +132,7 @@ def _first_page(app, error):
 
 def setup(app):
     app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-signature", _signature)
     # Before napoleon, which reads the sections.
     app.connect("autodoc-process-docstring", _as_sphinx_reads_it, priority=100)
     app.connect("build-finished", _first_page)
