@@ -55,6 +55,8 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_show_copyright = False
+# Summaries are fetched, which browsers refuse for pages that are on disk.
+html_show_search_summary = False
 
 # What Keras calls by itself, and nobody who reads the reference.
 _KERAS_OWN = {

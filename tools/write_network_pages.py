@@ -129,6 +129,7 @@ FAMILIES = (
         _sizes("ViT"),
     ),
 )
+PER_STREAM = "channels of each stream"
 # What the keys of a configuration are called on a page, in this order.
 ROWS = {
     "blocks": "blocks of the stages",
@@ -168,6 +169,9 @@ def page(name: str, built: Built) -> str:
         (title, _shown(spec[key])) for key, title in ROWS.items() if key in spec
     ]
     side, channels = image_of(name)
+    if family.builder == "IRevNet":
+        # Those of RevNets are counted otherwise, in their paper.
+        rows = [(x.replace("channels", PER_STREAM), y) for x, y in rows]
     size = math.prod(built.representation)
     pixels = side * side * channels
     rows += [
