@@ -5,6 +5,7 @@
 #   make test   run the tests
 #   make bench  measure against PyTorch, MemCNN and keras.remat, 40 min;
 #               make bench BENCH_FLAGS=--quick for a look, in minutes
+#   make docs   build the documentation site, docs/_build/html/index.html
 #   make lint   check style and formatting
 #   make clean  remove the environments and everything that was built
 #
@@ -17,7 +18,7 @@ SOURCES := $(shell find irevnet_tf weights -name "*.py" -o -name "*.json" \
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench demo test lint clean
+.PHONY: bench demo docs test lint clean
 
 # -P: import the installed package, not the sources beside this file.
 # TF_CPP_MIN_LOG_LEVEL: a machine without a GPU is not an error here.
@@ -35,13 +36,20 @@ bench: .venv-bench/installed
 	TF_CPP_MIN_LOG_LEVEL=3 .venv-bench/bin/python benchmarks/bench.py \
 	    $(BENCH_FLAGS)
 
+# Warnings are errors; what no warning tells of, tools/check_site.py does.
+docs: .venv-docs/installed
+	.venv-docs/bin/python -m sphinx --quiet --fail-on-warning \
+	    --fresh-env --conf-dir docs \
+	    --doctree-dir docs/_build/doctrees . docs/_build/html
+	.venv-docs/bin/python tools/check_site.py docs/_build/html
+
 lint: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-bench .venv-demo .pytest_cache .ruff_cache build dist runs \
-	    irevnet_tf.egg-info
+	rm -rf .venv .venv-bench .venv-demo .venv-docs .pytest_cache .ruff_cache \
+	    build dist docs/_build runs irevnet_tf.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: setup.py
@@ -63,6 +71,12 @@ clean:
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python -m pip install --quiet --upgrade pip
 	.venv-demo/bin/python -m pip install --quiet ".[demo,serving]"
+	touch $@
+
+.venv-docs/installed: setup.py
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --upgrade pip
+	.venv-docs/bin/python -m pip install --quiet --editable ".[docs]"
 	touch $@
 
 # The package itself again whenever a source changed. A build directory of an

@@ -63,6 +63,8 @@ setup(
         "convert": ["torch>=2.10", "pytorchcv>=0.0.74"],
         # For the page that irevnet-demo serves.
         "demo": ["starlette>=1.1", "uvicorn>=0.35"],
+        # The documentation site; `make docs` builds it.
+        "docs": ["furo>=2025.9", "myst-parser>=5.0", "sphinx>=8.2"],
         # To run exported files elsewhere than in TensorFlow; the first also
         # to make them.
         "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],

@@ -85,7 +85,7 @@ LONGEST = (
     "test_two_devices.py",
     "test_two_functions.py",
     "test_distribution.py",
-    "test_readme.py",
+    "test_document_code.py",
     "test_conformance_models.py",
     "test_export.py",
     "test_inference_graphs.py",

@@ -170,7 +170,7 @@ def test_training_goes_on_as_if_nothing_had_happened(change, copied, tmp_path):
 
 
 def test_statistics_stay_in_what_was_loaded_frozen(tmp_path):
-    """The recipe in the README, saved between its two phases."""
+    """The recipe of docs/fine_tuning.md, saved between its two phases."""
     tuned = fit(build(whole))
     base = copies.file(tuned, tmp_path).layers[0]
     loaded = copies.file(tuned, tmp_path)
