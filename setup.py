@@ -23,6 +23,7 @@ setup(
     # The small weights and their registry are data of the package.
     package_dir={"irevnet_tf.weights": "weights"},
     package_data={
+        "irevnet_tf.apps": ["command_flags.json"],
         "irevnet_tf.apps.analysis": ["*.jinja"],
         "irevnet_tf.models": ["class_names.json"],
         "irevnet_tf.weights": ["registry.json", "*.weights.h5"],
@@ -84,16 +85,16 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "irevnet-train=irevnet_tf.apps.train:run",
-            "irevnet-evaluate=irevnet_tf.apps.evaluate:run",
-            "irevnet-invert=irevnet_tf.apps.invert:run",
-            "irevnet-compare=irevnet_tf.apps.compare:run",
-            "irevnet-convert=irevnet_tf.apps.convert:run",
-            "irevnet-export=irevnet_tf.apps.export:run",
-            "irevnet-analyze=irevnet_tf.apps.analyze:run",
-            "irevnet-portable=irevnet_tf.apps.portable:run",
-            "irevnet-certify=irevnet_tf.apps.certify:run",
-            "irevnet-serve=irevnet_tf.apps.serve:run",
+            "irevnet-train=irevnet_tf.apps.commands:train",
+            "irevnet-evaluate=irevnet_tf.apps.commands:evaluate",
+            "irevnet-invert=irevnet_tf.apps.commands:invert",
+            "irevnet-compare=irevnet_tf.apps.commands:compare",
+            "irevnet-convert=irevnet_tf.apps.commands:convert",
+            "irevnet-export=irevnet_tf.apps.commands:export",
+            "irevnet-analyze=irevnet_tf.apps.commands:analyze",
+            "irevnet-portable=irevnet_tf.apps.commands:portable",
+            "irevnet-certify=irevnet_tf.apps.commands:certify",
+            "irevnet-serve=irevnet_tf.apps.commands:serve",
         ],
     },
     classifiers=[

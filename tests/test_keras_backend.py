@@ -17,7 +17,8 @@ finally:
         [
             name
             for name in sys.modules
-            if name.startswith("irevnet_tf.") and name != "irevnet_tf.backend"
+            if name.startswith("irevnet_tf.")
+            and name not in ("irevnet_tf.backend", "irevnet_tf.starting")
         ]
     )
 """

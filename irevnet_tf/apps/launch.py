@@ -2,13 +2,13 @@
 
 import contextlib
 import functools
+import logging as python_logging
 import os
 import pathlib
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 
-import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
@@ -38,7 +38,7 @@ def launch(main: Callable[[list[str]], int | None]) -> None:
     # Libraries log every file that they open and every tensor they send.
     # Set, since absl replaces a default by INFO; --verbosity still counts.
     flags.FLAGS.verbosity = logging.WARNING
-    tf.get_logger().setLevel("WARNING")
+    python_logging.getLogger("tensorflow").setLevel("WARNING")
     app.run(functools.partial(_with_short_errors, main))
 
 

@@ -87,9 +87,13 @@ class Request:
     )
 
 
-for kind in (Request, RunConfig, RunOptions):
+# Those of `irevnet_tf.apps.commands`, too.
+KINDS = (Request, RunConfig, RunOptions)
+REQUIRED = ("run_dir",)
+for kind in KINDS:
     define_flags(kind)
-flags.mark_flag_as_required("run_dir")
+for name in REQUIRED:
+    flags.mark_flag_as_required(name)
 
 
 def train_run(
