@@ -1,13 +1,17 @@
 """Packaging of irevnet_tf."""
 
 import pathlib
+import runpy
 
 from setuptools import find_packages
 from setuptools import setup
 
+ROOT = pathlib.Path(__file__).parent
+VERSION = runpy.run_path(str(ROOT / "irevnet_tf" / "version.py"))
+
 setup(
     name="irevnet_tf",
-    version="0.1.0",
+    version=VERSION["__version__"],
     description="Deep invertible networks (i-RevNet) for Keras 3.",
     long_description=pathlib.Path(__file__)
     .with_name("README.md")

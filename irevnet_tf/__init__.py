@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 
 from irevnet_tf import starting
+from irevnet_tf.version import __version__ as __version__
 
 __all__ = [
     "IRevNet",

@@ -18,7 +18,7 @@ finally:
             name
             for name in sys.modules
             if name.startswith("irevnet_tf.")
-            and name not in ("irevnet_tf.backend", "irevnet_tf.starting")
+            and name.split(".")[1] not in ("backend", "starting", "version")
         ]
     )
 """

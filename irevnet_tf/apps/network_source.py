@@ -18,6 +18,7 @@ from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 from irevnet_tf.training import load_trained_run
+from irevnet_tf.zoo.recipes import recipe_sentence
 from irevnet_tf.zoo.registry import find_record
 from irevnet_tf.zoo.registry import weights_records
 
@@ -209,7 +210,7 @@ def _only_network_with(weights):
         raise ValueError(
             "--weights must be a name that one network has "
             f"({', '.join(sorted({x.name for x in weights_records()}))}), or "
-            "be given with --model. "
+            f"be given with --model. {recipe_sentence(weights, '')}"
             f"Received: --weights={weights}, --model=None"
         )
     return names.pop()
