@@ -19,6 +19,7 @@ from absl import flags
 from irevnet_tf import starting
 from irevnet_tf.apps.flags import define_described
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.waiting import waiting
 
 FLAGS_FILE = "command_flags.json"
 HELP = ("help", "helpshort")
@@ -66,8 +67,10 @@ def start(name: str) -> None:
             refuse_arguments(words)
         except (app.UsageError, flags.Error) as wrong:
             sys.exit(f"{name}: {wrong}\n{name} --help lists its flags.")
-    starting.finish()
-    importlib.import_module(command["module"]).run()
+    with waiting("Starting TensorFlow"):
+        starting.finish()
+        module = importlib.import_module(command["module"])
+    module.run()
 
 
 def _flag_values(command):

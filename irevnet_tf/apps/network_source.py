@@ -11,6 +11,7 @@ import keras
 from absl import app
 
 from irevnet_tf.apps.flags import DATA_DIR
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.models.constructors import CONSTRUCTORS
 from irevnet_tf.models.model import preprocessing_of
 from irevnet_tf.preprocessing import PREPROCESSING
@@ -145,11 +146,12 @@ def load_network(request: NetworkRequest) -> Source:
             "Exactly one of --run_dir, --keras_file and --weights is needed. "
             f"Received: {', '.join(given) or 'none of them'}"
         )
-    if request.run_dir is not None:
-        return _of_run(request)
-    if request.keras_file is not None:
-        return _of_file(request.keras_file)
-    return _of_weights(request)
+    with waiting("Loading the network"):
+        if request.run_dir is not None:
+            return _of_run(request)
+        if request.keras_file is not None:
+            return _of_file(request.keras_file)
+        return _of_weights(request)
 
 
 def _of_run(request):
