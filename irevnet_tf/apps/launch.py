@@ -13,6 +13,7 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from irevnet_tf import starting
 from irevnet_tf.atomic import require_replaceable
 
 # As shells have it for a process that SIGINT ended.
@@ -39,6 +40,8 @@ def launch(main: Callable[[list[str]], int | None]) -> None:
     # Set, since absl replaces a default by INFO; --verbosity still counts.
     flags.FLAGS.verbosity = logging.WARNING
     python_logging.getLogger("tensorflow").setLevel("WARNING")
+    # Where a command was not started by `irevnet_tf.apps.commands`.
+    starting.finish()
     app.run(functools.partial(_with_short_errors, main))
 
 
