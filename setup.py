@@ -1,13 +1,17 @@
 """Packaging of irevnet_tf."""
 
 import pathlib
+import runpy
 
 from setuptools import find_packages
 from setuptools import setup
 
+ROOT = pathlib.Path(__file__).parent
+VERSION = runpy.run_path(str(ROOT / "irevnet_tf" / "version.py"))
+
 setup(
     name="irevnet_tf",
-    version="0.1.0",
+    version=VERSION["__version__"],
     description="Deep invertible networks (i-RevNet) for Keras 3.",
     long_description=pathlib.Path(__file__)
     .with_name("README.md")
@@ -23,6 +27,7 @@ setup(
     # The small weights and their registry are data of the package.
     package_dir={"irevnet_tf.weights": "weights"},
     package_data={
+        "irevnet_tf.apps": ["command_flags.json"],
         "irevnet_tf.apps.analysis": ["*.jinja"],
         "irevnet_tf.apps.page": ["static/*"],
         "irevnet_tf.models": ["class_names.json"],
@@ -92,17 +97,17 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "irevnet-train=irevnet_tf.apps.train:run",
-            "irevnet-evaluate=irevnet_tf.apps.evaluate:run",
-            "irevnet-invert=irevnet_tf.apps.invert:run",
-            "irevnet-compare=irevnet_tf.apps.compare:run",
-            "irevnet-convert=irevnet_tf.apps.convert:run",
-            "irevnet-export=irevnet_tf.apps.export:run",
-            "irevnet-analyze=irevnet_tf.apps.analyze:run",
-            "irevnet-portable=irevnet_tf.apps.portable:run",
-            "irevnet-certify=irevnet_tf.apps.certify:run",
-            "irevnet-serve=irevnet_tf.apps.serve:run",
-            "irevnet-demo=irevnet_tf.apps.serve_page:run",
+            "irevnet-train=irevnet_tf.apps.commands:train",
+            "irevnet-evaluate=irevnet_tf.apps.commands:evaluate",
+            "irevnet-invert=irevnet_tf.apps.commands:invert",
+            "irevnet-compare=irevnet_tf.apps.commands:compare",
+            "irevnet-convert=irevnet_tf.apps.commands:convert",
+            "irevnet-export=irevnet_tf.apps.commands:export",
+            "irevnet-analyze=irevnet_tf.apps.commands:analyze",
+            "irevnet-portable=irevnet_tf.apps.commands:portable",
+            "irevnet-certify=irevnet_tf.apps.commands:certify",
+            "irevnet-serve=irevnet_tf.apps.commands:serve",
+            "irevnet-demo=irevnet_tf.apps.commands:demo",
         ],
     },
     classifiers=[

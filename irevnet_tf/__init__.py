@@ -3,6 +3,9 @@
 import importlib
 import importlib.util
 
+from irevnet_tf import starting
+from irevnet_tf.version import __version__ as __version__
+
 __all__ = [
     "IRevNet",
     "IRevNet19",
@@ -48,7 +51,7 @@ _MISSING = [
     if importlib.util.find_spec(name) is None
 ]
 
-if not _MISSING:
+if not _MISSING and not starting.pending:
     # Before any module of this package, which may need what no other backend
     # has.
     from irevnet_tf.backend import require_tensorflow
@@ -98,6 +101,9 @@ def __getattr__(name):
             "there is only the client in irevnet_tf.serving. Received: "
             f"{' and '.join(_MISSING)} not installed"
         )
+    if starting.pending and name in __all__:
+        starting.finish()
+        return getattr(importlib.import_module(__name__), name)
     # With what it needs, such as scikit-learn and matplotlib, when it is.
     if name == "analysis":
         return importlib.import_module("irevnet_tf.analysis")

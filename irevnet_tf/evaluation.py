@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from collections.abc import Iterable
 
 import keras
@@ -104,6 +105,7 @@ class Evaluator:
         examples: Examples,
         batch_size: int,
         classes: np.ndarray | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> Evaluation:
         """Measure on a part of a data set.
 
@@ -112,6 +114,8 @@ class Evaluator:
             examples: `Examples`. Its part, such as `dataset.test`.
             batch_size: int. Images at a time, over all devices.
             classes: None or int array. As of `measure`.
+            progress: None or callable. Called with the part that is done, in
+                front of each batch.
 
         Raises:
             ValueError: if there are no images.
@@ -125,7 +129,7 @@ class Evaluator:
         # TensorFlow adds an empty step at the end of a distributed data set.
         steps = -(-examples.count // batch_size)
         with naming_unreadable_files(examples, dataset.image_shape):
-            return self.measure(itertools.islice(batches, steps), classes)
+            return self.measure(_counted(batches, steps, progress), classes)
 
     def measure(
         self,
@@ -223,6 +227,13 @@ class Evaluator:
                 for entering, rebuilt in pairs
             )
         return values
+
+
+def _counted(batches, steps, progress):
+    for done, batch in enumerate(itertools.islice(batches, steps)):
+        if progress is not None:
+            progress(done / steps)
+        yield batch
 
 
 def _computation(model, trips):

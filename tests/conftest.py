@@ -110,6 +110,8 @@ LONGEST = (
     "test_local_server.py",
     "test_metamers.py",
     "test_network.py",
+    "test_commands.py",
+    "test_notebook.py",
 )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import irevnet_tf
+from irevnet_tf.data import load_dataset
 from irevnet_tf.evaluation import Evaluator
 from irevnet_tf.reconstruction import reconstruct
 from irevnet_tf.reconstruction import relative_errors
@@ -74,6 +75,19 @@ def test_evaluation_counts_what_has_weight(model, images, size, fill):
     assert (result.images, result.correct, result.accuracy) == (10, 7, 0.7)
     assert 0 < result.inversion_error_mean <= result.inversion_error_max < 1e-6
     assert 0 < result.absolute_error_max < 1e-6
+
+
+def test_evaluation_tells_the_part_that_is_done():
+    digits = load_dataset("digits")
+    image = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(image)
+    classifier = keras.Model(image, keras.layers.Dense(10)(flat))
+    seen = []
+    found = Evaluator(classifier, inverse=False).on(
+        digits, digits.test, 90, progress=seen.append
+    )
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+    assert found.images == 360
 
 
 def test_lossless_networks_are_measured_on_their_grid(images):

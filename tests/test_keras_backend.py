@@ -17,7 +17,8 @@ finally:
         [
             name
             for name in sys.modules
-            if name.startswith("irevnet_tf.") and name != "irevnet_tf.backend"
+            if name.startswith("irevnet_tf.")
+            and name.split(".")[1] not in ("backend", "starting", "version")
         ]
     )
 """
@@ -67,6 +68,18 @@ def test_the_backend_of_a_keras_that_is_imported_already():
     process = run(before + IMPORT)
     require_refused(process, "torch")
     assert process.stderr.endswith("Received: backend=torch\n")
+
+
+def test_commands_refuse_it_when_their_flags_are_read():
+    code = """
+import sys
+sys.argv[:] = ["irevnet-serve", "--directory=models"]
+from irevnet_tf.apps.commands import serve
+serve()
+"""
+    process = run(code, KERAS_BACKEND="jax")
+    assert process.returncode == 1
+    assert REFUSED.search(process.stderr.splitlines()[-1]), process.stderr
 
 
 def test_the_environment_counts_more_than_the_file(keras_home):

@@ -21,6 +21,7 @@ from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.atomic import write_json
 from irevnet_tf.quantization.certificate import Certificate
 from irevnet_tf.quantization.certificate import certify
@@ -49,7 +50,9 @@ def certify_network(request: Request) -> Certificate:
     if request.certificate is not None:
         check_writable("--certificate", request.certificate)
     with usage_errors():
-        certificate = certify(load_network(request).model)
+        model = load_network(request).model
+        with waiting("Proving"):
+            certificate = certify(model)
         if request.certificate is not None:
             write_json(request.certificate, certificate.to_dict())
     say(str(certificate))

@@ -65,6 +65,10 @@ class Request:
     data_dir: str | None = setting(None, DATA_DIR)
 
 
+# Those of `irevnet_tf.apps.commands`, too.
+KINDS = (Request, RunConfig)
+
+
 def compare(request: Request, recipe: RunConfig) -> None:
     """Train, measure, and write the table and the picture.
 
@@ -183,7 +187,7 @@ def main(argv: list[str]) -> int | None:
 
 
 def run() -> None:
-    for kind in (Request, RunConfig):
+    for kind in KINDS:
         define_flags(kind)
     launch(main)
 

@@ -31,6 +31,7 @@ from irevnet_tf.apps.launch import print_rows
 from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import say
 from irevnet_tf.apps.launch import usage_errors
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.atomic import replacing
 from irevnet_tf.atomic import require_replaceable
 from irevnet_tf.conversion.architecture import infer_architecture
@@ -77,7 +78,8 @@ def convert(request: Request) -> pathlib.Path:
             fetch_checkpoint() if request.pytorchcv else request.checkpoint
         )
         say(f"Reading {checkpoint}")
-        state_dict = read_checkpoint(checkpoint)
+        with waiting("Reading"):
+            state_dict = read_checkpoint(checkpoint)
         psi = request.initial_downsampling
         architecture = infer_architecture(
             state_dict, request.image_channels, psi
@@ -89,11 +91,12 @@ def convert(request: Request) -> pathlib.Path:
     print_rows(recognised_rows(architecture))
 
     say("Building the network and loading the parameters")
-    model = architecture.build(size, classifier_activation=None)
-    with usage_errors():
+    with usage_errors(), waiting("Building"):
+        model = architecture.build(size, classifier_activation=None)
         arrays = convert_state_dict(state_dict, model)
     say("Running both networks")
-    comparison = compare_networks(model, state_dict, architecture, size)
+    with waiting("Running"):
+        comparison = compare_networks(model, state_dict, architecture, size)
     print_rows(comparison_rows(model, comparison))
     _check_comparison(comparison, request.tolerance)
     if not comparison.keras_error <= USUAL_INVERSION_ERROR:
@@ -101,7 +104,7 @@ def convert(request: Request) -> pathlib.Path:
             "WARNING: the two networks agree, but neither gives its images "
             "back. These are hardly the weights of a trained network."
         )
-    with usage_errors():
+    with usage_errors(), waiting("Writing"):
         digest = _write(
             model, arrays, output, record, _origin(request, checkpoint)
         )

@@ -30,6 +30,7 @@ from irevnet_tf.apps.launch import refuse_arguments
 from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.atomic import write_json
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import UnreadableImageError
@@ -125,7 +126,10 @@ def _evaluate(
     classes: np.ndarray | None = None,
 ) -> Evaluation:
     try:
-        return Evaluator(model).on(dataset, dataset.test, batch_size, classes)
+        with waiting(f"Measuring on {dataset.test.count:,} images") as progress:
+            return Evaluator(model).on(
+                dataset, dataset.test, batch_size, classes, progress
+            )
     except UnreadableImageError as error:
         raise app.UsageError(str(error)) from error
 

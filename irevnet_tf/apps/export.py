@@ -29,6 +29,7 @@ from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.export import export_litert
 from irevnet_tf.export import export_onnx
 from irevnet_tf.export import export_saved_model
@@ -115,24 +116,29 @@ def export(request: Request) -> pathlib.Path:
         )
     with usage_errors():
         say("Exporting")
-        version = export_saved_model(
-            source.model,
-            request.output,
-            preprocessing=preprocessing,
-            image_size=_image_size(request.image_size),
-            class_names=parse_names(request.class_names) or source.class_names,
-            image_bytes=request.image_bytes,
-            reconstruct_from=parse_point(request.reconstruct_from),
-            warmup=request.warmup,
-        )
+        with waiting("Exporting"):
+            version = export_saved_model(
+                source.model,
+                request.output,
+                preprocessing=preprocessing,
+                image_size=_image_size(request.image_size),
+                class_names=parse_names(request.class_names)
+                or source.class_names,
+                image_bytes=request.image_bytes,
+                reconstruct_from=parse_point(request.reconstruct_from),
+                warmup=request.warmup,
+            )
         print_rows(rows(version))
         if request.onnx is not None:
             say("Converting to ONNX")
-            files = export_onnx(version, request.onnx)
+            with waiting("Converting"):
+                files = export_onnx(version, request.onnx)
             print_rows({"ONNX": ", ".join(map(str, files.values()))})
         if request.litert is not None:
             say("Converting for LiteRT")
-            print_rows({"LiteRT": export_litert(version, request.litert)})
+            with waiting("Converting"):
+                file = export_litert(version, request.litert)
+            print_rows({"LiteRT": file})
     return version
 
 

@@ -31,9 +31,49 @@ def define_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> None:
             `irevnet_tf.settings.setting`.
         values: `FlagValues`. Where to define the flags.
     """
+    for described in describe_flags(kind):
+        define_described(described, values)
+
+
+def describe_flags(kind: type) -> list[dict[str, Any]]:
+    """Describe the flags of a dataclass, as JSON can hold it.
+
+    Args:
+        kind: dataclass. As for `define_flags`.
+
+    Returns:
+        For each flag its name, type, default, choices and meaning.
+    """
     hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        _define(field, _kinds(hints[field.name]), values)
+    return [
+        _described(field, _kinds(hints[field.name]))
+        for field in dataclasses.fields(kind)
+    ]
+
+
+def define_described(
+    described: dict[str, Any], values: flags.FlagValues
+) -> None:
+    """Define a flag that `describe_flags` has described.
+
+    Args:
+        described: dict. An item of what it returned.
+        values: `FlagValues`. Where to define the flag.
+    """
+    name, default, meaning = map(described.get, ("name", "default", "meaning"))
+    if described["type"] == "enum":
+        choices = described["choices"]
+        flags.DEFINE_enum(name, default, choices, meaning, flag_values=values)
+        return
+    define = {
+        "multi_string": flags.DEFINE_multi_string,
+        "list": flags.DEFINE_list,
+        "bool": flags.DEFINE_bool,
+        "int": flags.DEFINE_integer,
+        "float": flags.DEFINE_float,
+        "str": flags.DEFINE_string,
+    }[described["type"]]
+    define(name, default, meaning, flag_values=values)
 
 
 def from_flags(kind: type, values: flags.FlagValues = flags.FLAGS) -> Any:
@@ -90,35 +130,27 @@ def _kinds(hint):
     return kind
 
 
-def _define(field, kind, values):
-    name, default, choices = (
-        field.name,
-        field.default,
-        field.metadata["choices"],
-    )
+def _described(field, kind):
+    choices, default = field.metadata["choices"], field.default
     meaning = field.metadata["meaning"]
     bounds = "" if choices else range_words(field.metadata)
     if bounds:
         meaning += f" Must be {bounds}."
+    name = kind.__name__
     if typing.get_origin(kind) is tuple:
+        name = "list"
         if typing.get_args(kind)[0] is str:
-            flags.DEFINE_multi_string(
-                name, default, meaning, flag_values=values
-            )
-            return
-        given = default and list(map(str, default))
-        flags.DEFINE_list(name, given, meaning, flag_values=values)
+            name = "multi_string"
+        default = None if default is None else list(map(str, default))
     elif choices:
-        names = list(map(str, choices))
-        flags.DEFINE_enum(name, default, names, meaning, flag_values=values)
-    elif kind is bool:
-        flags.DEFINE_bool(name, default, meaning, flag_values=values)
-    elif kind is int:
-        flags.DEFINE_integer(name, default, meaning, flag_values=values)
-    elif kind is float:
-        flags.DEFINE_float(name, default, meaning, flag_values=values)
-    else:
-        flags.DEFINE_string(name, default, meaning, flag_values=values)
+        name = "enum"
+    return {
+        "name": field.name,
+        "type": name,
+        "default": default,
+        "choices": list(map(str, choices)),
+        "meaning": meaning,
+    }
 
 
 def _value(flag, hint):

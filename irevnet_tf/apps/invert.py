@@ -34,6 +34,7 @@ from irevnet_tf.apps.launch import usage_errors
 from irevnet_tf.apps.network_source import Source
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.data import Dataset
 from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.export.inference import check_model
@@ -227,7 +228,8 @@ def classes_in_turn(labels: np.ndarray, count: int) -> np.ndarray:
 def _draw(model, name, shown, path, point) -> int:
     check_writable("--output", path)  # Before the work, not after it.
     try:
-        write_picture(_figure(model, name, shown, point), path)
+        with waiting("Rebuilding and drawing"):
+            write_picture(_figure(model, name, shown, point), path)
     except OSError as error:
         raise unwritable("--output", path, error) from error
     return len(shown.images)

@@ -2,17 +2,18 @@
 
 import contextlib
 import functools
+import logging as python_logging
 import os
 import pathlib
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 
-import tensorflow as tf
 from absl import app
 from absl import flags
 from absl import logging
 
+from irevnet_tf import starting
 from irevnet_tf.atomic import require_replaceable
 
 # As shells have it for a process that SIGINT ended.
@@ -38,7 +39,9 @@ def launch(main: Callable[[list[str]], int | None]) -> None:
     # Libraries log every file that they open and every tensor they send.
     # Set, since absl replaces a default by INFO; --verbosity still counts.
     flags.FLAGS.verbosity = logging.WARNING
-    tf.get_logger().setLevel("WARNING")
+    python_logging.getLogger("tensorflow").setLevel("WARNING")
+    # Where a command was not started by `irevnet_tf.apps.commands`.
+    starting.finish()
     app.run(functools.partial(_with_short_errors, main))
 
 

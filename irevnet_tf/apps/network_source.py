@@ -11,6 +11,7 @@ import keras
 from absl import app
 
 from irevnet_tf.apps.flags import DATA_DIR
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.models.constructors import CONSTRUCTORS
 from irevnet_tf.models.model import preprocessing_of
 from irevnet_tf.preprocessing import PREPROCESSING
@@ -18,6 +19,7 @@ from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.settings import setting
 from irevnet_tf.training import TrainedRun
 from irevnet_tf.training import load_trained_run
+from irevnet_tf.zoo.recipes import recipe_sentence
 from irevnet_tf.zoo.registry import find_record
 from irevnet_tf.zoo.registry import weights_records
 
@@ -144,11 +146,12 @@ def load_network(request: NetworkRequest) -> Source:
             "Exactly one of --run_dir, --keras_file and --weights is needed. "
             f"Received: {', '.join(given) or 'none of them'}"
         )
-    if request.run_dir is not None:
-        return _of_run(request)
-    if request.keras_file is not None:
-        return _of_file(request.keras_file)
-    return _of_weights(request)
+    with waiting("Loading the network"):
+        if request.run_dir is not None:
+            return _of_run(request)
+        if request.keras_file is not None:
+            return _of_file(request.keras_file)
+        return _of_weights(request)
 
 
 def _of_run(request):
@@ -209,7 +212,7 @@ def _only_network_with(weights):
         raise ValueError(
             "--weights must be a name that one network has "
             f"({', '.join(sorted({x.name for x in weights_records()}))}), or "
-            "be given with --model. "
+            f"be given with --model. {recipe_sentence(weights, '')}"
             f"Received: --weights={weights}, --model=None"
         )
     return names.pop()

@@ -40,6 +40,7 @@ from irevnet_tf.apps.portable_files import write_portable
 from irevnet_tf.apps.portable_flags import DEFAULTS
 from irevnet_tf.apps.portable_flags import Request
 from irevnet_tf.apps.portable_flags import given_bits
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.atomic import write_json
 from irevnet_tf.data import Dataset
 from irevnet_tf.evaluation import Evaluation
@@ -120,13 +121,15 @@ def make_portable(request: Request) -> Made:
             model = portable(source.model)
         else:
             model = _calibrated(request, source, chain, dataset, bits)
-        certificate = certify(model)
+        with waiting("Proving"):
+            certificate = certify(model)
         before = after = error = None
         if is_classifier and dataset is not None:
             before, after = _evaluations(source.model, model, dataset, classes)
             error = after.inversion_error_max
         elif dataset is not None:
-            error = _inversion_error(model, dataset)
+            with waiting("Measuring"):
+                error = _inversion_error(model, dataset)
         _require_exact(error)
         path = pathlib.Path(request.output)
         write_portable(model, path)
@@ -210,12 +213,11 @@ def _mode(request, source: Source, dataset) -> str | None:
 def _evaluations(model, made, dataset, classes):
     """Return what a classifier reaches on the test images, before and after."""
     say(f"Measuring on {dataset.test.count:,} test images")
-    return (
-        Evaluator(x, inverse=x is made).on(
-            dataset, dataset.test, BATCH_SIZE, classes
-        )
-        for x in (model, made)
-    )
+    for x in (model, made):
+        with waiting("Measuring") as progress:
+            yield Evaluator(x, inverse=x is made).on(
+                dataset, dataset.test, BATCH_SIZE, classes, progress
+            )
 
 
 def _inversion_error(model, dataset) -> float:

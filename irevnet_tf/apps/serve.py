@@ -19,6 +19,7 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import print_rows
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.serving import LocalServer
 from irevnet_tf.settings import setting
 
@@ -58,12 +59,13 @@ def serve(request: Request) -> None:
         )
     name = request.name or pathlib.Path(request.directory).resolve().name
     try:
-        server = LocalServer(
-            request.directory,
-            name,
-            host=request.host,
-            rest_port=request.rest_port,
-        )
+        with waiting("Loading the export"):
+            server = LocalServer(
+                request.directory,
+                name,
+                host=request.host,
+                rest_port=request.rest_port,
+            )
     except (OSError, ValueError) as error:
         raise app.UsageError(str(error)) from error
     with server:

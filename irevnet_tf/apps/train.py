@@ -33,6 +33,7 @@ from irevnet_tf.apps.flags import from_flags
 from irevnet_tf.apps.launch import INTERRUPTED
 from irevnet_tf.apps.launch import launch
 from irevnet_tf.apps.launch import refuse_arguments
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.data.decoding import UnreadableImageError
 from irevnet_tf.distribution import STRATEGIES
 from irevnet_tf.distribution import ChiefError
@@ -87,9 +88,13 @@ class Request:
     )
 
 
-for kind in (Request, RunConfig, RunOptions):
+# Those of `irevnet_tf.apps.commands`, too.
+KINDS = (Request, RunConfig, RunOptions)
+REQUIRED = ("run_dir",)
+for kind in KINDS:
     define_flags(kind)
-flags.mark_flag_as_required("run_dir")
+for name in REQUIRED:
+    flags.mark_flag_as_required(name)
 
 
 def train_run(
@@ -175,9 +180,10 @@ def evaluate_only(run_dir: str, data_dir: str | None = None) -> None:
         raise app.UsageError(str(error)) from error
     size = config.batch_size // config.accumulation_steps
     try:
-        found = Evaluator(run.model, inverse=False).on(
-            run.dataset, run.dataset.test, size
-        )
+        with waiting("Measuring") as progress:
+            found = Evaluator(run.model, inverse=False).on(
+                run.dataset, run.dataset.test, size, progress=progress
+            )
     except UnreadableImageError as error:
         raise app.UsageError(str(error)) from error
     if is_chief(strategy):

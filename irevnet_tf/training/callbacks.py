@@ -94,6 +94,9 @@ class Progress(keras.callbacks.Callback):
         self._clock = None
         self._timed_steps = 0
         self._seconds = 0.0
+        if self._terminal and not self._shown:
+            # The cursor goes back: the next line replaces this one.
+            print("\rtracing the first step\x1b[K\r", end="", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         if self._step == self.state.step:

@@ -1,5 +1,6 @@
 """The registry of pretrained weights: their names, records and places."""
 
+import fnmatch
 import functools
 import hashlib
 import json
@@ -9,6 +10,7 @@ import pathlib
 from irevnet_tf.atomic import write_json
 from irevnet_tf.optional import install_command
 from irevnet_tf.zoo.files import SUFFIX
+from irevnet_tf.zoo.recipes import recipe_sentence
 from irevnet_tf.zoo.record import WeightsRecord
 
 REGISTRY_FILE = "registry.json"
@@ -32,16 +34,36 @@ def weights_records() -> tuple[WeightsRecord, ...]:
     return tuple(map(WeightsRecord.from_dict, json.loads(text)))
 
 
-def list_weights() -> list[WeightsRecord]:
+def list_weights(pattern: str | None = None) -> list[WeightsRecord]:
     """Print the pretrained weights, one line each, and return their records.
 
     Each record has the file's SHA-256, source, licence, and the command that
     makes it; see `irevnet_tf.zoo.record.WeightsRecord`. The record of a
     converted file is the one that irevnet-convert wrote.
 
+    Args:
+        pattern: None or str. Which weights: what their constructor or their
+            name must match, with the wildcards of `fnmatch`, in capitals or
+            not. `None` for all (default).
+
     Returns:
         The records, in the order of the lines.
+
+    Raises:
+        ValueError: if `pattern` is no string.
+
+    Example:
+
+    ```python
+    for record in irevnet_tf.list_weights("*mnist"):
+        print(record.model, record.licence)
+    ```
     """
+    if not isinstance(pattern, str | None):
+        raise ValueError(
+            "`pattern` must be a string, such as 'irevnet28' or '*mnist', or "
+            f"None for all weights. Received: pattern={pattern!r}"
+        )
     rows = [
         (
             "constructor",
@@ -54,8 +76,9 @@ def list_weights() -> list[WeightsRecord]:
             "file",
         )
     ]
-    records = [_as_installed(record) for record in weights_records()]
-    for record, known in zip(records, weights_records(), strict=True):
+    chosen = [x for x in weights_records() if _matches(x, pattern)]
+    records = [_as_installed(record) for record in chosen]
+    for record, known in zip(records, chosen, strict=True):
         place = f"made by {record.command}"
         if known.sha256 is not None:
             place = "in the package"
@@ -80,6 +103,13 @@ def list_weights() -> list[WeightsRecord]:
     return records
 
 
+def _matches(record, pattern):
+    return pattern is None or any(
+        fnmatch.fnmatchcase(x.lower(), pattern.lower())
+        for x in (record.model, record.name)
+    )
+
+
 def _as_installed(record):
     """Return the record of the converted file, if there is one."""
     try:
@@ -102,7 +132,8 @@ def find_record(
         The record, or None if `name` is not the name of any weights.
 
     Raises:
-        ValueError: if it is the name of weights for other networks only.
+        ValueError: if it is the name of weights for other networks only, or
+            of a recipe, whose weights are not published.
     """
     if not isinstance(name, str):
         return None
@@ -120,8 +151,15 @@ def find_record(
         others = sorted({record.model for record in records})
         raise ValueError(
             f"There are no weights {name!r} for {model}, but for "
-            f"{', '.join(others)}. The `weights` of {model} "
-            f"must be {expected_weights(model)}. Received: weights={name!r}"
+            f"{', '.join(others)}. {recipe_sentence(name, model)}The "
+            f"`weights` of {model} must be {expected_weights(model)}. "
+            f"Received: weights={name!r}"
+        )
+    if recipe := recipe_sentence(name, model):
+        raise ValueError(
+            f"No weights {name!r} are published. {recipe}The `weights` of "
+            f"{model} must be {expected_weights(model)}. "
+            f"Received: weights={name!r}"
         )
     return None
 

@@ -415,6 +415,23 @@ def test_progress_tells_rate_time_and_memory(capsys):
     assert 0 < progress.images_per_second < 1000
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_tells_on_a_terminal_that_it_traces(
+    is_terminal, capsys, monkeypatch
+):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal, raising=False)
+    progress = Progress(
+        Length(steps_per_epoch=1, total_steps=2, batches_per_step=1),
+        TrainingState(),
+        batch_size=10,
+        log_steps=0,
+        scalars=Scalars(None),
+    )
+    progress.on_epoch_begin(0)
+    text = "\rtracing the first step\x1b[K\r" if is_terminal else ""
+    assert capsys.readouterr().out == text
+
+
 @pytest.mark.parametrize(
     "seconds, text",
     [(0, "0:00 min"), (61.6, "1:02 min"), (3600, "1:00:00 h")],
