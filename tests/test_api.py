@@ -8,6 +8,7 @@ import typing
 
 import keras
 import pytest
+from public_modules import PUBLIC_MODULES
 
 import irevnet_tf
 from irevnet_tf import analysis
@@ -233,18 +234,7 @@ def test_variants_have_the_signature_of_keras_applications(name):
 
 @pytest.mark.parametrize(
     "module",
-    [
-        irevnet_tf,
-        analysis,
-        baselines,
-        data,
-        distribution,
-        export,
-        layers,
-        serving,
-        testing,
-        training,
-    ],
+    PUBLIC_MODULES,
 )
 def test_public_names_are_documented(module):
     for name in module.__all__:

@@ -5,34 +5,10 @@ import pathlib
 import re
 
 import pytest
-
-import irevnet_tf
-from irevnet_tf import analysis
-from irevnet_tf import baselines
-from irevnet_tf import data
-from irevnet_tf import distribution
-from irevnet_tf import export
-from irevnet_tf import layers
-from irevnet_tf import serving
-from irevnet_tf import testing
-from irevnet_tf import training
+from public_modules import PUBLIC_MODULES
 
 FOLDER = pathlib.Path(__file__).parents[2] / "docs" / "reference"
-MODULES = {
-    module.__name__: module
-    for module in (
-        irevnet_tf,
-        analysis,
-        baselines,
-        data,
-        distribution,
-        export,
-        layers,
-        serving,
-        testing,
-        training,
-    )
-}
+MODULES = {module.__name__: module for module in PUBLIC_MODULES}
 DIRECTIVE = re.compile(
     r"^\.\. (currentmodule|autoclass|autofunction|autoexception|data):: (\S+)$",
     re.M,
