@@ -97,12 +97,13 @@ class Guard:
         return None
 
 
-async def read_body(request, most: int) -> bytes:
+async def read_body(request, most: int, seconds: float = READ_SECONDS) -> bytes:
     """Read the body of a request, and stop where it is too long.
 
     Args:
         request: Starlette's `Request`. The request.
         most: int. The largest number of bytes.
+        seconds: float. How long they may take to arrive.
 
     Raises:
         Refused: if it is longer, or takes too long.
@@ -112,7 +113,7 @@ async def read_body(request, most: int) -> bytes:
         raise too_many_bytes()
     parts, length = [], 0
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(seconds):
             async for part in request.stream():
                 length += len(part)
                 if length > most:
