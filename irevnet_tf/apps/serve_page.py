@@ -44,8 +44,6 @@ from irevnet_tf.zoo.registry import find_record
 
 SHIPPED = ("fashion_mnist", "digits")
 HOST = "127.0.0.1"
-# Connections at once: a browser opens six.
-_CONNECTIONS = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,8 +189,7 @@ def serve_page(request: Request) -> None:
         usage_errors(),
         optional_import("The page needs Starlette and uvicorn", "demo"),
     ):
-        import uvicorn
-
+        from irevnet_tf.apps.page.connections import server_for
         from irevnet_tf.apps.page.routes import Page
     # Before the work, not after it.
     try:
@@ -210,19 +207,7 @@ def serve_page(request: Request) -> None:
             {name: explorer for name, (explorer, _) in found.items()},
             {name: samples for name, (_, samples) in found.items()},
         )
-        server = uvicorn.Server(
-            uvicorn.Config(
-                page.application(port),
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                ws="none",
-                limit_concurrency=_CONNECTIONS,
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=2,
-            )
-        )
+        server = server_for(page, port)
         print_rows(
             {
                 "networks": "; ".join(found),

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import socket
-import threading
 
 import page_files
 import page_networks
@@ -12,9 +10,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("starlette", reason="the extra `demo` is not installed")
-uvicorn = pytest.importorskip(
-    "uvicorn", reason="the extra `demo` is not installed"
-)
+pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="Selenium is not installed"
 )
@@ -50,24 +46,8 @@ ALL = "return document.getElementById('{}').toDataURL()"
 
 @pytest.fixture(scope="module")
 def address():
-    page = page_networks.digits_page()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        server = uvicorn.Server(
-            uvicorn.Config(
-                page.application(port),
-                log_level="error",
-                lifespan="off",
-                ws="none",
-                timeout_graceful_shutdown=1,
-            )
-        )
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
+    with page_networks.served(page_networks.digits_page()) as port:
         yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
-    page.close()
 
 
 @pytest.fixture(scope="module")

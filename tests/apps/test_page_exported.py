@@ -15,9 +15,9 @@ import irevnet_tf
 from irevnet_tf.apps import serve_page
 from irevnet_tf.apps.flags import define_flags
 from irevnet_tf.apps.flags import from_flags
+from irevnet_tf.apps.page.explorer import NO_CLASSIFIER
 from irevnet_tf.apps.page.exported import CLOSED
 from irevnet_tf.apps.page.exported import ExportedNetwork
-from irevnet_tf.apps.page.explorer import NO_CLASSIFIER
 from irevnet_tf.apps.page.refused import Refused
 
 

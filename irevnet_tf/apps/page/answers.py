@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from irevnet_tf.apps.page.refused import Refused
 
@@ -81,7 +83,13 @@ async def _failed(request, error):
     return JSONResponse({"error": sentence}, 500)
 
 
+async def _left(request, error):
+    # Nobody reads it; as an error it would fill the terminal.
+    return Response(status_code=400)
+
+
 ERRORS = {
+    ClientDisconnect: _left,
     Refused: _refused,
     HTTPException: _http_error,
     Exception: _failed,

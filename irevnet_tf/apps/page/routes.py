@@ -17,10 +17,10 @@ from irevnet_tf.apps.page.answers import ERRORS
 from irevnet_tf.apps.page.answers import base64_of
 from irevnet_tf.apps.page.answers import picture_of
 from irevnet_tf.apps.page.answers import told
+from irevnet_tf.apps.page.bodies import READ_SECONDS
+from irevnet_tf.apps.page.bodies import Bodies
 from irevnet_tf.apps.page.explorer import Explorer
-from irevnet_tf.apps.page.guard import READ_SECONDS
 from irevnet_tf.apps.page.guard import Guard
-from irevnet_tf.apps.page.guard import read_body
 from irevnet_tf.apps.page.refused import Refused
 from irevnet_tf.apps.page.search import SECONDS
 from irevnet_tf.apps.page.search import GivenUpError
@@ -62,7 +62,7 @@ class Page:
         read_seconds: float = READ_SECONDS,
     ):
         self._explorers, self._samples = explorers, samples
-        self._seconds, self._read_seconds = seconds, read_seconds
+        self._seconds, self._bodies = seconds, Bodies(read_seconds)
         self._quick = Workers(
             THREADS, WAITING, "Too many requests wait; please try again."
         )
@@ -121,7 +121,7 @@ class Page:
 
     async def _picture(self, request):
         explorer = self._explorer(request)
-        raw = await self._body(request, MAX_BYTES)
+        raw = await self._bodies.read(request, MAX_BYTES)
         pixels, note = await self._quick.run(read_upload, raw, explorer.shape)
         return JSONResponse({**picture_of(pixels), "note": note})
 
@@ -216,10 +216,7 @@ class Page:
     async def _pixels(self, request, count):
         explorer = self._explorer(request)
         size = count * math.prod(explorer.shape)
-        return explorer, await self._body(request, size)
-
-    async def _body(self, request, most):
-        return await read_body(request, most, self._read_seconds)
+        return explorer, await self._bodies.read(request, size)
 
 
 def _share(text):
