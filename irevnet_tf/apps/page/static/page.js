@@ -220,8 +220,12 @@ for (const name of SLOTS) {
   for (const kind of ["dragleave", "drop"]) {
     box.addEventListener(kind, () => box.classList.remove("over"));
   }
-  box.addEventListener("drop", (event) =>
-    guarded(upload)(name, event.dataTransfer.files[0]));
+  box.addEventListener("drop", (event) => guarded(async () => {
+    // Such as a picture of another page, which would be fetched from there.
+    const [file] = event.dataTransfer.files;
+    if (!file) throw new Error("What was dropped is no file.");
+    await upload(name, file);
+  })());
 }
 // A file that misses its place must not replace the page.
 for (const kind of ["dragover", "drop"]) {
