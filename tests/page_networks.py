@@ -1,6 +1,9 @@
 """A page with a small network, for the tests of the page."""
 
 import asyncio
+import contextlib
+import socket
+import threading
 
 import irevnet_tf
 from irevnet_tf.analysis.network import Network
@@ -35,6 +38,24 @@ def digits_page(**arguments):
 
     explorer = digits_explorer()
     return Page({NAME: explorer}, {NAME: digits_samples(explorer)}, **arguments)
+
+
+@contextlib.contextmanager
+def served(page):
+    """Serve a page as the command does, in a thread; yield the port."""
+    from irevnet_tf.apps.page.connections import server_for
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        server = server_for(page, port)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield port
+        finally:
+            server.should_exit = True
+            thread.join()
+            page.close()
 
 
 class PageClient:

@@ -2,6 +2,7 @@
 
     irevnet-demo
     irevnet-demo --run_dir=runs/digits --port=8700
+    irevnet-demo --directory=models/digits
 
 Without a network, these are the ones whose weights come with the package. The
 page can be opened on this machine only. It shows the classes of a picture,
@@ -28,7 +29,12 @@ from irevnet_tf.apps.network_source import NetworkRequest
 from irevnet_tf.apps.network_source import check_network
 from irevnet_tf.apps.network_source import load_network
 from irevnet_tf.apps.page.explorer import Explorer
+from irevnet_tf.apps.page.exported import ExportedNetwork
+from irevnet_tf.apps.page.exported import find_export
+from irevnet_tf.apps.page.samples import dataset_with
 from irevnet_tf.apps.page.samples import samples_for
+from irevnet_tf.apps.page.samples import samples_of
+from irevnet_tf.apps.waiting import waiting
 from irevnet_tf.models.chains import find_chain
 from irevnet_tf.models.predictions import class_names
 from irevnet_tf.optional import optional_import
@@ -38,14 +44,17 @@ from irevnet_tf.zoo.registry import find_record
 
 SHIPPED = ("fashion_mnist", "digits")
 HOST = "127.0.0.1"
-# Connections at once: a browser opens six.
-_CONNECTIONS = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request(NetworkRequest):
     """The flags, by their names."""
 
+    directory: str | None = setting(
+        None,
+        "Take an export: the model's directory, of which the newest version "
+        "is shown, or a version.",
+    )
     image_size: int | None = setting(
         None,
         "Height and width of the pictures, for a network that takes any; as "
@@ -66,6 +75,9 @@ def explore(request: Request) -> dict[str, tuple[Explorer, list]]:
     Raises:
         app.UsageError: if one cannot be loaded, or cannot be shown.
     """
+    if request.directory is not None:
+        with usage_errors():
+            return dict([_exported(request)])
     requests = [request]
     if request.run_dir is request.keras_file is request.weights is None:
         check_network(request)
@@ -84,6 +96,33 @@ def explore(request: Request) -> dict[str, tuple[Explorer, list]]:
     return found
 
 
+def _exported(request):
+    """Return the name of an export, its explorer, and sample pictures."""
+    given = [
+        f"--{field.name}"
+        for field in dataclasses.fields(NetworkRequest)
+        if getattr(request, field.name) != field.default
+    ]
+    if given:
+        raise ValueError(
+            "--directory needs no other flag of a network: an export has all "
+            f"of that in it. Received: --directory and {', '.join(given)}"
+        )
+    path = find_export(request.directory)
+    with waiting("Loading the export"):
+        network = ExportedNetwork(path)
+        shape = _image_shape(network.input_shape, request, 1)
+        network.try_out(shape)
+    names = network.class_names
+    explorer = Explorer(network, shape, None, names)
+    *folder, version = path.resolve().parts
+    name = (
+        f"{folder[-1]}, version {version}" if version.isdecimal() else version
+    )
+    dataset_name = dataset_with(names) or network.preprocessing
+    return name, (explorer, samples_of(dataset_name, shape))
+
+
 def _shown(source, request):
     if inverted(source.model) != "the image":
         raise ValueError(
@@ -92,7 +131,9 @@ def _shown(source, request):
             f"{inverted(source.model)}"
         )
     chain = find_chain(source.model)
-    shape = _image_shape(source, request, chain.downsampling)
+    shape = _image_shape(
+        source.model.inputs[0].shape[1:], request, chain.downsampling, source
+    )
     data_request = DataRequest(preprocessing=request.preprocessing)
     scale = normalization(data_request, source, chain)
     names = source.class_names
@@ -103,8 +144,8 @@ def _shown(source, request):
     return explorer, samples_for(source, shape)
 
 
-def _image_shape(source, request, factor):
-    *sides, channels = source.model.inputs[0].shape[1:]
+def _image_shape(input_shape, request, factor, source=None):
+    *sides, channels = input_shape
     if channels not in (1, 3):
         raise ValueError(
             "The page needs a network for images with 1 or 3 channels. "
@@ -125,7 +166,7 @@ def _image_shape(source, request, factor):
 
 
 def _trained_sides(source, request):
-    if source.trained is not None:
+    if source is not None and source.trained is not None:
         return source.trained.dataset.image_shape[:2]
     record = request.weights and find_record(
         source.name, request.weights, request.portable
@@ -148,8 +189,7 @@ def serve_page(request: Request) -> None:
         usage_errors(),
         optional_import("The page needs Starlette and uvicorn", "demo"),
     ):
-        import uvicorn
-
+        from irevnet_tf.apps.page.connections import server_for
         from irevnet_tf.apps.page.routes import Page
     # Before the work, not after it.
     try:
@@ -167,19 +207,7 @@ def serve_page(request: Request) -> None:
             {name: explorer for name, (explorer, _) in found.items()},
             {name: samples for name, (_, samples) in found.items()},
         )
-        server = uvicorn.Server(
-            uvicorn.Config(
-                page.application(port),
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                ws="none",
-                limit_concurrency=_CONNECTIONS,
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=2,
-            )
-        )
+        server = server_for(page, port)
         print_rows(
             {
                 "networks": "; ".join(found),

@@ -3,18 +3,16 @@
 import json
 import re
 import shutil
-import socket
-import threading
 
 import page_files
 import page_networks
 import pytest
 from PIL import Image
 
+import irevnet_tf
+
 pytest.importorskip("starlette", reason="the extra `demo` is not installed")
-uvicorn = pytest.importorskip(
-    "uvicorn", reason="the extra `demo` is not installed"
-)
+pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="Selenium is not installed"
 )
@@ -45,29 +43,34 @@ const event = new DragEvent("drop", {
 document.getElementById(arguments[0]).dispatchEvent(event);
 if (!event.defaultPrevented) throw new Error("the browser would open it");
 """
+DROP_TEXT = """
+const data = new DataTransfer();
+data.setData("text/plain", "https://example.com/picture.png");
+document.getElementById(arguments[0]).dispatchEvent(new DragEvent("drop", {
+    dataTransfer: data, bubbles: true, cancelable: true
+}));
+"""
 ALL = "return document.getElementById('{}').toDataURL()"
 
 
 @pytest.fixture(scope="module")
 def address():
-    page = page_networks.digits_page()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        server = uvicorn.Server(
-            uvicorn.Config(
-                page.application(port),
-                log_level="error",
-                lifespan="off",
-                ws="none",
-                timeout_graceful_shutdown=1,
-            )
-        )
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
+    with page_networks.served(page_networks.digits_page()) as port:
         yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
-    page.close()
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    """The page of an export of the network of the digits."""
+    from irevnet_tf.apps import serve_page
+    from irevnet_tf.apps.page.routes import Page
+
+    folder = tmp_path_factory.mktemp("export")
+    model = irevnet_tf.IRevNet28(weights="digits", lossless=True)
+    irevnet_tf.export_saved_model(model, folder, class_names="digits")
+    found = serve_page.explore(serve_page.Request(directory=str(folder)))
+    ((name, (explorer, samples)),) = found.items()
+    return Page({name: explorer}, {name: samples})
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +197,32 @@ def test_a_file_is_dropped(shown):
     # Beside the places for files, it must not replace the page.
     shown.browser.execute_script(DROP, "classes-title", list(raw))
     assert shown.text("bits") == "0 of 2,048 bits differ"
+
+
+def test_what_is_dropped_and_is_no_file_is_told_of(shown):
+    shown.browser.execute_script(DROP_TEXT, "slot-second")
+    shown.until(lambda: shown.text("problem") == "What was dropped is no file.")
+
+
+def test_an_export_is_shown_without_what_it_lacks(browser, export):
+    browser.get_log("browser")
+    with page_networks.served(export) as port:
+        shown = Shown(browser, f"http://127.0.0.1:{port}")
+        assert shown.text("bits") == "0 of 2,048 bits differ"
+        assert shown.drawn("rebuilt") == shown.drawn("original")
+        assert shown.text("absent").startswith("An export holds")
+        assert not shown.find("metamers-part").is_displayed()
+        for name in ("point", "between-point"):
+            assert shown.text(name) == "the representation"
+        shown.until(lambda: shown.text("classes").startswith("0"))
+        shown.until(lambda: "2x2 positions" in shown.text("stages"))
+        shown.press("share", Keys.END)
+        shown.until(
+            lambda: shown.find("between").get_attribute("data-share") == "1"
+        )
+        assert shown.drawn("between") == shown.drawn("second")
+        assert shown.text("problem") == ""
+        assert browser.get_log("browser") == []
 
 
 def test_a_photograph_of_12_megapixels_is_shown(shown, tmp_path):

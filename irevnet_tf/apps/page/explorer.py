@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.points import stage_points
+from irevnet_tf.apps.page.exported import CLOSED
+from irevnet_tf.apps.page.exported import ExportedNetwork
 from irevnet_tf.apps.page.refused import Refused
 from irevnet_tf.pictures import amplification
 from irevnet_tf.preprocessing import Normalization
@@ -19,6 +21,9 @@ TOP = 5
 # Channels that are drawn of a representation, and the side of each.
 MOST_TILES = 64
 LARGEST_TILE = 32
+NO_CLASSIFIER = (
+    "This network has no classifier: there are no classes, and no metamers."
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,20 +50,37 @@ class Explorer:
     """A network for pictures of 8 bits, from several threads.
 
     Args:
-        network: `Network`. The network.
+        network: `Network` or `ExportedNetwork`. The network.
         shape: tuple of ints. Height, width and channels of the pictures.
-        scale: `Normalization`. How pixels are scaled for the network.
+        scale: None or `Normalization`. How pixels are scaled for the network,
+            None if it takes them as they are, from 0 to 255.
         class_names: None or sequence of strs. The names of its classes, None
             if not known.
+
+    Attributes:
+        absent: str. What the page lacks with this network, and why; "" if
+            nothing.
+        can_search: bool. Whether metamers can be looked for.
     """
 
     def __init__(
-        self, network: Network, shape, scale: Normalization, class_names
+        self,
+        network: Network | ExportedNetwork,
+        shape,
+        scale: Normalization | None,
+        class_names,
     ):
         self.network, self.shape, self._scale = network, shape, scale
         self.points = [point.name for point in network.points()]
-        self.stages = [point.name for point in stage_points(network.chain)]
+        stages = network.points(default=stage_points)
+        self.stages = [point.name for point in stages]
         self.head = network.optional_head()
+        lacking = []
+        if isinstance(network, ExportedNetwork):
+            lacking.append(CLOSED)
+        if self.head is None:
+            lacking.append(NO_CLASSIFIER)
+        self.can_search, self.absent = not lacking, " ".join(lacking)
         classes = self.head.classes if self.head else 0
         if class_names is None or len(class_names) != classes:
             class_names = [f"class {number}" for number in range(classes)]
@@ -88,11 +110,16 @@ class Explorer:
                 f"picture(s). Received: {len(raw):,}",
             )
         pixels = np.frombuffer(raw, "uint8").reshape(count, 1, *self.shape)
-        factor = self._scale.maximum / WHITE
         return [
-            self.network.on_grid(self._scale.apply(x * factor).numpy())
+            self.network.on_grid(self._scaled(x))
             for x in pixels.astype("float32")
         ]
+
+    def _scaled(self, pixels):
+        if self._scale is None:
+            return pixels
+        factor = self._scale.maximum / WHITE
+        return self._scale.apply(pixels * factor).numpy()
 
     def check_point(self, name: str | None) -> str:
         """Return a point's name.

@@ -1,16 +1,10 @@
 """Guard: who may talk to the page, and what the page may do."""
 
-import asyncio
 import json
-
-from irevnet_tf.apps.page.refused import Refused
-from irevnet_tf.apps.page.uploads import too_many_bytes
 
 # The names of the loopback interface: a page elsewhere whose name was made to
 # lead here still sends its own name.
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-# A body that takes longer is given up.
-READ_SECONDS = 60.0
 
 HEADERS = {
     "content-security-policy": (
@@ -95,29 +89,3 @@ class Guard:
         if sites not in ([], ["same-origin"], ["none"]) and not is_link:
             return "The request comes from another site."
         return None
-
-
-async def read_body(request, most: int) -> bytes:
-    """Read the body of a request, and stop where it is too long.
-
-    Args:
-        request: Starlette's `Request`. The request.
-        most: int. The largest number of bytes.
-
-    Raises:
-        Refused: if it is longer, or takes too long.
-    """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > most:
-        raise too_many_bytes()
-    parts, length = [], 0
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            async for part in request.stream():
-                length += len(part)
-                if length > most:
-                    raise too_many_bytes()
-                parts.append(part)
-    except TimeoutError as error:
-        raise Refused(408, "The file took too long to arrive.") from error
-    return b"".join(parts)

@@ -4,23 +4,23 @@ A picture travels as its pixels, a byte each: the page sends them again with
 each request, and nothing is kept here.
 """
 
-import asyncio
-import base64
-import json
 import math
 import pathlib
 
-import numpy as np
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.responses import Response
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from irevnet_tf.apps.page.answers import ERRORS
+from irevnet_tf.apps.page.answers import base64_of
+from irevnet_tf.apps.page.answers import picture_of
+from irevnet_tf.apps.page.answers import told
+from irevnet_tf.apps.page.bodies import READ_SECONDS
+from irevnet_tf.apps.page.bodies import Bodies
 from irevnet_tf.apps.page.explorer import Explorer
 from irevnet_tf.apps.page.guard import Guard
-from irevnet_tf.apps.page.guard import read_body
 from irevnet_tf.apps.page.refused import Refused
 from irevnet_tf.apps.page.search import SECONDS
 from irevnet_tf.apps.page.search import GivenUpError
@@ -41,8 +41,6 @@ _FILES = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 THREADS, WAITING = 3, 24
-# How often a search tells how far it is, in seconds.
-_TELLING = 0.5
 
 
 class Page:
@@ -53,6 +51,7 @@ class Page:
         samples: dict. {name: list of captions and uint8 arrays}, as
             `irevnet_tf.apps.page.samples.samples_for` returns them.
         seconds: float. How long a search for metamers may take.
+        read_seconds: float. How long the body of a request may take to arrive.
     """
 
     def __init__(
@@ -60,9 +59,10 @@ class Page:
         explorers: dict[str, Explorer],
         samples: dict[str, list],
         seconds: float = SECONDS,
+        read_seconds: float = READ_SECONDS,
     ):
         self._explorers, self._samples = explorers, samples
-        self._seconds = seconds
+        self._seconds, self._bodies = seconds, Bodies(read_seconds)
         self._quick = Workers(
             THREADS, WAITING, "Too many requests wait; please try again."
         )
@@ -89,11 +89,7 @@ class Page:
         return Guard(
             Starlette(
                 routes=routes,
-                exception_handlers={
-                    Refused: _refused,
-                    HTTPException: _http_error,
-                    Exception: _failed,
-                },
+                exception_handlers=ERRORS,
             ),
             port,
         )
@@ -111,10 +107,11 @@ class Page:
                     "shape": explorer.shape,
                     "points": explorer.points,
                     "stages": explorer.stages,
-                    "classifies": explorer.head is not None,
+                    "absent": explorer.absent,
+                    "can_search": explorer.can_search,
                     "fraction_bits": explorer.network.fraction_bits,
                     "samples": [
-                        {"caption": caption, **_picture_of(pixels)}
+                        {"caption": caption, **picture_of(pixels)}
                         for caption, pixels in self._samples[name]
                     ],
                 }
@@ -124,9 +121,9 @@ class Page:
 
     async def _picture(self, request):
         explorer = self._explorer(request)
-        raw = await read_body(request, MAX_BYTES)
+        raw = await self._bodies.read(request, MAX_BYTES)
         pixels, note = await self._quick.run(read_upload, raw, explorer.shape)
-        return JSONResponse({**_picture_of(pixels), "note": note})
+        return JSONResponse({**picture_of(pixels), "note": note})
 
     async def _classes(self, request):
         explorer, raw = await self._pixels(request, 1)
@@ -151,8 +148,8 @@ class Page:
         found = await self._quick.run(compute)
         return JSONResponse(
             {
-                **_picture_of(found.pixels),
-                "difference": _base64(found.difference),
+                **picture_of(found.pixels),
+                "difference": base64_of(found.difference),
                 "factor": found.factor,
                 "differing": found.differing,
                 "bits": found.bits,
@@ -170,7 +167,7 @@ class Page:
 
         pixels, classes = await self._quick.run(compute)
         likeliest = classes[0][0] if classes else ""
-        return JSONResponse({**_picture_of(pixels), "class": likeliest})
+        return JSONResponse({**picture_of(pixels), "class": likeliest})
 
     async def _stages(self, request):
         explorer, raw = await self._pixels(request, 1)
@@ -182,15 +179,15 @@ class Page:
         found = await self._quick.run(compute)
         return JSONResponse(
             [
-                {"name": name, "sentence": sentence, **_picture_of(pixels)}
+                {"name": name, "sentence": sentence, **picture_of(pixels)}
                 for name, pixels, sentence in found
             ]
         )
 
     async def _metamers(self, request):
         explorer, raw = await self._pixels(request, 2)
-        if explorer.head is None:
-            raise Refused(400, "This network has no classifier.")
+        if not explorer.can_search:
+            raise Refused(400, explorer.absent)
         if raw[: len(raw) // 2] == raw[len(raw) // 2 :]:
             raise Refused(400, "Two different pictures are needed.")
         watch, found = Watch(self._seconds), []
@@ -207,7 +204,7 @@ class Page:
         # Here, so that a refusal comes as such and not within the stream.
         future = self._searches.begin(search)
         return StreamingResponse(
-            _told(future, watch, found), media_type="application/x-ndjson"
+            told(future, watch, found), media_type="application/x-ndjson"
         )
 
     def _explorer(self, request):
@@ -219,44 +216,7 @@ class Page:
     async def _pixels(self, request, count):
         explorer = self._explorer(request)
         size = count * math.prod(explorer.shape)
-        return explorer, await read_body(request, size)
-
-
-async def _told(future, watch, found):
-    """Yield lines of JSON while a search runs, and what it finds."""
-    sent = 0
-    try:
-        while True:
-            done, _ = await asyncio.wait({future}, timeout=_TELLING)
-            for metamer in found[sent:]:
-                sent += 1
-                yield _line(
-                    {
-                        "kind": metamer.kind,
-                        "found": metamer.found,
-                        "sentence": metamer.sentence,
-                        **_picture_of(metamer.pixels),
-                    }
-                )
-            if done:
-                break
-            text = f"{watch.steps:,} steps in {watch.elapsed:.0f} s"
-            yield _line({"progress": text})
-        if future.exception() is not None:
-            yield _line({"end": "The search failed for these pictures."})
-        elif future.result():
-            yield _line({"end": f"Done in {watch.elapsed:.0f} s."})
-        else:
-            yield _line(
-                {"end": f"Given up after {watch.elapsed:.0f} s, the limit."}
-            )
-    finally:
-        # Also where the page does not wait any more.
-        watch.stop()
-
-
-def _line(values):
-    return json.dumps(values) + "\n"
+        return explorer, await self._bodies.read(request, size)
 
 
 def _share(text):
@@ -269,14 +229,6 @@ def _share(text):
     return share
 
 
-def _picture_of(pixels):
-    return {"shape": pixels.shape, "pixels": _base64(pixels)}
-
-
-def _base64(array):
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-
-
 def _file(name, kind):
     content = (_FOLDER / name).read_bytes()
 
@@ -284,16 +236,3 @@ def _file(name, kind):
         return Response(content, media_type=kind)
 
     return answer
-
-
-async def _refused(request, error):
-    return JSONResponse({"error": error.sentence}, error.status)
-
-
-async def _http_error(request, error):
-    return JSONResponse({"error": f"{error.detail}."}, error.status_code)
-
-
-async def _failed(request, error):
-    sentence = "The computation failed; the terminal says more."
-    return JSONResponse({"error": sentence}, 500)

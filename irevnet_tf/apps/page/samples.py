@@ -38,9 +38,16 @@ def samples_for(
         dataset = source.trained.dataset
         if dataset.image_shape == shape:
             return _of_tests(dataset)
-    if source.dataset_name == "digits" and shape == (8, 8, 1):
+    return samples_of(source.dataset_name, shape)
+
+
+def samples_of(
+    dataset_name: str | None, shape: tuple[int, int, int]
+) -> list[tuple[str, np.ndarray]]:
+    """Return sample pictures for a data set's name, as `samples_for`."""
+    if (dataset_name, shape) == ("digits", (8, 8, 1)):
         return _of_tests(digits.load())
-    if source.dataset_name == "fashion_mnist" and shape == (28, 28, 1):
+    if (dataset_name, shape) == ("fashion_mnist", (28, 28, 1)):
         strip = np.asarray(Image.open(FASHION_MNIST).convert("L"))
         images = np.split(strip[..., np.newaxis], COUNT, axis=1)
         names = class_names("fashion_mnist")
@@ -54,6 +61,14 @@ def samples_for(
         )
         for name, file in (("temple", "china.jpg"), ("flower", "flower.jpg"))
     ]
+
+
+def dataset_with(names: list[str] | None) -> str | None:
+    """Return which of the data sets with samples has these classes, if any."""
+    for dataset_name in ("digits", "fashion_mnist"):
+        if names is not None and [*class_names(dataset_name)] == [*names]:
+            return dataset_name
+    return None
 
 
 def _of_tests(dataset):

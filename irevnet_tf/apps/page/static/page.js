@@ -26,7 +26,8 @@ const KINDS = {
 };
 
 const worded = (point) =>
-  point.replace("_block", ", block ").replace(/^stage/, "stage ");
+  point.replace("_block", ", block ").replace(/^stage/, "stage ")
+    .replace(/^representation$/, "the representation");
 
 function options(select, names, chosen) {
   select.replaceChildren(...names.map((name) =>
@@ -41,6 +42,9 @@ function choose(name) {
     (network.fraction_bits === null
       ? "its inverse is exact up to rounding."
       : "its inverse is exact to the last bit.");
+  find("absent").textContent = network.absent;
+  find("absent").hidden = !network.absent;
+  find("metamers-part").hidden = !network.can_search;
   const last = network.points.at(-1);
   options(find("point"), network.points, last);
   options(find("between-point"), network.points, last);
@@ -216,8 +220,12 @@ for (const name of SLOTS) {
   for (const kind of ["dragleave", "drop"]) {
     box.addEventListener(kind, () => box.classList.remove("over"));
   }
-  box.addEventListener("drop", (event) =>
-    guarded(upload)(name, event.dataTransfer.files[0]));
+  box.addEventListener("drop", (event) => guarded(async () => {
+    // Such as a picture of another page, which would be fetched from there.
+    const [file] = event.dataTransfer.files;
+    if (!file) throw new Error("What was dropped is no file.");
+    await upload(name, file);
+  })());
 }
 // A file that misses its place must not replace the page.
 for (const kind of ["dragover", "drop"]) {

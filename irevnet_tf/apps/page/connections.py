@@ -1,0 +1,27 @@
+"""Connections: the server of the page, as the command starts it."""
+
+import uvicorn
+
+from irevnet_tf.apps.page.routes import Page
+
+
+def server_for(page: Page, port: int) -> uvicorn.Server:
+    """Return the server of a page, which listens nowhere yet.
+
+    Args:
+        page: `Page`. What is served.
+        port: int. The port at which it will listen.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            page.application(port),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=2,
+        )
+    )
