@@ -1,7 +1,7 @@
 """The page without a server over all test images: what comes back, and when.
 
-    python tools/build_browser_page.py --output=build/browser
-    python benchmarks/browser_page.py --page=build/browser
+    python tools/build_browser_page.py --output=runs/browser
+    python benchmarks/browser_page.py --page=runs/browser
 
 in a checkout, with the extras `onnx` and `test`, Chromium and its driver, and
 Fashion-MNIST as TFDS has it (--data_dir). In a headless Chromium that can reach

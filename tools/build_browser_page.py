@@ -1,7 +1,7 @@
 """Make a page that runs the shipped networks in the browser, without a server.
 
-    python tools/build_browser_page.py --output=build/browser
-    python -m http.server --bind 127.0.0.1 --directory build/browser
+    python tools/build_browser_page.py --output=runs/browser
+    python -m http.server --bind 127.0.0.1 --directory runs/browser
 
 in a checkout; docs/browser.md says more. It needs npm, which gets ONNX Runtime
 Web in the version of examples/browser/package-lock.json, and the extra `onnx`.
@@ -69,7 +69,7 @@ class Request:
     """The flags, by their names."""
 
     output: str = setting(
-        str(ROOT / "build" / "browser"),
+        str(ROOT / "runs" / "browser"),
         "The folder to make. One that this tool has made is replaced.",
     )
 

@@ -299,47 +299,47 @@ def close(classes, about, row):
     )
 
 
-@pytest.mark.parametrize("name, raw", page_files.sound_files().items())
-@pytest.mark.parametrize("shape", [(28, 28, 1), (8, 8, 3)])
-def test_files_become_the_pixels_of_the_other_page(shown, name, raw, shape):
-    found = shown.run(READ, base64.b64encode(raw).decode(), shape)
-    expected, _ = read_upload(raw, shape)
-    assert not isinstance(found, str), found
-    difference = np.abs(np.reshape(found, shape) - expected.astype("int32"))
-    # Decoders of JPEG round in several ways, and interpolate colours.
-    assert difference.max() <= (12 if name.endswith("jpeg") else 1)
+def noise(height, width):
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3))
+    return page_files.encoded(Image.fromarray(values.astype("uint8")))
 
 
-@pytest.mark.parametrize("size", [(28, 28), (640, 481), (57, 1200), (3, 9)])
-def test_noise_is_resized_as_on_the_other_page(shown, size):
-    values = np.random.default_rng(0).integers(0, 256, (*size, 3), "uint8")
-    raw = page_files.encoded(Image.fromarray(values))
-    for shape in ((28, 28, 1), (8, 8, 3)):
-        found = shown.run(READ, base64.b64encode(raw).decode(), shape)
-        expected, _ = read_upload(raw, shape)
-        found = np.reshape(found, shape)
-        assert np.abs(found - expected.astype("int32")).max() <= 1
+NOISE = {f"{h}x{w}.png": noise(h, w) for h, w in ((28, 28), (640, 481), (3, 9))}
+
+
+def test_files_become_the_pixels_of_the_other_page(shown):
+    wrong = {}
+    for name, raw in (page_files.sound_files() | NOISE).items():
+        for shape in ((28, 28, 1), (8, 8, 3)):
+            found = shown.run(READ, base64.b64encode(raw).decode(), shape)
+            assert not isinstance(found, str), f"{name}: {found}"
+            expected, _ = read_upload(raw, shape)
+            difference = np.abs(np.reshape(found, shape) - expected.astype(int))
+            # Decoders of JPEG round in several ways, and interpolate colours.
+            if difference.max() > (12 if name.endswith("jpeg") else 1):
+                wrong[name, shape] = difference.max()
+    assert not wrong
 
 
 BROKEN = {
     "cut.png": page_files.sound_files()["rgb.png"][:60],
-    "head.jpeg": b"\xff\xd8\xff\xe0",
+    "cut.jpeg": page_files.sound_files()["photo.jpeg"][:-300],
     "text.png": b"hello",
     "empty.png": b"",
     "bomb.png": page_files.png_of(30_000, 30_000, 1, 0, b""),
-    "none.png": page_files.png_of(0, 5, 8, 0, b""),
     "long.png": page_files.sound_files()["rgb.png"] + bytes(20 * 2**20),
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_are_told_of_in_the_same_sentences(shown, tmp_path, name):
+def test_broken_files_are_told_of_in_the_same_sentences(shown, tmp_path):
     before = shown.drawn("first")
-    with pytest.raises(Refused) as refused:
-        read_upload(BROKEN[name], (28, 28, 1))
-    shown.upload(tmp_path / name, BROKEN[name])
-    shown.until(lambda: shown.text("problem") == refused.value.sentence)
-    assert shown.drawn("first") == before
+    for name, raw in BROKEN.items():
+        with pytest.raises(Refused) as refused:
+            read_upload(raw, (28, 28, 1))
+        sentence = refused.value.sentence
+        shown.upload(tmp_path / name, raw)
+        shown.until(lambda sentence=sentence: shown.text("problem") == sentence)
+        assert shown.drawn("first") == before
     # What is right afterwards takes the sentence away.
     shown.press("first-inverted", Keys.ENTER)
     assert shown.text("problem") == ""
