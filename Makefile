@@ -6,6 +6,8 @@
 #   make bench  measure against PyTorch, MemCNN and keras.remat, 40 min;
 #               make bench BENCH_FLAGS=--quick for a look, in minutes
 #   make docs   build the documentation site, docs/_build/html/index.html
+#   make browser  make a page that runs both small networks in the browser,
+#               without a server, runs/browser; needs npm, too
 #   make lint   check style and formatting
 #   make clean  remove the environments and everything that was built
 #
@@ -18,7 +20,7 @@ SOURCES := $(shell find irevnet_tf weights -name "*.py" -o -name "*.json" \
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench demo docs test lint clean
+.PHONY: bench browser demo docs test lint clean
 
 # -P: import the installed package, not the sources beside this file.
 # TF_CPP_MIN_LOG_LEVEL: a machine without a GPU is not an error here.
@@ -43,13 +45,16 @@ docs: .venv-docs/installed
 	    --doctree-dir docs/_build/doctrees . docs/_build/html
 	.venv-docs/bin/python tools/check_site.py docs/_build/html
 
+browser: .venv-browser/installed
+	TF_CPP_MIN_LOG_LEVEL=3 .venv-browser/bin/python tools/build_browser_page.py
+
 lint: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-bench .venv-demo .venv-docs .pytest_cache .ruff_cache \
-	    build dist docs/_build runs irevnet_tf.egg-info
+	rm -rf .venv .venv-bench .venv-browser .venv-demo .venv-docs \
+	    .pytest_cache .ruff_cache build dist docs/_build runs irevnet_tf.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: setup.py
@@ -65,6 +70,12 @@ clean:
 	.venv-bench/bin/python -m pip install --quiet --upgrade pip
 	.venv-bench/bin/python -m pip install --quiet "torch==2.13.0" \
 	    --editable ".[bench]"
+	touch $@
+
+.venv-browser/installed: setup.py
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/python -m pip install --quiet --upgrade pip
+	.venv-browser/bin/python -m pip install --quiet --editable ".[onnx]"
 	touch $@
 
 .venv-demo/dependencies: setup.py

@@ -55,7 +55,7 @@ def test_the_page_and_its_files_are_served(client):
     scripts = [client.get(x) for x in wanted if x.endswith(".js")]
     for script in scripts:
         wanted += re.findall(r'from "([^"]*)"', script.text)
-    assert len(wanted) == 6
+    assert len(wanted) == 8
     for path in wanted:
         assert path.startswith("/"), "from elsewhere"
         answer = client.get(path)

@@ -36,6 +36,8 @@ _FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/drawing.js": ("drawing.js", "text/javascript; charset=utf-8"),
+    "/elements.js": ("elements.js", "text/javascript; charset=utf-8"),
+    "/latest.js": ("latest.js", "text/javascript; charset=utf-8"),
     "/pictures.js": ("pictures.js", "text/javascript; charset=utf-8"),
     "/requests.js": ("requests.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),

@@ -1,8 +1,9 @@
 import { Pad } from "/drawing.js";
-import { bytesOf, draw, joined, newFigure, newPicture } from "/pictures.js";
-import { ask, latest, lines } from "/requests.js";
+import { MOST_BYTES, NO_FILE, classRow, onFile, sampleButton } from "/elements.js";
+import { latest } from "/latest.js";
+import { bytesOf, draw, joined, newFigure } from "/pictures.js";
+import { ask, lines } from "/requests.js";
 
-const MOST_BYTES = 20 * 2 ** 20;
 const LARGEST_PAD = 64;
 const SLOTS = ["first", "second"];
 const find = (id) => document.getElementById(id);
@@ -50,17 +51,9 @@ function choose(name) {
   options(find("between-point"), network.points, last);
   find("drawing").hidden = Math.max(height, width) > LARGEST_PAD;
   pad.reset(network.shape);
-  find("samples").replaceChildren(...network.samples.map((sample) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.title = sample.caption;
-    button.setAttribute("aria-label", `Sample: ${sample.caption}`);
-    const image = newPicture("", sample.bytes, sample.shape);
-    image.setAttribute("aria-hidden", "true");
-    button.append(image);
-    button.addEventListener("click", () => put(slot(), sample.bytes, sample.caption));
-    return button;
-  }));
+  find("samples").replaceChildren(...network.samples.map((sample) =>
+    sampleButton(sample, network.shape, () =>
+      put(slot(), sample.bytes, sample.caption))));
   const { samples } = network;
   put("first", samples[0].bytes, samples[0].caption);
   put("second", samples[1 % samples.length].bytes, samples[1 % samples.length].caption);
@@ -86,7 +79,7 @@ function put(name, pixels, note) {
 }
 
 async function upload(name, file) {
-  if (!file) return;
+  if (!file) throw new Error(NO_FILE);
   if (file.size > MOST_BYTES) {
     throw new Error(
       `The file is too large: at most ${MOST_BYTES / 2 ** 20} MB are taken.`);
@@ -112,17 +105,7 @@ const showClasses = latest(guarded(async () => {
     find("classes").textContent = "This network has no classifier.";
     return;
   }
-  find("classes").replaceChildren(...found.map(({ name, probability }) => {
-    const row = document.createElement("li");
-    const [title, value] = [0, 1].map(() => document.createElement("span"));
-    const bar = document.createElement("progress");
-    title.textContent = name;
-    value.textContent = `${(100 * probability).toFixed(1)}\u00a0%`;
-    bar.value = probability;
-    bar.setAttribute("aria-label", `Probability of ${name}`);
-    row.append(title, bar, value);
-    return row;
-  }));
+  find("classes").replaceChildren(...found.map(classRow));
 }));
 
 const showRebuilt = latest(guarded(async () => {
@@ -207,29 +190,10 @@ async function search() {
 }
 
 for (const name of SLOTS) {
-  const box = find(`slot-${name}`);
-  find(`${name}-file`).addEventListener("change", (event) => {
-    guarded(upload)(name, event.target.files[0]);
-    event.target.value = ""; // So that the same file can be chosen again.
-  });
+  onFile(find(`slot-${name}`), find(`${name}-file`), (file) =>
+    guarded(upload)(name, file));
   find(`${name}-inverted`).addEventListener("click", () =>
     put(name, pictures[name].map((x) => 255 - x), find(`${name}-note`).textContent));
-  for (const kind of ["dragenter", "dragover"]) {
-    box.addEventListener(kind, () => box.classList.add("over"));
-  }
-  for (const kind of ["dragleave", "drop"]) {
-    box.addEventListener(kind, () => box.classList.remove("over"));
-  }
-  box.addEventListener("drop", (event) => guarded(async () => {
-    // Such as a picture of another page, which would be fetched from there.
-    const [file] = event.dataTransfer.files;
-    if (!file) throw new Error("What was dropped is no file.");
-    await upload(name, file);
-  })());
-}
-// A file that misses its place must not replace the page.
-for (const kind of ["dragover", "drop"]) {
-  document.addEventListener(kind, (event) => event.preventDefault());
 }
 find("network").addEventListener("change", (event) => choose(event.target.value));
 find("point").addEventListener("change", showRebuilt);
