@@ -25,7 +25,7 @@ class AdditiveCoupling(Coupling):
 
     Example:
 
-    >>> coupling = AdditiveCoupling(keras.layers.Dense(4))
+    >>> coupling = irevnet_tf.layers.AdditiveCoupling(keras.layers.Dense(4))
     >>> x = tf.ones((2, 4)), tf.ones((2, 4))
     >>> x1, x2 = coupling.inverse(coupling(x))
 

@@ -15,7 +15,7 @@ class BasicResidual(Residual):
 
     Example:
 
-    >>> residual = BasicResidual(filters=16, stride=2)
+    >>> residual = irevnet_tf.layers.BasicResidual(filters=16, stride=2)
     >>> residual(tf.zeros((2, 32, 32, 4))).shape
     TensorShape([2, 16, 16, 16])
 

@@ -83,7 +83,7 @@ class InvertibleDownsampling(KeepsPreprocessing, WeightlessLayer):
 
     Example:
 
-    >>> layer = InvertibleDownsampling(2)
+    >>> layer = irevnet_tf.layers.InvertibleDownsampling(2)
     >>> layer(np.zeros((1, 8, 8, 3), "float32")).shape
     TensorShape([1, 4, 4, 12])
 

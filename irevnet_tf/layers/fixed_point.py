@@ -173,7 +173,7 @@ class FixedPointRounding(WeightlessLayer):
 
     Example:
 
-    >>> FixedPointRounding(2)(tf.constant([[0.3, 0.9]])).numpy()
+    >>> irevnet_tf.layers.FixedPointRounding(2)(tf.constant([[0.3, 0.9]])).numpy()
     array([[0.25, 1.  ]], dtype=float32)
 
     Args:

@@ -45,8 +45,8 @@ class Shared(AroundLayer):
 
     Example:
 
-    >>> coupling = AdditiveCoupling(keras.layers.Dense(4))
-    >>> y1, y2 = Shared(coupling)((tf.ones((2, 4)), tf.ones((2, 4))))
+    >>> coupling = irevnet_tf.layers.AdditiveCoupling(keras.layers.Dense(4))
+    >>> y1, y2 = irevnet_tf.layers.Shared(coupling)((tf.ones((2, 4)), tf.ones((2, 4))))
 
     Args:
         layer: Keras layer. An `InvertibleLayer`, or another layer that has
@@ -111,8 +111,8 @@ class Inverse(AroundLayer):
 
     Example:
 
-    >>> layer = InvertibleDownsampling(2)
-    >>> Inverse(layer)(tf.zeros((1, 4, 4, 12))).shape
+    >>> layer = irevnet_tf.layers.InvertibleDownsampling(2)
+    >>> irevnet_tf.layers.Inverse(layer)(tf.zeros((1, 4, 4, 12))).shape
     TensorShape([1, 8, 8, 3])
 
     Args:

@@ -29,7 +29,7 @@ class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
 
     Example:
 
-    >>> layer = PatchEmbedding(width=64, patch_size=4)
+    >>> layer = irevnet_tf.layers.PatchEmbedding(width=64, patch_size=4)
     >>> layer(tf.zeros((2, 16, 16, 3))).shape
     TensorShape([2, 16, 64])
 
@@ -137,7 +137,7 @@ class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
 
         Example:
 
-        >>> layer = PatchEmbedding(width=64, patch_size=4)
+        >>> layer = irevnet_tf.layers.PatchEmbedding(width=64, patch_size=4)
         >>> images = layer.images_from(layer(x))
 
         Args:

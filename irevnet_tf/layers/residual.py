@@ -144,7 +144,7 @@ class BottleneckResidual(Residual):
 
     Example:
 
-    >>> residual = BottleneckResidual(filters=16, stride=2)
+    >>> residual = irevnet_tf.layers.BottleneckResidual(filters=16, stride=2)
     >>> residual(tf.zeros((2, 32, 32, 4))).shape
     TensorShape([2, 16, 16, 16])
 

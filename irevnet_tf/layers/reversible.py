@@ -46,8 +46,8 @@ class ReversibleSequence(InvertibleLayer):
 
     Example:
 
-    >>> blocks = [AdditiveCoupling(keras.layers.Dense(4)) for _ in range(8)]
-    >>> sequence = ReversibleSequence(blocks)
+    >>> blocks = [irevnet_tf.layers.AdditiveCoupling(keras.layers.Dense(4)) for _ in range(8)]
+    >>> sequence = irevnet_tf.layers.ReversibleSequence(blocks)
     >>> y = sequence((tf.ones((2, 4)), tf.ones((2, 4))), training=True)
     >>> x1, x2 = sequence.inverse(y, training=True)
 

@@ -16,7 +16,7 @@ class StreamCopy(WeightlessLayer):
 
     Example:
 
-    >>> x1, x2 = StreamCopy()(tf.ones((2, 16, 8)))
+    >>> x1, x2 = irevnet_tf.layers.StreamCopy()(tf.ones((2, 16, 8)))
     >>> x2.shape
     TensorShape([2, 16, 8])
 

@@ -16,7 +16,7 @@ class AttentionResidual(TransformerResidual):
 
     Example:
 
-    >>> residual = AttentionResidual(width=16, heads=2)
+    >>> residual = irevnet_tf.layers.AttentionResidual(width=16, heads=2)
     >>> residual(tf.zeros((2, 9, 16))).shape
     TensorShape([2, 9, 16])
 
@@ -101,7 +101,7 @@ class MLPResidual(TransformerResidual):
 
     Example:
 
-    >>> residual = MLPResidual(width=16, hidden=64)
+    >>> residual = irevnet_tf.layers.MLPResidual(width=16, hidden=64)
     >>> residual(tf.zeros((2, 9, 16))).shape
     TensorShape([2, 9, 16])
 

@@ -16,7 +16,7 @@ class PooledShortcut(keras.layers.Layer):
 
     Example:
 
-    >>> PooledShortcut(8, stride=2)(tf.ones((1, 6, 6, 4))).shape
+    >>> irevnet_tf.layers.PooledShortcut(8, stride=2)(tf.ones((1, 6, 6, 4))).shape
     TensorShape([1, 3, 3, 8])
 
     Args:
@@ -87,10 +87,10 @@ class StreamTransition(TrackedParts, keras.layers.Layer):
 
     Example:
 
-    >>> transition = StreamTransition(
-    ...     BasicResidual(8, stride=2),
-    ...     BasicResidual(8),
-    ...     [PooledShortcut(8, stride=2), PooledShortcut(8, stride=2)],
+    >>> transition = irevnet_tf.layers.StreamTransition(
+    ...     irevnet_tf.layers.BasicResidual(8, stride=2),
+    ...     irevnet_tf.layers.BasicResidual(8),
+    ...     [irevnet_tf.layers.PooledShortcut(8, stride=2), irevnet_tf.layers.PooledShortcut(8, stride=2)],
     ... )
     >>> transition(tf.zeros((1, 6, 6, 8))).shape
     TensorShape([1, 3, 3, 16])

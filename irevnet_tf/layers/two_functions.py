@@ -27,7 +27,7 @@ def reversible_block(
 
     Example:
 
-    >>> block = reversible_block(keras.layers.Dense(4), keras.layers.Dense(4))
+    >>> block = irevnet_tf.layers.reversible_block(keras.layers.Dense(4), keras.layers.Dense(4))
     >>> x = tf.ones((2, 4)), tf.ones((2, 4))
     >>> x1, x2 = block.inverse(block(x))
 

@@ -16,6 +16,15 @@ def decode_predictions(
 ) -> list[list[tuple[str, str, float]]]:
     """Name the classes that a network finds most probable.
 
+    Example:
+
+    >>> from sklearn.datasets import load_digits
+    >>> raw = load_digits().images[:1, ..., None]
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> preds = model(irevnet_tf.preprocess_input(raw, "digits"))
+    >>> irevnet_tf.decode_predictions(preds, top=1, mode="digits")
+    [[('0', '0', 0.99...)]]
+
     Args:
         preds: array or tensor (batch, classes). Probabilities, or logits.
         top: positive int. How many classes to name for each image, at most all.
