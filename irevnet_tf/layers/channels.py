@@ -79,7 +79,7 @@ class ChannelMerge(WeightlessLayer):
 
     keeps_grid = True
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         self._channels = None
 
@@ -139,7 +139,7 @@ class InjectivePadding(WeightlessLayer):
 
     keeps_grid = True
 
-    def __init__(self, channels, **kwargs):
+    def __init__(self, channels: int, **kwargs) -> None:
         super().__init__(**kwargs)
         self.channels = check_positive_int("channels", channels)
 

@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from irevnet_tf.layers.base import check_positive_int
 
@@ -12,7 +14,7 @@ _NAMES = pathlib.Path(__file__).with_name("class_names.json")
 
 
 def decode_predictions(
-    preds, top: int = 5, mode: str = "imagenet"
+    preds: ArrayLike | tf.Tensor, top: int = 5, mode: str = "imagenet"
 ) -> list[list[tuple[str, str, float]]]:
     """Name the classes that a network finds most probable.
 

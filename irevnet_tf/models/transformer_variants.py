@@ -54,7 +54,7 @@ DOCSTRING = """Build {variant}, a {description}.
             layer; `None` returns logits. Defaults to `"softmax"`. With
             `weights` it must be one of these two.
         name: str. Name of the model.
-        patch_size: positive int. Side of the patches. Defaults to `{patch_size}`.
+        patch_size: positive int. Side of a patch. Defaults to `{patch_size}`.
         dropout_rate: float in [0, 1). Defaults to `0.0`.
         stochastic_depth_rate: float in [0, 1). Of the last block. Defaults to
             `{rate}`{source}.{more}

@@ -62,11 +62,10 @@ def memory_report(
 
     Example:
 
-    >>> model = irevnet_tf.IRevNet19()
+    >>> model = irevnet_tf.IRevNet((3,), (2,), (24,), classes=10)
     >>> report = irevnet_tf.testing.memory_report(
     ...     model, (32, 32, 3), batch=16, measure=False
     ... )
-    >>> assert report.saving.kept < report.plain.kept
     >>> assert report.is_constant_in_depth
 
     Args:
@@ -78,18 +77,16 @@ def memory_report(
         batch: positive int. The size of the batch.
         optimizer: None or Keras optimizer. Its configuration counts. Defaults
             to SGD with momentum.
-        measure: bool. Whether to measure peaks, too. They need Linux, several
-            seconds each and the memory that is measured; a line is printed
-            for each. If less memory is free than a step may take, it is not
-            measured, and the report says so.
+        measure: bool. Whether to measure peaks, too. It needs Linux, and takes
+            several seconds and prints a line for each. If less memory is free
+            than a step may take, the report says that it was not measured.
 
     Returns:
         A `MemoryReport`, whose numbers are bytes.
 
     Raises:
         ValueError: if `model` is no Keras model, has nothing to train or does
-            not take inputs of `input_shape`, or if another argument is none of
-            those above.
+            not take inputs of `input_shape`; if another argument is invalid.
     """
     batch = check_positive_int("batch", batch)
     check_model(model, optimizer)

@@ -44,7 +44,7 @@ def list_weights(pattern: str | None = None) -> list[WeightsRecord]:
     Example:
 
     >>> records = irevnet_tf.list_weights("*mnist")
-    IRevNet28 ...
+    constructor  weights        input ...
     >>> records[0].preprocessing
     'fashion_mnist'
 

@@ -6,7 +6,9 @@ Examples know `irevnet_tf`, `keras`, `np` and `tf`, and import all else.
 import dataclasses
 import doctest
 import inspect
+import pathlib
 import re
+import shutil
 
 import docstrings
 import keras
@@ -15,6 +17,7 @@ import pytest
 import tensorflow as tf
 
 import irevnet_tf
+from irevnet_tf.models.constructors import CONSTRUCTORS
 
 # Modules whose docstrings are not held to this yet.
 EXEMPT = (
@@ -47,9 +50,35 @@ METHODS = {
     for method, function in docstrings.methods(PUBLIC[name]).items()
 }
 DOCUMENTED = {**PUBLIC, **METHODS}
-# Optional libraries of examples; examples that cannot be run, and why.
-NEEDS = {}
+# Optional libraries of examples.
+NEEDS = {
+    "irevnet_tf.convert_state_dict": ["torch"],
+    "irevnet_tf.load_pytorch_checkpoint": ["torch"],
+}
+# Files that examples read.
+FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
+CHECKPOINT = {"irevnet.pth.tar": "parity/bijective_checkpoint.pth.tar"}
+FILES = {
+    "irevnet_tf.convert_state_dict": CHECKPOINT,
+    "irevnet_tf.load_pytorch_checkpoint": CHECKPOINT,
+}
+# Examples that cannot be run, and why.
 NOT_RUN = {}
+# One network of each template; building the large ones takes too long.
+NETWORKS = [x for x in PUBLIC if x.rpartition(".")[2] in CONSTRUCTORS]
+SMALL_NETWORKS = [
+    "irevnet_tf.IRevNet19",
+    "irevnet_tf.RevNet38",
+    "irevnet_tf.RevViTMini",
+    "irevnet_tf.baselines.ResNet32",
+    "irevnet_tf.baselines.ViTMini",
+]
+WITH_EXAMPLES = [
+    name
+    for name, value in DOCUMENTED.items()
+    if docstrings.section(value, "Example")
+    and (name not in NETWORKS or name in SMALL_NETWORKS)
+]
 NO_VERB = re.compile(r"(A|An|Of|The|What|When|Where|Whether|\w*[^s]s)\b")
 DTYPE = re.compile(r"\b(bool|dtype|float|int)(s|\d+)?\b")
 
@@ -148,15 +177,24 @@ def test_there_is_an_example(name):
     assert docstrings.section(PUBLIC[name], "Example")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [x for x in DOCUMENTED if docstrings.section(DOCUMENTED[x], "Example")],
-)
+def _template(name):
+    text = docstrings.section(PUBLIC[name], "Example")
+    return re.sub(r"\d+", "0", text.replace(name, "network"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_examples_of_networks_are_alike(name):
+    assert _template(name) in map(_template, SMALL_NETWORKS)
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_run(name, tmp_path, monkeypatch):
     if name in NOT_RUN:
         pytest.skip(NOT_RUN[name])
     for module in NEEDS.get(name, ()):
         pytest.importorskip(module)
+    for file, fixture in FILES.get(name, {}).items():
+        shutil.copy(FIXTURES / fixture, tmp_path / file)
     monkeypatch.chdir(tmp_path)
     text = docstrings.section(DOCUMENTED[name], "Example")
     names = {"irevnet_tf": irevnet_tf, "keras": keras, "np": np, "tf": tf}
