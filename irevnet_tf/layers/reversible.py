@@ -36,9 +36,9 @@ class ReversibleSequence(InvertibleLayer):
     forward pass, a third. Gradients are those of plain training, to the
     rounding of the rebuilt inputs; BatchNorm's statistics move once per step
     and dropout draws the same mask twice. Without a gradient, as in `predict`,
-    the blocks run like any Keras layers. In the graph of a training step, blocks
-    that compute alike run as one loop, if all their layers are from Keras and
-    this package; in lossless mode also blocks of several kinds in turns.
+    the blocks run like any Keras layers. In the graph of a training step,
+    consecutive blocks that compute alike are one loop, if all their layers are
+    from Keras and this package; in lossless mode also several kinds in turns.
 
     If the blocks have `fraction_bits`, rebuilt inputs are equal to the last
     bit, and in graphs so are gradients with most residuals, see
@@ -88,8 +88,7 @@ class ReversibleSequence(InvertibleLayer):
 
     Reference:
         Sections 1 and 3.1 of https://arxiv.org/abs/1802.07088 for the idea;
-        https://arxiv.org/abs/1707.04585 (RevNet), algorithm 1, for the
-        backward pass.
+        algorithm 1 of https://arxiv.org/abs/1707.04585 (RevNet) for the rest.
     """
 
     def __init__(
