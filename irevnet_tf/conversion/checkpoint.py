@@ -154,7 +154,7 @@ def _checksums_are_right(path):
             return True  # PyTorch < 1.6, or nothing that it will load.
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except Exception:  # As below.
+    except Exception:  # `zipfile` raises errors of many kinds.
         return False
 
 

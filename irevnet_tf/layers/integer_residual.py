@@ -42,7 +42,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
     them, so that only `floor` rounds: F has the same bits in every runtime,
     with every order of summation, in batches of every size. F has no -0.
 
-    `irevnet_tf.portable` makes these layers from `BottleneckResidual`s.
+    `irevnet_tf.portable` makes these layers of `BottleneckResidual` layers.
 
     Example:
 

@@ -83,8 +83,8 @@ def check_invertible(
     """Test a layer or a network for what this package promises.
 
     It takes any `InvertibleLayer`, and any Keras layer with `inverse` beside
-    `call`; a `Coupling` or a `ReversibleSequence`; any Keras layer without
-    an inverse, which is tested as the residual of `AdditiveCoupling`s; and any
+    `call`; a `Coupling` or a `ReversibleSequence`; any Keras layer without an
+    inverse, which is tested as the residual of an `AdditiveCoupling`; and any
     model that `irevnet_tf.encoder` takes, see below.
 
     The layer is left as it was, except that a call builds it if needed. During

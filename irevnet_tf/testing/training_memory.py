@@ -47,7 +47,7 @@ def memory_report(
     It traces a training step with float inputs and the mean of the squared
     outputs as the loss. In the graph it counts the tensors that the forward
     pass makes and the backward pass reads: each memory once, without inputs
-    and weights. A model with `layers.ReversibleSequence`s is counted with
+    and weights. A model with `layers.ReversibleSequence` layers is counted with
     `memory_saving` off in all of them ("plain") and on. With it on, the block
     that keeps most is added, since the backward pass runs one block at a time.
     Then a process of its own runs a few steps and measures the peak of the
