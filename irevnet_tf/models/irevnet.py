@@ -117,7 +117,7 @@ def IRevNet(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `fixed_point` (if
+        A Keras Functional model. Its layers are `fixed_point` (if
         `lossless` or `portable`), `stem`, `stage1` (a `ReversibleSequence`),
         `stage1_merge` (the invertible representation behind the stage) and so
         on. It takes

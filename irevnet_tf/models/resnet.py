@@ -81,7 +81,7 @@ def ResNet(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `stem_conv`, ..., and for
+        A Keras Functional model. Its layers are `stem_conv`, ..., and for
         each unit `stage2_block1` (the residual function),
         `stage2_block1_shortcut` (if it changes the shape) and
         `stage2_block1_add`. The sums and the head are float32, or float64 under

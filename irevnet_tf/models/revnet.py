@@ -108,7 +108,7 @@ def RevNet(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `stem_conv`, ..., and for
+        A Keras Functional model. Its layers are `stem_conv`, ..., and for
         each stage `stage2_transition` (if it changes the shape),
         `stage2_fixed_point` (if `lossless`), `stage2_entrance` (what the
         inverse of the stage returns), `stage2` (a `ReversibleSequence`) and

@@ -117,7 +117,7 @@ def RevViT(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `stem`
+        A Keras Functional model. Its layers are `stem`
         (`layers.PatchEmbedding`), `fixed_point` (if `lossless`), `stage1_copy`,
         `stage1` (a `ReversibleSequence` of `2 * depth` couplings) and
         `stage1_merge`, the invertible representation
