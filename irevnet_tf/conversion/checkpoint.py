@@ -44,7 +44,7 @@ def load_pytorch_checkpoint(
 
     Example:
 
-    >>> model = irevnet_tf.IRevNet((2, 2), (2, 2), (24, 96), classes=7)
+    >>> model = irevnet_tf.IRevNet((2, 3), (2, 2), (24, 96), classes=10)
     >>> irevnet_tf.load_pytorch_checkpoint(model, "irevnet.pth.tar")
 
     Args:

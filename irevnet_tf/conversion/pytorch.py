@@ -34,7 +34,7 @@ def convert_state_dict(
 
     >>> import torch
     >>> checkpoint = torch.load("irevnet.pth.tar", weights_only=True)
-    >>> model = irevnet_tf.IRevNet((2, 2), (2, 2), (24, 96), classes=7)
+    >>> model = irevnet_tf.IRevNet((2, 3), (2, 2), (24, 96), classes=10)
     >>> arrays = irevnet_tf.convert_state_dict(checkpoint["state_dict"], model)
 
     Args:
