@@ -84,7 +84,8 @@ def _signature(app, what, name, value, options, signature, annotation):
     found = inspect.signature(value.__init__)
     _, *arguments = found.parameters.values()
     arguments = [x.replace(annotation=x.empty) for x in arguments]
-    return str(found.replace(parameters=arguments)), None
+    found = found.replace(parameters=arguments, return_annotation=found.empty)
+    return str(found), None
 
 
 def _as_sphinx_reads_it(app, what, name, value, options, lines):

@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,8 +119,17 @@ def normalization_for(name: str, channels: int) -> Normalization:
     return normalization
 
 
-def preprocess_input(x, mode):
+def preprocess_input(
+    x: ArrayLike | tf.Tensor | keras.KerasTensor, mode: str
+) -> np.ndarray | tf.Tensor | keras.KerasTensor:
     """Scale images the way a network's training data were scaled.
+
+    Example:
+
+    >>> images = np.random.randint(0, 256, (4, 224, 224, 3))
+    >>> x = irevnet_tf.preprocess_input(images, "imagenet")
+    >>> x.dtype
+    dtype('float32')
 
     Args:
         x: array, tensor or Keras tensor. Images, channels last, of any numeric
@@ -143,8 +154,17 @@ def preprocess_input(x, mode):
     return _mapped(x, mode, Normalization.apply)
 
 
-def undo_preprocess(x, mode):
+def undo_preprocess(
+    x: ArrayLike | tf.Tensor | keras.KerasTensor, mode: str
+) -> np.ndarray | tf.Tensor | keras.KerasTensor:
     """Return images to the scale of files: the inverse of `preprocess_input`.
+
+    Example:
+
+    >>> images = np.random.randint(0, 256, (4, 32, 32, 3))
+    >>> x = irevnet_tf.preprocess_input(images, "cifar10")
+    >>> images_again = np.rint(irevnet_tf.undo_preprocess(x, "cifar10"))
+    >>> assert np.array_equal(images_again, images)
 
     Args:
         x: float array, tensor or Keras tensor. Images, channels last, such as

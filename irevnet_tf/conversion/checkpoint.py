@@ -42,12 +42,17 @@ def load_pytorch_checkpoint(
 
     Nothing is loaded unless every parameter finds its place.
 
+    Example:
+
+    >>> model = irevnet_tf.IRevNet((2, 3), (2, 2), (24, 96), classes=10)
+    >>> irevnet_tf.load_pytorch_checkpoint(model, "irevnet.pth.tar")
+
     Args:
         model: Keras model. A network of the same configuration, as for
-            `irevnet_tf.convert_state_dict`. If it has no classifier, that of
-            the file is left out.
-        path: str or path. A checkpoint of the authors' i-RevNet or
-            pytorchcv's, or of SlowFast's, minREV's or mmpretrain's RevViT; see
+            `irevnet_tf.convert_state_dict`. A network without a classifier
+            leaves out that of the file.
+        path: str or path. A checkpoint of an i-RevNet by the authors or
+            pytorchcv, or of a RevViT by SlowFast, minREV or mmpretrain; see
             `irevnet_tf.conversion.checkpoint.read_checkpoint`.
 
     Raises:
@@ -149,7 +154,7 @@ def _checksums_are_right(path):
             return True  # PyTorch < 1.6, or nothing that it will load.
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except Exception:  # As below.
+    except Exception:  # `zipfile` raises errors of many kinds.
         return False
 
 

@@ -1,7 +1,10 @@
 """Loading the authors' PyTorch parameters into a Keras model, by name."""
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from irevnet_tf.conversion.entries import check_names
 from irevnet_tf.conversion.entries import finite_array
@@ -20,10 +23,19 @@ _HEAD = ("bn1.", "linear.")
 _BLOCK = "stack."
 
 
-def convert_state_dict(state_dict, model: keras.Model) -> list[np.ndarray]:
+def convert_state_dict(
+    state_dict: Mapping[str, ArrayLike], model: keras.Model
+) -> list[np.ndarray]:
     """Load the authors' PyTorch parameters into an i-RevNet or a RevViT.
 
     Nothing is loaded unless every parameter finds its place.
+
+    Example:
+
+    >>> import torch
+    >>> checkpoint = torch.load("irevnet.pth.tar", weights_only=True)
+    >>> model = irevnet_tf.IRevNet((2, 3), (2, 2), (24, 96), classes=10)
+    >>> arrays = irevnet_tf.convert_state_dict(checkpoint["state_dict"], model)
 
     Args:
         state_dict: dict from str to array or tensor. With the names of the

@@ -237,7 +237,7 @@ def _is_identity(layer, image):
     try:
         return np.array_equal(layer(x, training=False), x)
     except (TypeError, ValueError, tf.errors.OpError):
-        return False  # It does not take one image alone.
+        return False  # The model does not take a single image.
 
 
 def _plain_sequence(sequence):

@@ -25,7 +25,7 @@ class AdditiveCoupling(Coupling):
 
     Example:
 
-    >>> coupling = AdditiveCoupling(keras.layers.Dense(4))
+    >>> coupling = irevnet_tf.layers.AdditiveCoupling(keras.layers.Dense(4))
     >>> x = tf.ones((2, 4)), tf.ones((2, 4))
     >>> x1, x2 = coupling.inverse(coupling(x))
 
@@ -73,8 +73,13 @@ class AdditiveCoupling(Coupling):
     can_be_lossless = True
 
     def __init__(
-        self, residual, stride=1, zero_channels=0, fraction_bits=None, **kwargs
-    ):
+        self,
+        residual: keras.layers.Layer,
+        stride: int = 1,
+        zero_channels: int = 0,
+        fraction_bits: int | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(residual, fraction_bits=fraction_bits, **kwargs)
         if zero_channels:
             zero_channels = check_positive_int("zero_channels", zero_channels)
@@ -136,7 +141,7 @@ class AdditiveCoupling(Coupling):
             return super().share()
         return self.with_residual(self.residual)
 
-    def with_residual(self, residual):
+    def with_residual(self, residual: keras.layers.Layer) -> "AdditiveCoupling":
         """Return an `AdditiveCoupling` like this one, around another F.
 
         Args:
@@ -145,7 +150,9 @@ class AdditiveCoupling(Coupling):
         """
         return self._like(residual, self.fraction_bits)
 
-    def with_fraction_bits(self, fraction_bits):
+    def with_fraction_bits(
+        self, fraction_bits: int | None
+    ) -> "AdditiveCoupling":
         """Return an `AdditiveCoupling` with these weights, on another grid.
 
         Args:

@@ -4,12 +4,17 @@ import functools
 import inspect
 import math
 import numbers
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.masks import without_mask
 from irevnet_tf.layers.parts import TrackedParts
+
+# Shapes and pairs of streams, for annotations.
+Shape = tuple[int | None, ...]
+Streams = tuple[tf.Tensor, tf.Tensor]
 
 
 def stream_dtype() -> str:
@@ -82,7 +87,7 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
         As the subclass takes it. Float tensors are cast to the layer's dtype.
 
     Output shape:
-        As the subclass returns it.
+        As the subclass returns it, in the layer's dtype.
 
     Raises:
         NotImplementedError: when it is built, if it has no `inverse`.
@@ -98,7 +103,9 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
         layer.inverse = _building_first(layer, layer.inverse)
         return layer
 
-    def __init__(self, *, dtype=None, **kwargs):
+    def __init__(
+        self, *, dtype: str | keras.DTypePolicy | None = None, **kwargs
+    ) -> None:
         super().__init__(dtype=dtype or stream_dtype(), **kwargs)
 
     @property
@@ -106,11 +113,11 @@ class InvertibleLayer(TrackedParts, keras.layers.Layer):
         """The factor that divides height and width; 1 if they stay."""
         return 1
 
-    def inverse(self, outputs, training=None):
+    def inverse(self, outputs: Any, training: bool | None = None) -> Any:
         """Return the inputs from which `call` makes `outputs`."""
         raise NotImplementedError(_without_inverse(self))
 
-    def compute_inverse_shape(self, output_shape):
+    def compute_inverse_shape(self, output_shape: Any) -> Any:
         """Return the shape, or shapes, that `inverse` gives `output_shape`."""
         if not self.built:
             raise ValueError(

@@ -8,14 +8,14 @@ from irevnet_tf.layers.residual import Residual
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class BasicResidual(Residual):
-    """F = two 3x3 convolutions, each behind BatchNorm and ReLU.
+    """The residual of a RevNet: two 3x3 convolutions behind BatchNorms.
 
     In this order: [BN, ReLU,] conv (with the stride), BN, ReLU, [dropout,]
     conv. The convolutions have no bias.
 
     Example:
 
-    >>> residual = BasicResidual(filters=16, stride=2)
+    >>> residual = irevnet_tf.layers.BasicResidual(filters=16, stride=2)
     >>> residual(tf.zeros((2, 32, 32, 4))).shape
     TensorShape([2, 16, 16, 16])
 
@@ -48,12 +48,12 @@ class BasicResidual(Residual):
 
     def __init__(
         self,
-        filters,
-        stride=1,
-        dropout_rate=0.0,
-        preactivation=True,
+        filters: int,
+        stride: int = 1,
+        dropout_rate: float = 0.0,
+        preactivation: bool = True,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
         self.stride = check_positive_int("stride", stride)

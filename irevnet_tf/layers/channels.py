@@ -17,7 +17,7 @@ class ChannelSplit(WeightlessLayer):
 
     Example:
 
-    >>> x1, x2 = ChannelSplit()(tf.zeros((2, 8, 8, 6)))
+    >>> x1, x2 = irevnet_tf.layers.ChannelSplit()(tf.zeros((2, 8, 8, 6)))
     >>> x1.shape
     TensorShape([2, 8, 8, 3])
 
@@ -62,7 +62,7 @@ class ChannelMerge(WeightlessLayer):
 
     Example:
 
-    >>> merge = ChannelMerge()
+    >>> merge = irevnet_tf.layers.ChannelMerge()
     >>> y = merge((tf.zeros((2, 4)), tf.ones((2, 4))))
     >>> x1, x2 = merge.inverse(y)
 
@@ -79,7 +79,7 @@ class ChannelMerge(WeightlessLayer):
 
     keeps_grid = True
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         self._channels = None
 
@@ -119,7 +119,7 @@ class InjectivePadding(WeightlessLayer):
 
     Example:
 
-    >>> InjectivePadding(13)(tf.zeros((2, 8, 8, 3))).shape
+    >>> irevnet_tf.layers.InjectivePadding(13)(tf.zeros((2, 8, 8, 3))).shape
     TensorShape([2, 8, 8, 16])
 
     Args:
@@ -139,7 +139,7 @@ class InjectivePadding(WeightlessLayer):
 
     keeps_grid = True
 
-    def __init__(self, channels, **kwargs):
+    def __init__(self, channels: int, **kwargs) -> None:
         super().__init__(**kwargs)
         self.channels = check_positive_int("channels", channels)
 

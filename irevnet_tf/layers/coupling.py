@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import Shape
+from irevnet_tf.layers.base import Streams
 from irevnet_tf.layers.base import build_by_call
 from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.fixed_point import check_fraction_bits
@@ -13,6 +15,8 @@ from irevnet_tf.layers.gradients import is_recording
 from irevnet_tf.layers.masks import without_mask
 from irevnet_tf.layers.parts import freeze_by_flags
 from irevnet_tf.layers.parts import trainable_flags
+from irevnet_tf.layers.residual_output import check_output
+from irevnet_tf.layers.residual_output import check_output_dtype
 
 
 class Coupling(InvertibleLayer):
@@ -35,9 +39,10 @@ class Coupling(InvertibleLayer):
       change places and no more: (shape 1, shape 2) to (shape 2, shape 1).
 
     F(x2) comes in the streams' dtype. Gradients need no further method.
-    Forward and inverse must run F in the same mode: the inverse of a pass with
-    `training=True` needs `training=True`, and the same batch, if F contains
-    BatchNorm; with dropout there is no inverse, for its mask is drawn anew.
+    Forward and inverse must run F in the same mode: if F contains BatchNorm,
+    the inverse of a pass with `training=True` needs `training=True` and the
+    same batch. With dropout there is no inverse, since each pass draws a new
+    mask.
 
     Example:
 
@@ -57,6 +62,8 @@ class Coupling(InvertibleLayer):
     ...     def residual_shape(self, input_shape):
     ...         *rest, channels = input_shape[0]
     ...         return (*rest, 2 * channels)
+    >>> coupling = AffineCoupling(keras.layers.Dense(8))
+    >>> y1, y2 = coupling((tf.ones((2, 4)), tf.ones((2, 4))))
 
     Args:
         residual: Keras layer. F; it may have its own dtype policy.
@@ -87,7 +94,13 @@ class Coupling(InvertibleLayer):
     # they only move, add and subtract values, with F(x2) as `on_grid`.
     can_be_lossless = False
 
-    def __init__(self, residual, *, fraction_bits=None, **kwargs):
+    def __init__(
+        self,
+        residual: keras.layers.Layer,
+        *,
+        fraction_bits: int | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(residual, keras.layers.Layer):
             raise ValueError(
@@ -136,41 +149,11 @@ class Coupling(InvertibleLayer):
         x2_shape = tuple(input_shape[1])
         output = build_by_call(self.residual, x2_shape)
         expected = self.residual_shape(input_shape)
-        self._check_residual(output, expected)
+        check_output(self.residual, output, expected, self.compute_dtype)
         if self._recorded_flags is not None:
             freeze_by_flags(self, self._recorded_flags)
 
-    def _check_residual(self, output, expected):
-        if not keras.utils.is_keras_tensor(output):
-            raise ValueError(
-                "`residual` must return one tensor. Received: "
-                f"residual={self.residual.name}, which returns {output}"
-            )
-        if expected is not None and not _may_be_equal(output.shape, expected):
-            raise ValueError(
-                "`residual` must map x2 to the shape that the coupling needs, "
-                f"its `residual_shape`, {tuple(expected)}. Received: "
-                f"residual={self.residual.name}, whose output shape is "
-                f"{tuple(output.shape)}"
-            )
-        self._check_dtype(output.dtype)
-
-    def _check_dtype(self, dtype):
-        dtype = tf.as_dtype(dtype)
-        if dtype == self.compute_dtype:
-            return
-        # The dtype of a container may differ from that of its layers.
-        computes = {x.compute_dtype for x in self.residual._flatten_layers()}
-        width = tf.as_dtype(self.compute_dtype).size
-        if dtype.is_floating and dtype.name in computes and dtype.size <= width:
-            return
-        raise ValueError(
-            "`residual` must return floats of a dtype that it computes in, "
-            f"not wider than the streams' {self.compute_dtype}. Received: "
-            f"residual={self.residual.name}, whose output is {dtype.name}"
-        )
-
-    def residual_shape(self, input_shape):
+    def residual_shape(self, input_shape: tuple[Shape, Shape]) -> Shape | None:
         """Return the shape that F(x2) must have, None for any."""
         return None
 
@@ -188,7 +171,9 @@ class Coupling(InvertibleLayer):
         read = add_up_gradient(x2) if training or is_recording() else x2
         return self.couple((x1, x2), self.run_residual(read, training))
 
-    def inverse(self, outputs, training=None):
+    def inverse(
+        self, outputs: Streams, training: bool | None = None
+    ) -> Streams:
         """Return the pair (x1, x2) from which `call` makes `outputs`.
 
         Args:
@@ -203,32 +188,41 @@ class Coupling(InvertibleLayer):
             fx2 = self.run_residual(x2, training)
         return self.uncouple(outputs, x2, fx2)
 
-    def run_residual(self, x2, training):
+    def run_residual(self, x2: tf.Tensor, training: bool | None) -> tf.Tensor:
         """Return F(x2) in the streams' dtype."""
         fx2 = self.residual(x2, training=training)
-        self._check_dtype(fx2.dtype)  # Keras assumes what a Lambda returns.
+        # Keras assumes what a Lambda returns.
+        check_output_dtype(self.residual, fx2.dtype, self.compute_dtype)
         return tf.cast(fx2, self.compute_dtype)
 
-    def on_grid(self, fx2):
+    def on_grid(self, fx2: tf.Tensor) -> tf.Tensor:
         """Return F(x2) on the grid of a lossless coupling, or as it is."""
         own = getattr(self.residual, "fraction_bits", None)
         if self.fraction_bits in (None, own):
             return fx2
         return round_to_grid(fx2, self.fraction_bits)
 
-    def couple(self, inputs, fx2):
+    def couple(self, inputs: Streams, fx2: tf.Tensor) -> Streams:
         """Return (y1, y2), given (x1, x2) and F(x2)."""
         raise NotImplementedError
 
-    def residual_input(self, outputs):
+    def residual_input(self, outputs: Streams) -> tf.Tensor:
         """Return x2 from (y1, y2)."""
         raise NotImplementedError
 
-    def uncouple(self, outputs, x2, fx2):
+    def uncouple(
+        self, outputs: Streams, x2: tf.Tensor, fx2: tf.Tensor
+    ) -> Streams:
         """Return (x1, x2), given (y1, y2), x2 and F(x2)."""
         raise NotImplementedError
 
-    def pull_back(self, inputs, fx2, output_gradients, weights):
+    def pull_back(
+        self,
+        inputs: Streams,
+        fx2: tf.Tensor,
+        output_gradients: Streams,
+        weights: list[tf.Tensor],
+    ) -> tuple[Streams, tf.Tensor, list[tf.Tensor | None]]:
         """Return the gradients of what `couple` depends on.
 
         Args:
@@ -286,11 +280,3 @@ class Coupling(InvertibleLayer):
         coupling = cls(**config)
         coupling._recorded_flags = flags
         return coupling
-
-
-def _may_be_equal(shape, other):
-    """Return whether two shapes agree wherever both are known."""
-    return len(shape) == len(other) and all(
-        a == b or a is None or b is None
-        for a, b in zip(shape, other, strict=True)
-    )

@@ -76,14 +76,14 @@ def _divisible_by(divisor):
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class InvertibleDownsampling(KeepsPreprocessing, WeightlessLayer):
-    """psi: moves resolution into channels, and loses nothing.
+    """The invertible downsampling psi, which moves resolution into channels.
 
-    `call` is a space-to-depth rearrangement, `inverse` is depth-to-space; both
-    are permutations of the values, hence exact.
+    `call` moves space to depth, `inverse` moves depth to space. Both are
+    permutations of the values, hence exact.
 
     Example:
 
-    >>> layer = InvertibleDownsampling(2)
+    >>> layer = irevnet_tf.layers.InvertibleDownsampling(2)
     >>> layer(np.zeros((1, 8, 8, 3), "float32")).shape
     TensorShape([1, 4, 4, 12])
 
@@ -92,12 +92,12 @@ class InvertibleDownsampling(KeepsPreprocessing, WeightlessLayer):
             leaves the input as it is.
         divisor: None or positive int. Height and width must be multiples of it.
             A network that downsamples again further on gives its total factor
-            to its first layer, so that a size which does not fit is refused at
-            the entrance and not halfway. Defaults to `block_size`.
+            to its first layer, which then refuses sizes that do not fit.
+            Defaults to `block_size`.
         preprocessing: None or str. The `mode` of `irevnet_tf.preprocess_input`
             by which the network's images were scaled. The layer computes
-            nothing with it: the first layer of a network keeps it for whoever
-            exports that network. Can be changed on the layer.
+            nothing with it: the first layer of a network keeps it for exports.
+            Can be changed on the layer.
 
     Call arguments:
         inputs: float tensor. The images, or a representation.
@@ -121,7 +121,13 @@ class InvertibleDownsampling(KeepsPreprocessing, WeightlessLayer):
 
     keeps_grid = True
 
-    def __init__(self, block_size, divisor=None, preprocessing=None, **kwargs):
+    def __init__(
+        self,
+        block_size: int,
+        divisor: int | None = None,
+        preprocessing: str | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         self.block_size = check_positive_int("block_size", block_size)
         self.divisor = check_positive_int(

@@ -173,7 +173,8 @@ class FixedPointRounding(WeightlessLayer):
 
     Example:
 
-    >>> FixedPointRounding(2)(tf.constant([[0.3, 0.9]])).numpy()
+    >>> layer = irevnet_tf.layers.FixedPointRounding(2)
+    >>> layer(tf.constant([[0.3, 0.9]])).numpy()
     array([[0.25, 1.  ]], dtype=float32)
 
     Args:
@@ -197,7 +198,7 @@ class FixedPointRounding(WeightlessLayer):
             Under XLA it returns NaN for that image instead.
     """
 
-    def __init__(self, fraction_bits, **kwargs):
+    def __init__(self, fraction_bits: int, **kwargs) -> None:
         super().__init__(**kwargs)
         self.fraction_bits = check_fraction_bits(
             fraction_bits, self.compute_dtype

@@ -22,25 +22,34 @@ class IntegerPooling(keras.layers.Layer):
         average = floor(sum(a) * (4 / n) + 1/2 + 1/(4 n)) / 4
         maximum = max(a)
 
-    The sums are exact; 1/(4 n) keeps them from integers, where the rounding of
-    the product could count: for up to 2**(18 - activation_bits) pixels, 1024 at
-    8 bits. Features are these times `gain`; a classifier of integers takes them
-    divided by A + 1. `irevnet_tf.portable` makes this layer.
+    The sums are exact. 1/(4 n) keeps the argument of `floor` from integers,
+    where the product's rounding could change the result, for up to
+    2**(18 - activation_bits) pixels, 1024 at 8 bits. Pooled features are these
+    values times `gain`; a classifier of integers takes them divided by A + 1.
+    `irevnet_tf.portable` makes this layer.
+
+    Example:
+
+    >>> pool = irevnet_tf.layers.IntegerPooling("avg")
+    >>> pool(tf.zeros((2, 8, 8, 16))).shape
+    TensorShape([2, 16])
 
     Args:
-        pooling: str. "avg" or "max".
+        pooling: str. Either "avg" or "max".
         activation_bits: int from 2 to 16. Bits of the activations.
         scaled: bool. Whether to multiply by `gain`, for features of the size
             that they had in training, and not to divide by A + 1.
+        dtype: dtype policy. Must be float32, the default.
 
     Call arguments:
         inputs: float32 tensor. The invertible representation.
 
     Input shape:
-        `(batch, height, width, channels)`.
+        `(batch, height, width, channels)`, float32.
 
     Output shape:
-        `(batch, channels)`, float32. NaN for an image whose representation is.
+        `(batch, channels)`, float32. NaN for an image whose representation is
+        NaN.
 
     Raises:
         ValueError: if an argument is out of range, or `dtype` is not float32;
@@ -51,13 +60,13 @@ class IntegerPooling(keras.layers.Layer):
 
     def __init__(
         self,
-        pooling="avg",
-        activation_bits=8,
-        scaled=True,
+        pooling: str = "avg",
+        activation_bits: int = 8,
+        scaled: bool = True,
         *,
-        dtype="float32",
+        dtype: str | keras.DTypePolicy | None = "float32",
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         if pooling not in ("avg", "max"):
             raise ValueError(
@@ -75,13 +84,13 @@ class IntegerPooling(keras.layers.Layer):
 
     @property
     def output_unit(self) -> float:
-        """Of what the output is a multiple, if it is not scaled."""
+        """The unit of the output, if it is not scaled."""
         unit = 2.0**-self.activation_bits
         return unit / AVERAGE_SCALE if self.pooling == "avg" else unit
 
     @property
     def largest_output(self) -> float:
-        """What the output does not exceed, if it is not scaled."""
+        """The largest possible output, if it is not scaled."""
         return 1.0 - 2.0**-self.activation_bits
 
     def build(self, input_shape):

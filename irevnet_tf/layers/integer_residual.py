@@ -1,5 +1,7 @@
 """F in integers, whose results have the same bits in every runtime."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -35,14 +37,18 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
     A kernel's weights are integers of `weight_bits` bits times a power of two
     for each output channel, its unit; shifts are odd multiples of half of it
     (and 1/2, if it is more than 1), so that `floor` never meets an integer.
-    `scale0` are powers of two. All that is added up are multiples of a power of
-    two, and as long as all partial sums stay below 2**24 of them, which
-    `irevnet_tf.certify` proves, nothing is ever rounded but by `floor`: F has
-    the same bits in every runtime, with every order of summation, in batches of
-    every size. Not even the sign of a zero differs, for F has no -0.
+    `scale0` are powers of two. All summands are multiples of a power of
+    two. `irevnet_tf.certify` proves that all partial sums stay below 2**24 of
+    them, so that only `floor` rounds: F has the same bits in every runtime,
+    with every order of summation, in batches of every size. F has no -0.
 
-    `irevnet_tf.portable` makes these layers from `BottleneckResidual`s. They
-    have no mode of training: with `training=True` they compute the same.
+    `irevnet_tf.portable` makes these layers of `BottleneckResidual` layers.
+
+    Example:
+
+    >>> residual = irevnet_tf.layers.IntegerResidual(filters=16, stride=2)
+    >>> residual(tf.zeros((2, 32, 32, 4))).shape
+    TensorShape([2, 16, 16, 16])
 
     Args:
         filters: positive int. Output channels.
@@ -59,20 +65,19 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             the layer is fine-tuned.
         fraction_bits: int. F is a multiple of 2**-fraction_bits.
         groups: sequence of three positive ints. In how many groups of input
-            channels each convolution is split. The sums of several groups are
-            each rounded downwards to multiples of 64 units before they are
-            added up.
+            channels each convolution is split. The sum of each of several
+            groups is rounded downwards to multiples of 64 units.
         fine_tuning: bool. Whether kernels and shifts are trained, by
             straight-through gradients. The variables are then any floats of
-            the order of 1, with the scaled valid values next to which the layer
-            computes.
+            the order of 1; the layer computes with the nearest valid values.
+        dtype: dtype policy. Must be float32, the default.
 
     Call arguments:
         inputs: float32 tensor. x2, the stream that F reads.
-        training: bool. Makes no difference.
+        training: bool. The mode, which makes no difference.
 
     Input shape:
-        `(batch, height, width, channels)`.
+        `(batch, height, width, channels)`, float32.
 
     Output shape:
         `(batch, height / stride, width / stride, filters)`, float32.
@@ -88,21 +93,21 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        stride=1,
-        kernel_sizes=(3, 3, 3),
-        bottleneck_ratio=4,
-        preactivation=True,
-        weight_bits=8,
-        activation_bits=8,
-        sum_bits=23,
-        fraction_bits=14,
-        groups=(1, 1, 1),
-        fine_tuning=False,
+        filters: int,
+        stride: int = 1,
+        kernel_sizes: Sequence[int] = (3, 3, 3),
+        bottleneck_ratio: int = 4,
+        preactivation: bool = True,
+        weight_bits: int = 8,
+        activation_bits: int = 8,
+        sum_bits: int = 23,
+        fraction_bits: int = 14,
+        groups: Sequence[int] = (1, 1, 1),
+        fine_tuning: bool = False,
         *,
-        dtype="float32",
+        dtype: str | keras.DTypePolicy | None = "float32",
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         if self.dtype_policy.name != "float32":
             raise ValueError(
@@ -152,11 +157,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
                     f"convolutions, {sizes[:3]}. "
                     f"Received: groups={self.groups}"
                 )
-            self.kernels.append(
-                self._weight(
-                    f"kernel{index}", (side, side, sizes[index - 1], outputs)
-                )
-            )
+            shape = side, side, sizes[index - 1], outputs
+            self.kernels.append(self._weight(f"kernel{index}", shape))
             self.shifts.append(self._weight(f"shift{index}", (outputs,)))
             # The power of two of which a channel's weights are multiples.
             # And its inverse: graphs are changed to multiply by reciprocals,
@@ -165,9 +167,8 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
                 ("unit", self.units),
                 ("per_unit", self.per_unit),
             ):
-                values.append(
-                    self._constant(f"{name}{index}", (outputs,), "ones")
-                )
+                one = self._constant(f"{name}{index}", (outputs,), "ones")
+                values.append(one)
         # No |F| is larger.
         self.reach = self._constant("reach", ())
 
@@ -178,10 +179,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
 
     def _weight(self, name, shape):
         return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer="zeros",
-            trainable=self.fine_tuning,
+            shape, "zeros", trainable=self.fine_tuning, name=name
         )
 
     def compute_output_shape(self, input_shape):
@@ -197,7 +195,7 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         sums = self.convolve(a, 2, *weights[2])
         return floor_straight_through(sums) * 2.0**-self.fraction_bits
 
-    def first_activation(self, x):
+    def first_activation(self, x: tf.Tensor) -> tf.Tensor:
         """Return a0, given x2."""
         x = x * self.scale0 + self.shift0
         if self.preactivation:
@@ -205,15 +203,17 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
         low, high = self.first_range
         return floor_straight_through(tf.clip_by_value(x, low, high))
 
-    def activate(self, sums):
+    def activate(self, sums: tf.Tensor) -> tf.Tensor:
         """Return the activations, integers from 0 to A, of sums."""
         # In this order, runtimes make one operation of a convolution, its
         # shift and ReLU.
         clipped = tf.minimum(tf.nn.relu(sums), float(self.largest_activation))
         return floor_straight_through(clipped)
 
-    def convolve(self, a, index, kernel, shift):
-        """Return what is rounded next: a convolution of integers, shifted."""
+    def convolve(
+        self, a: tf.Tensor, index: int, kernel: tf.Tensor, shift: tf.Tensor
+    ) -> tf.Tensor:
+        """Return a convolution of integers plus its shift, not rounded yet."""
         side, stride = self.kernel_sizes[index], self.stride
         stride = stride if index == 0 else 1
         padding = "SAME"
@@ -239,17 +239,17 @@ class IntegerResidual(TrackedParts, keras.layers.Layer):
             sums = parts[0]
         return tf.nn.bias_add(sums, shift)
 
-    def set_unit(self, index, unit):
+    def set_unit(self, index: int, unit: np.ndarray) -> None:
         """Set the units of a convolution's weights, an array (outputs,)."""
         self.units[index].assign(unit)
         self.per_unit[index].assign(1.0 / np.asarray(unit, "float64"))
 
-    def sum_unit(self, index):
+    def sum_unit(self, index: int) -> tf.Tensor:
         """Return the unit of the sums of a convolution, by output channel."""
         unit = tf.convert_to_tensor(self.units[index])
         return unit * float(GROUP_UNITS) if self.groups[index] > 1 else unit
 
-    def per_sum_unit(self, index):
+    def per_sum_unit(self, index: int) -> tf.Tensor:
         """Return the inverse of `sum_unit`."""
         inverse = tf.convert_to_tensor(self.per_unit[index])
         return (

@@ -20,7 +20,7 @@ class AroundLayer(InvertibleLayer):
             to that of `layer`.
     """
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, **kwargs) -> None:
         kwargs.setdefault("dtype", layer.dtype_policy)
         super().__init__(**kwargs)
         self.layer = layer
@@ -45,8 +45,9 @@ class Shared(AroundLayer):
 
     Example:
 
-    >>> coupling = AdditiveCoupling(keras.layers.Dense(4))
-    >>> y1, y2 = Shared(coupling)((tf.ones((2, 4)), tf.ones((2, 4))))
+    >>> coupling = irevnet_tf.layers.AdditiveCoupling(keras.layers.Dense(4))
+    >>> shared = irevnet_tf.layers.Shared(coupling)
+    >>> y1, y2 = shared((tf.ones((2, 4)), tf.ones((2, 4))))
 
     Args:
         layer: Keras layer. An `InvertibleLayer`, or another layer that has
@@ -63,7 +64,7 @@ class Shared(AroundLayer):
         The output shape of `layer`, in that layer's dtype.
     """
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, **kwargs) -> None:
         kwargs.setdefault("name", layer.name)
         super().__init__(layer, **kwargs)
 
@@ -111,8 +112,8 @@ class Inverse(AroundLayer):
 
     Example:
 
-    >>> layer = InvertibleDownsampling(2)
-    >>> Inverse(layer)(tf.zeros((1, 4, 4, 12))).shape
+    >>> layer = irevnet_tf.layers.InvertibleDownsampling(2)
+    >>> irevnet_tf.layers.Inverse(layer)(tf.zeros((1, 4, 4, 12))).shape
     TensorShape([1, 8, 8, 3])
 
     Args:
@@ -135,7 +136,7 @@ class Inverse(AroundLayer):
         ValueError: if `layer` has no inverse, or another dtype.
     """
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, **kwargs) -> None:
         if not is_invertible(layer):
             raise ValueError(
                 f"`layer` must have a method `inverse`. Received: layer={layer}"

@@ -28,7 +28,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Example:
 
-    >>> norm = BatchNormalization(momentum=0.9)
+    >>> norm = irevnet_tf.layers.BatchNormalization(momentum=0.9)
     >>> y = norm(tf.random.normal((8, 16, 16, 3)), training=True)
 
     Call arguments:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from irevnet_tf.layers.base import check_positive_int
 from irevnet_tf.layers.base import stream_dtype
@@ -20,16 +21,16 @@ LARGEST_CONDITION = 1e5
 class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
     """Maps each patch of an image to a token, and adds a learned position.
 
-    A token is a linear function of the patch's pixels, a bias, and a vector
-    for the place of the patch in the image. So the size of the images must be
-    known.
+    A token is the sum of a linear function of the patch's pixels, a bias, and
+    a vector for the place of the patch in the image. So the size of the images
+    must be known.
 
-    It has no `inverse`, so that `irevnet_tf.invert` ends in the tokens.
+    The layer has no `inverse`: `irevnet_tf.invert` ends in the tokens.
     `images_from` computes images from tokens, if the linear function permits.
 
     Example:
 
-    >>> layer = PatchEmbedding(width=64, patch_size=4)
+    >>> layer = irevnet_tf.layers.PatchEmbedding(width=64, patch_size=4)
     >>> layer(tf.zeros((2, 16, 16, 3))).shape
     TensorShape([2, 16, 64])
 
@@ -42,6 +43,8 @@ class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
             `InvertibleDownsampling`.
         kernel_initializer: None or Keras initializer. As in
             `AttentionResidual`.
+        dtype: None or dtype policy. Defaults to float32 (float64 under a
+            float64 policy).
 
     Call arguments:
         inputs: float tensor. The images.
@@ -64,14 +67,14 @@ class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
 
     def __init__(
         self,
-        width,
-        patch_size,
-        preprocessing=None,
+        width: int,
+        patch_size: int,
+        preprocessing: str | None = None,
         *,
-        kernel_initializer=None,
-        dtype=None,
+        kernel_initializer: str | keras.Initializer | None = None,
+        dtype: str | keras.DTypePolicy | None = None,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(dtype=dtype or stream_dtype(), **kwargs)
         self.width = check_positive_int("width", width)
         self.patch_size = check_positive_int("patch_size", patch_size)
@@ -126,7 +129,11 @@ class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
         rows, columns, width = self.position.shape
         return tf.reshape(x, (-1, rows * columns, width))
 
-    def images_from(self, tokens, largest_condition=LARGEST_CONDITION):
+    def images_from(
+        self,
+        tokens: ArrayLike | tf.Tensor,
+        largest_condition: float = LARGEST_CONDITION,
+    ) -> tf.Tensor:
         """Return the images whose tokens come closest to the given ones.
 
         It is a least-squares solution, computed in float64. Errors of the
@@ -137,8 +144,9 @@ class PatchEmbedding(KeepsPreprocessing, keras.layers.Layer):
 
         Example:
 
-        >>> layer = PatchEmbedding(width=64, patch_size=4)
-        >>> images = layer.images_from(layer(x))
+        >>> layer = irevnet_tf.layers.PatchEmbedding(width=64, patch_size=4)
+        >>> tokens = layer(tf.random.uniform((2, 16, 16, 3)))
+        >>> images = layer.images_from(tokens)  # (2, 16, 16, 3)
 
         Args:
             tokens: float array or tensor (batch, tokens, width of a token).

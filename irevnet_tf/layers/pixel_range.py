@@ -20,22 +20,31 @@ class PixelRange(FixedPointRounding):
 
         y = round(x * 2**fraction_bits + offset) * 2**-fraction_bits
 
-    What is proven of a portable network, see `irevnet_tf.certify`, is proven
-    for images in the range. Zeros come out without a sign, so that no zero in
-    the network has one. The inverse rounds representations, which may have any
-    values in the exact range: `offset`, below 1/2, does not change values on
-    the grid.
+    `irevnet_tf.certify` proves a portable network exact for images in the
+    range. The layer returns zeros without a sign, so that no zero in the
+    network has one. The inverse rounds representations, which may have any
+    values in the exact range. `offset` is below 1/2, and does not change values
+    on the grid.
+
+    Example:
+
+    >>> layer = irevnet_tf.layers.PixelRange(fraction_bits=2)
+    >>> layer.build((None, 8, 8, 1))
+    >>> layer.set_range(0.0, 1.0, offset=np.zeros(1))
+    >>> layer(tf.fill((1, 8, 8, 1), 0.3))[0, 0, 0].numpy()
+    array([0.25], dtype=float32)
 
     Args:
         fraction_bits: int from 0 to 23. As in `FixedPointRounding`.
-        certificate: None or dict. That of the network, as
+        certificate: None or dict. The network's certificate, as
             `irevnet_tf.certify(model).to_dict()` returns it.
+        dtype: dtype policy. Must be float32, the default.
 
     Call arguments:
         inputs: float32 tensor. The images.
 
     Input shape:
-        `(batch, height, width, channels)`.
+        `(batch, height, width, channels)`, float32.
 
     Output shape:
         Same as the input, float32.
@@ -48,8 +57,13 @@ class PixelRange(FixedPointRounding):
     """
 
     def __init__(
-        self, fraction_bits, certificate=None, *, dtype="float32", **kwargs
-    ):
+        self,
+        fraction_bits: int,
+        certificate: dict | None = None,
+        *,
+        dtype: str | keras.DTypePolicy | None = "float32",
+        **kwargs,
+    ) -> None:
         super().__init__(fraction_bits, dtype=dtype, **kwargs)
         if self.dtype_policy.name != "float32":
             raise ValueError(

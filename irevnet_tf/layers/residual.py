@@ -1,5 +1,7 @@
 """Residual functions: their base class, and F of an i-RevNet block."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -34,7 +36,7 @@ class Residual(TrackedParts, keras.layers.Layer):
         **kwargs: keyword arguments. As for every Keras layer.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         self.layers = []
 
@@ -137,14 +139,14 @@ class Residual(TrackedParts, keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class BottleneckResidual(Residual):
-    """F = three convolutions, each behind BatchNorm and ReLU.
+    """The residual of an i-RevNet: three convolutions behind BatchNorms.
 
     In the authors' order: [BN, ReLU,] conv (with the stride), BN, ReLU, conv,
     dropout, BN, ReLU, conv. The convolutions have no bias.
 
     Example:
 
-    >>> residual = BottleneckResidual(filters=16, stride=2)
+    >>> residual = irevnet_tf.layers.BottleneckResidual(filters=16, stride=2)
     >>> residual(tf.zeros((2, 32, 32, 4))).shape
     TensorShape([2, 16, 16, 16])
 
@@ -180,14 +182,14 @@ class BottleneckResidual(Residual):
 
     def __init__(
         self,
-        filters,
-        stride=1,
-        kernel_sizes=(3, 3, 3),
-        bottleneck_ratio=4,
-        dropout_rate=0.0,
-        preactivation=True,
+        filters: int,
+        stride: int = 1,
+        kernel_sizes: Sequence[int] = (3, 3, 3),
+        bottleneck_ratio: int = 4,
+        dropout_rate: float = 0.0,
+        preactivation: bool = True,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = check_positive_int("filters", filters)
         self.stride = check_positive_int("stride", stride)

@@ -2,12 +2,14 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from irevnet_tf.layers.additive_coupling import AdditiveCoupling
 from irevnet_tf.layers.base import InvertibleLayer
+from irevnet_tf.layers.base import Streams
 from irevnet_tf.layers.base import check_dtype
 from irevnet_tf.layers.base import check_pair
 from irevnet_tf.layers.block_functions import run_with_separate_gradients
@@ -33,19 +35,18 @@ class ReversibleSequence(InvertibleLayer):
     does not grow with the number of blocks; in theory a step costs one more
     forward pass, a third. Gradients are those of plain training, to the
     rounding of the rebuilt inputs; BatchNorm's statistics move once per step
-    and dropout draws the same mask twice. Where no gradient is taken, as in
-    `predict`, the blocks run like any Keras layers. In the graph of a training
-    step, consecutive blocks that compute alike are one loop, if all their
-    layers are from Keras and this package; in lossless mode, those of several
-    kinds that take turns are, too.
+    and dropout draws the same mask twice. Without a gradient, as in `predict`,
+    the blocks run like any Keras layers. In the graph of a training step,
+    consecutive blocks that compute alike are one loop, if all their layers are
+    from Keras and this package; in lossless mode also several kinds in turns.
 
     If the blocks have `fraction_bits`, rebuilt inputs are equal to the last
-    bit, and so are gradients, in graphs, with most residuals
-    (docs/own_layers.md). Keras then does not compile the layer
-    with XLA by itself.
+    bit, and in graphs so are gradients with most residuals, see
+    docs/own_layers.md. Keras then does not use XLA for the layer by itself.
 
     Example:
 
+    >>> from irevnet_tf.layers import AdditiveCoupling, ReversibleSequence
     >>> blocks = [AdditiveCoupling(keras.layers.Dense(4)) for _ in range(8)]
     >>> sequence = ReversibleSequence(blocks)
     >>> y = sequence((tf.ones((2, 4)), tf.ones((2, 4))), training=True)
@@ -57,12 +58,10 @@ class ReversibleSequence(InvertibleLayer):
             among them stands for its blocks, as `reversible_block` returns one.
         memory_saving: bool. Whether to rebuild the blocks' inputs (True) or to
             keep them (False). Can be changed on the layer between compilations.
-        on_drift: str. What to do if a step rebuilds inputs that are more than
-            1e-3 (relative) from the real ones, since its streams explode, and
-            so gets wrong gradients: "warn" (`RebuiltInputsWarning`, once for a
-            compiled model, and not under XLA), "raise"
-            (`tf.errors.InvalidArgumentError`, not under XLA) or "ignore". A
-            sample of the input is compared.
+        on_drift: str. What to do if streams explode, so that a sample of the
+            rebuilt inputs is more than 1e-3 (relative) off, and gradients are
+            wrong: "warn" (`RebuiltInputsWarning`, once for a compiled model),
+            "raise" (`tf.errors.InvalidArgumentError`), or "ignore", as in XLA.
         dtype: dtype policy. Must be that of the blocks, the default.
 
     Call arguments:
@@ -78,11 +77,9 @@ class ReversibleSequence(InvertibleLayer):
 
     Raises:
         ValueError: if `blocks` is empty, holds other layers, shares a layer
-            between two residuals, or differs in `fraction_bits` or dtype; when
-            called with `memory_saving`, if a block cannot run twice: if it
-            adds a loss, uses a variable that is not its own or no Keras
-            variable, or draws random numbers without a
-            `keras.random.SeedGenerator`.
+            between two residuals, or differs in `fraction_bits` or dtype; with
+            `memory_saving`, when called, if a block adds a loss, uses foreign
+            variables, or draws random numbers without a `SeedGenerator`.
         NotImplementedError: for second derivatives outside a `tf.function`,
             with `memory_saving`.
         tf.errors.InvalidArgumentError: when it runs, if the blocks have
@@ -91,11 +88,16 @@ class ReversibleSequence(InvertibleLayer):
 
     Reference:
         Sections 1 and 3.1 of https://arxiv.org/abs/1802.07088 for the idea;
-        https://arxiv.org/abs/1707.04585 (RevNet), algorithm 1, for the
-        backward pass.
+        algorithm 1 of https://arxiv.org/abs/1707.04585 (RevNet) for the rest.
     """
 
-    def __init__(self, blocks, memory_saving=True, on_drift="warn", **kwargs):
+    def __init__(
+        self,
+        blocks: Sequence[Coupling],
+        memory_saving: bool = True,
+        on_drift: str = "warn",
+        **kwargs,
+    ) -> None:
         blocks = _without_nesting(blocks)
         if not blocks or not all(isinstance(x, Coupling) for x in blocks):
             raise ValueError(
@@ -148,7 +150,9 @@ class ReversibleSequence(InvertibleLayer):
         streams = tuple(map(without_mask, inputs))
         return self._for_any_batch(self._run, training)(streams)
 
-    def inverse(self, outputs, training=None):
+    def inverse(
+        self, outputs: Streams, training: bool | None = None
+    ) -> Streams:
         """Return the pair of tensors from which `call` makes `outputs`.
 
         Args:
@@ -224,7 +228,9 @@ class ReversibleSequence(InvertibleLayer):
             return True
         return is_watched(inputs, self.trainable_variables)
 
-    def part(self, start, stop, name=None):
+    def part(
+        self, start: int | None, stop: int | None, name: str | None = None
+    ) -> "ReversibleSequence":
         """Return a sequence of some of the blocks, which shares their weights.
 
         Args:

@@ -8,15 +8,15 @@ from irevnet_tf.layers.base import check_pair
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class StreamCopy(WeightlessLayer):
-    """Copies a tensor into both streams, `(x, x)`: RevViT's beginning.
+    """Copies a tensor into both streams, `(x, x)`, as RevViT begins.
 
     All information passes, but not every pair has an input. The inverse
-    returns the second stream: the inverse of the blocks behind has computed it
-    first, and has added less rounding to it.
+    returns the second stream: the inverse of the blocks computes it first, and
+    with less rounding.
 
     Example:
 
-    >>> x1, x2 = StreamCopy()(tf.ones((2, 16, 8)))
+    >>> x1, x2 = irevnet_tf.layers.StreamCopy()(tf.ones((2, 16, 8)))
     >>> x2.shape
     TensorShape([2, 16, 8])
 

@@ -63,13 +63,13 @@ class TransformerResidual(Residual):
 
     def __init__(
         self,
-        width,
-        dropout_rate=0.0,
-        stochastic_depth_rate=0.0,
-        epsilon=EPSILON,
-        kernel_initializer=None,
+        width: int,
+        dropout_rate: float = 0.0,
+        stochastic_depth_rate: float = 0.0,
+        epsilon: float = EPSILON,
+        kernel_initializer: str | keras.Initializer | None = None,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.width = check_positive_int("width", width)
         self.dropout_rate = check_rate("dropout_rate", dropout_rate)

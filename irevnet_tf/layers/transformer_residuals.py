@@ -10,13 +10,14 @@ from irevnet_tf.layers.transformer_base import bias_initializer
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class AttentionResidual(TransformerResidual):
-    """F of RevViT = multi-head self-attention behind a LayerNorm.
+    """The F of a RevViT: multi-head self-attention behind a LayerNorm.
 
-    LayerNorm, attention between all tokens, [dropout, stochastic depth].
+    In this order: LayerNorm, attention between all tokens, [dropout,
+    stochastic depth].
 
     Example:
 
-    >>> residual = AttentionResidual(width=16, heads=2)
+    >>> residual = irevnet_tf.layers.AttentionResidual(width=16, heads=2)
     >>> residual(tf.zeros((2, 9, 16))).shape
     TensorShape([2, 9, 16])
 
@@ -28,10 +29,10 @@ class AttentionResidual(TransformerResidual):
         stochastic_depth_rate: float in [0, 1). The share of examples for which
             the residual is 0 in training, while it is scaled up for the others;
             0 leaves it out.
-        epsilon: positive float. Of the LayerNorm.
-        kernel_initializer: None or Keras initializer. That of the kernels.
-            Defaults to the published code's, a normal distribution of 0.02,
-            which is small for tokens of a hundred values.
+        epsilon: positive float. The epsilon of the LayerNorm.
+        kernel_initializer: None or Keras initializer. The initializer of the
+            kernels. Defaults to the published code's, a normal distribution of
+            0.02, which is small for tokens of a hundred values.
 
     Call arguments:
         inputs: float tensor. x2, the stream that F reads.
@@ -54,14 +55,14 @@ class AttentionResidual(TransformerResidual):
 
     def __init__(
         self,
-        width,
-        heads,
-        dropout_rate=0.0,
-        stochastic_depth_rate=0.0,
-        epsilon=EPSILON,
-        kernel_initializer=None,
+        width: int,
+        heads: int,
+        dropout_rate: float = 0.0,
+        stochastic_depth_rate: float = 0.0,
+        epsilon: float = EPSILON,
+        kernel_initializer: str | keras.Initializer | None = None,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(
             width,
             dropout_rate,
@@ -94,14 +95,14 @@ class AttentionResidual(TransformerResidual):
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class MLPResidual(TransformerResidual):
-    """G of RevViT = two Dense layers, token by token, behind a LayerNorm.
+    """The G of a RevViT: two Dense layers behind a LayerNorm, token by token.
 
-    LayerNorm, Dense and exact gelu, [dropout,] Dense, [dropout, stochastic
-    depth].
+    In this order: LayerNorm, Dense, exact gelu, [dropout,] Dense, [dropout,
+    stochastic depth].
 
     Example:
 
-    >>> residual = MLPResidual(width=16, hidden=64)
+    >>> residual = irevnet_tf.layers.MLPResidual(width=16, hidden=64)
     >>> residual(tf.zeros((2, 9, 16))).shape
     TensorShape([2, 9, 16])
 
@@ -114,7 +115,20 @@ class MLPResidual(TransformerResidual):
         kernel_initializer: None or Keras initializer. As in
             `AttentionResidual`.
 
-    Its call arguments, shapes and errors are those of `AttentionResidual`.
+    Call arguments:
+        inputs: float tensor. y1, the stream that G reads.
+        training: bool. Whether dropout and stochastic depth are active.
+
+    Input shape:
+        `(batch, tokens, width)`, cast to the compute dtype of the layer's dtype
+        policy.
+
+    Output shape:
+        Same as the input, in the compute dtype.
+
+    Raises:
+        ValueError: if an argument is out of range; at build, for tokens of
+            another width.
 
     Reference:
         Section 3.2 of https://arxiv.org/abs/2302.04869.
@@ -122,14 +136,14 @@ class MLPResidual(TransformerResidual):
 
     def __init__(
         self,
-        width,
-        hidden,
-        dropout_rate=0.0,
-        stochastic_depth_rate=0.0,
-        epsilon=EPSILON,
-        kernel_initializer=None,
+        width: int,
+        hidden: int,
+        dropout_rate: float = 0.0,
+        stochastic_depth_rate: float = 0.0,
+        epsilon: float = EPSILON,
+        kernel_initializer: str | keras.Initializer | None = None,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(
             width,
             dropout_rate,

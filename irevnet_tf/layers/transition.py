@@ -1,5 +1,7 @@
 """What stands between the stages of a RevNet, and has no inverse."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -12,17 +14,20 @@ from irevnet_tf.layers.parts import TrackedParts
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class PooledShortcut(keras.layers.Layer):
-    """The shortcut without weights: average pooling, and channels of zeros.
+    """RevNet's shortcut without weights: average pooling and zero channels.
 
     Example:
 
-    >>> PooledShortcut(8, stride=2)(tf.ones((1, 6, 6, 4))).shape
+    >>> shortcut = irevnet_tf.layers.PooledShortcut(8, stride=2)
+    >>> shortcut(tf.ones((1, 6, 6, 4))).shape
     TensorShape([1, 3, 3, 8])
 
     Args:
         filters: positive int. Output channels, at least those of the input.
             Half of the zeros come before them, half behind them.
         stride: positive int. The side of the patches that are averaged.
+        dtype: None or dtype policy. Defaults to float32 (float64 under a
+            float64 policy).
 
     Call arguments:
         inputs: float tensor. What the residual function is added to.
@@ -43,7 +48,14 @@ class PooledShortcut(keras.layers.Layer):
         The authors' code of https://arxiv.org/abs/1707.04585.
     """
 
-    def __init__(self, filters, stride=1, *, dtype=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        stride: int = 1,
+        *,
+        dtype: str | keras.DTypePolicy | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(dtype=dtype or stream_dtype(), **kwargs)
         self.filters = check_positive_int("filters", filters)
         self.stride = check_positive_int("stride", stride)
@@ -78,19 +90,19 @@ class PooledShortcut(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")
 class StreamTransition(TrackedParts, keras.layers.Layer):
-    """RevNet's unit where a stage begins with another shape.
+    """The first unit of a RevNet's stage, which changes the shape.
 
         y1 = S1(x1) + F(x2)           y2 = S2(x2) + G(y1)
 
-    S1 and S2 bring the streams to the new shape, and lose information: it is a
-    `reversible_block` but for them, and has no inverse.
+    S1 and S2 bring the streams to the new shape. They lose information, so the
+    unit has no inverse; otherwise it is a `reversible_block`.
 
     Example:
 
-    >>> transition = StreamTransition(
-    ...     BasicResidual(8, stride=2),
-    ...     BasicResidual(8),
-    ...     [PooledShortcut(8, stride=2), PooledShortcut(8, stride=2)],
+    >>> transition = irevnet_tf.layers.StreamTransition(
+    ...     irevnet_tf.layers.BasicResidual(8, stride=2),
+    ...     irevnet_tf.layers.BasicResidual(8),
+    ...     [irevnet_tf.layers.PooledShortcut(8, stride=2) for _ in range(2)],
     ... )
     >>> transition(tf.zeros((1, 6, 6, 8))).shape
     TensorShape([1, 3, 3, 16])
@@ -100,6 +112,8 @@ class StreamTransition(TrackedParts, keras.layers.Layer):
         g: Keras layer. G, which keeps the shape.
         shortcuts: pair of Keras layers. S1 and S2, which map x1 and x2 to the
             new shape.
+        dtype: None or dtype policy. Defaults to float32 (float64 under a
+            float64 policy).
 
     Call arguments:
         inputs: float tensor. The two streams, x1 in front of x2.
@@ -108,7 +122,7 @@ class StreamTransition(TrackedParts, keras.layers.Layer):
     Input shape:
         `(batch, height, width, channels)` with an even number of channels,
         cast to the layer's dtype: float32 (float64 under a float64 policy). The
-        parts may have their own.
+        parts may have their own dtypes.
 
     Output shape:
         `(batch, new height, new width, new channels)`: y1 in front of y2, in
@@ -122,7 +136,15 @@ class StreamTransition(TrackedParts, keras.layers.Layer):
         Section 3.1 of https://arxiv.org/abs/1707.04585 and the authors' code.
     """
 
-    def __init__(self, f, g, shortcuts, *, dtype=None, **kwargs):
+    def __init__(
+        self,
+        f: keras.layers.Layer,
+        g: keras.layers.Layer,
+        shortcuts: Sequence[keras.layers.Layer],
+        *,
+        dtype: str | keras.DTypePolicy | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(dtype=dtype or stream_dtype(), **kwargs)
         if not isinstance(shortcuts, list | tuple) or len(shortcuts) != 2:
             raise ValueError(

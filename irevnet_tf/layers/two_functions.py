@@ -8,16 +8,16 @@ from irevnet_tf.layers.reversible import ReversibleSequence
 
 
 def reversible_block(
-    f,
-    g,
+    f: keras.layers.Layer,
+    g: keras.layers.Layer,
     *,
-    fraction_bits=None,
-    memory_saving=True,
-    on_drift="warn",
-    name=None,
-    dtype=None,
+    fraction_bits: int | None = None,
+    memory_saving: bool = True,
+    on_drift: str = "warn",
+    name: str | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
 ) -> ReversibleSequence:
-    """Return the block of RevNet and RevViT: each stream gets the other's.
+    """Return the block of RevNet and RevViT, which has two residuals.
 
         forward:  y1 = x1 + F(x2)           y2 = x2 + G(y1)
         inverse:  x2 = y2 - G(y1)           x1 = y1 - F(x2)
@@ -27,7 +27,9 @@ def reversible_block(
 
     Example:
 
-    >>> block = reversible_block(keras.layers.Dense(4), keras.layers.Dense(4))
+    >>> block = irevnet_tf.layers.reversible_block(
+    ...     f=keras.layers.Dense(4), g=keras.layers.Dense(4)
+    ... )
     >>> x = tf.ones((2, 4)), tf.ones((2, 4))
     >>> x1, x2 = block.inverse(block(x))
 
@@ -38,8 +40,9 @@ def reversible_block(
         fraction_bits: None or int. An int for a lossless block; see
             `AdditiveCoupling`.
         memory_saving: bool. Whether training rebuilds x1 and x2 from y1 and
-            y2. In a longer sequence, that of the sequence counts.
-        on_drift: str. As in `ReversibleSequence`, and as `memory_saving`.
+            y2. In a longer sequence, the setting of the sequence counts.
+        on_drift: str. As in `ReversibleSequence`. In a longer sequence, the
+            setting of the sequence counts.
         name: None or str. Name of the block. Its couplings are named after it.
         dtype: None or dtype policy. That of the streams, float32 (float64 under
             a float64 policy) by default. F and G may have their own.

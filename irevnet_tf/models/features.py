@@ -16,13 +16,14 @@ def features(
 ) -> keras.Model:
     """Return a model that computes representations at several points.
 
-    Each of them holds the whole image: `irevnet_tf.invert(model, name)`
-    rebuilds it, or, in a RevNet, what has entered the point's stage. One call
+    Each representation holds the whole image: `irevnet_tf.invert(model, name)`
+    rebuilds it. In a RevNet it holds what entered the point's stage. One call
     of the result runs the network once.
 
     Example:
 
     >>> model = irevnet_tf.IRevNet28(weights="fashion_mnist")
+    >>> x = keras.random.uniform((1, 28, 28, 1))
     >>> found = irevnet_tf.features(model, ["stage1", "stage3_block2"])(x)
     >>> x_again = irevnet_tf.invert(model, "stage1")(found["stage1"])
 

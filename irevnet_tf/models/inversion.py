@@ -13,9 +13,17 @@ from irevnet_tf.models.chains import refuse_other_images
 def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:
     """Return the invertible part of an i-RevNet: images to representation.
 
-    Or, of a network that can be inverted in parts only, such as a RevNet, all
-    from the images to a point: `encoder(model, "stage2_entrance")` ends where
-    `invert(model, "stage2")` leads back to.
+    A RevNet can be inverted in parts only. Its encoder runs from the images to
+    the point `end`, in front of a part or in it: `invert(model, "stage2")`
+    leads back to where `encoder(model, "stage2_entrance")` ends.
+
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(weights="digits", lossless=True)
+    >>> x = np.random.randint(0, 17, (4, 8, 8, 1)) / 16
+    >>> representation = irevnet_tf.encoder(model)(x)  # (4, 2, 2, 512)
+    >>> x_again = irevnet_tf.invert(model)(representation)
+    >>> assert np.array_equal(x_again, x)  # every bit
 
     Args:
         model: Keras model. An i-RevNet, with or without its classifier; any
@@ -26,7 +34,8 @@ def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:
         end: None, int or str. The point to stop at: the number of a stage, from
             1; the name of a stage, `"stage2"`, of a block, `"stage2_block1"`,
             or of another layer of the invertible part, such as `"stem"`.
-            Defaults to the last stage, where there is but one such part.
+            Defaults to the last stage. A network of several invertible parts
+            has no default.
 
     Returns:
         A Functional model that shares the weights. For images
@@ -50,23 +59,31 @@ def encoder(model: keras.Model, end: int | str | None = None) -> keras.Model:
 def invert(model: keras.Model, start: int | str | None = None) -> keras.Model:
     """Return the inverse of an i-RevNet: representation to images.
 
-    `invert(encoder(model))(encoder(model)(x))` is x, up to rounding; to the
-    last bit if the network is lossless and x is on its grid. Each layer of the
-    result is the `layers.Inverse` of a layer of the model and shares its
-    weights, so it follows the model's training.
+    `invert(model)(encoder(model)(x))` is x, up to rounding; to the last bit if
+    the network is lossless and x is on its grid. Each layer of the result is
+    the `layers.Inverse` of a layer of the model and shares its weights, so it
+    follows the model's training.
 
-    A network with layers without inverse, such as a RevNet, is inverted from a
-    point in a part to the entrance of this part: `invert(model, "stage2")`
-    returns what `encoder(model, "stage2_entrance")` does.
+    A RevNet is inverted from a point in a stage to the entrance of this stage:
+    `invert(model, "stage2")` returns what `encoder(model, "stage2_entrance")`
+    does. The same holds for other networks with layers without inverse.
 
-    In an injective network some representations belong to no image. Channels
-    that padding set to zero are reset to zero on the way.
+    In an injective network some representations belong to no image. The
+    inverse resets the channels that padding set to zero.
+
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> x = np.random.randint(0, 17, (4, 8, 8, 1)) / 16
+    >>> representation = irevnet_tf.encoder(model, "stage2")(x)
+    >>> x_again = irevnet_tf.invert(model, "stage2")(representation)
+    >>> assert np.allclose(x_again, x, atol=1e-5)
 
     Args:
         model: Keras model. An i-RevNet, its `encoder`, or any model that
             `encoder` takes.
         start: None, int or str. The point to start from, as `end` in `encoder`.
-            Of a RevNet it must be given.
+            A RevNet has no default.
 
     Returns:
         A Functional model from representations

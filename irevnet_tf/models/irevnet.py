@@ -2,6 +2,9 @@
 
 import functools
 import math
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 
@@ -29,26 +32,26 @@ from irevnet_tf.models.inputs import image_input
 
 
 def IRevNet(
-    blocks,
-    strides,
-    channels,
+    blocks: Sequence[int],
+    strides: Sequence[int],
+    channels: Sequence[int],
     *,
-    kernel_sizes=(3, 3, 3),
-    bottleneck_ratio=4,
-    initial_downsampling=2,
-    dropout_rate=0.0,
-    memory_saving=True,
-    lossless=False,
-    fraction_bits=DEFAULT_FRACTION_BITS,
-    portable=False,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="irevnet",
+    kernel_sizes: Sequence[int] = (3, 3, 3),
+    bottleneck_ratio: int = 4,
+    initial_downsampling: int = 2,
+    dropout_rate: float = 0.0,
+    memory_saving: bool = True,
+    lossless: bool = False,
+    fraction_bits: int = DEFAULT_FRACTION_BITS,
+    portable: bool = False,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | Callable | None = "softmax",
+    name: str = "irevnet",
 ) -> keras.Model:
     """Build an i-RevNet: a deep network with an exact inverse.
 
@@ -59,11 +62,13 @@ def IRevNet(
 
     Example:
 
-    >>> model = IRevNet((2, 2), (1, 2), (8, 32), initial_downsampling=1,
-    ...                 input_shape=(16, 16, 3), classes=10)
-    >>> x = np.random.rand(1, 16, 16, 3).astype("float32")
-    >>> encoder = irevnet_tf.encoder(model)
-    >>> reconstruction = irevnet_tf.invert(model)(encoder(x))
+    >>> model = irevnet_tf.IRevNet(
+    ...     (2, 2), (1, 2), (8, 32), initial_downsampling=1,
+    ...     input_shape=(16, 16, 3), classes=10
+    ... )
+    >>> x = keras.random.uniform((1, 16, 16, 3))
+    >>> representation = irevnet_tf.encoder(model)(x)  # (1, 8, 8, 64)
+    >>> x_again = irevnet_tf.invert(model)(representation)
 
     Args:
         blocks: sequence of positive ints. The number of blocks per stage.
@@ -112,7 +117,7 @@ def IRevNet(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `fixed_point` (if
+        A Keras Functional model. Its layers are `fixed_point` (if
         `lossless` or `portable`), `stem`, `stage1` (a `ReversibleSequence`),
         `stage1_merge` (the invertible representation behind the stage) and so
         on. It takes

@@ -22,6 +22,7 @@ def named(
     name: str,
     build: Callable[..., keras.Model],
     *,
+    builder: Callable[..., keras.Model],
     classes: int,
     options: dict,
     docstring: str,
@@ -35,6 +36,8 @@ def named(
         name: str. The name of the network. In small letters, it is the default
             name of its models.
         build: callable. Takes all arguments by keyword, and returns the model.
+        builder: callable. The function that builds networks of its kind. Its
+            annotations are the types of the arguments.
         classes: int. The default number of classes.
         options: dict {name: default}. The options.
         docstring: str. The constructor's docstring.
@@ -50,9 +53,10 @@ def named(
         "classifier_activation": "softmax",
         "name": name.lower(),
     }
+    types = inspect.get_annotations(builder)
     signature = inspect.Signature(
         [
-            inspect.Parameter(key, kind, default=default)
+            inspect.Parameter(key, kind, default=default, annotation=types[key])
             for kind, defaults in (
                 (inspect.Parameter.POSITIONAL_OR_KEYWORD, arguments),
                 (inspect.Parameter.KEYWORD_ONLY, options),
@@ -62,7 +66,7 @@ def named(
         return_annotation=keras.Model,
     )
 
-    def constructor(*args, **kwargs) -> keras.Model:
+    def constructor(*args, **kwargs):
         try:
             given = signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -73,6 +77,9 @@ def named(
     constructor.__name__ = constructor.__qualname__ = name
     constructor.__doc__ = docstring
     constructor.__signature__ = signature
+    constructor.__annotations__ = {
+        key: types[key] for key in (*signature.parameters, "return")
+    }
     # Where pickles look for it.
     constructor.__module__ = module
     return constructor

@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from irevnet_tf.layers.base import check_positive_int
 
@@ -12,9 +14,18 @@ _NAMES = pathlib.Path(__file__).with_name("class_names.json")
 
 
 def decode_predictions(
-    preds, top: int = 5, mode: str = "imagenet"
+    preds: ArrayLike | tf.Tensor, top: int = 5, mode: str = "imagenet"
 ) -> list[list[tuple[str, str, float]]]:
     """Name the classes that a network finds most probable.
+
+    Example:
+
+    >>> from sklearn.datasets import load_digits
+    >>> raw = load_digits().images[:1, ..., None]
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> preds = model(irevnet_tf.preprocess_input(raw, "digits"))
+    >>> irevnet_tf.decode_predictions(preds, top=1, mode="digits")
+    [[('0', '0', 0.99...)]]
 
     Args:
         preds: array or tensor (batch, classes). Probabilities, or logits.

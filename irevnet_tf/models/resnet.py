@@ -1,5 +1,9 @@
 """ResNet, the function that builds pre-activation ResNets."""
 
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import keras
 
 from irevnet_tf.layers.base import stream_dtype
@@ -15,22 +19,22 @@ from irevnet_tf.models.resnet_parts import resnet_head
 
 
 def ResNet(
-    blocks,
-    strides,
-    channels,
+    blocks: Sequence[int],
+    strides: Sequence[int],
+    channels: Sequence[int],
     *,
-    bottleneck=False,
-    stem_channels=None,
-    initial_downsampling=1,
-    dropout_rate=0.0,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="resnet",
+    bottleneck: bool = False,
+    stem_channels: int | None = None,
+    initial_downsampling: int = 1,
+    dropout_rate: float = 0.0,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | Callable | None = "softmax",
+    name: str = "resnet",
 ) -> keras.Model:
     """Build a pre-activation ResNet of the same parts as `RevNet`.
 
@@ -40,9 +44,10 @@ def ResNet(
 
     Example:
 
-    >>> model = ResNet((2, 2), (1, 2), (8, 16), input_shape=(16, 16, 3),
-    ...                classes=10)
-    >>> probabilities = model(np.random.rand(1, 16, 16, 3))
+    >>> model = irevnet_tf.baselines.ResNet(
+    ...     (2, 2), (1, 2), (8, 16), input_shape=(16, 16, 3), classes=10
+    ... )
+    >>> probabilities = model(keras.random.uniform((1, 16, 16, 3)))  # (1, 10)
 
     Args:
         blocks: sequence of positive ints. The number of units per stage.
@@ -76,7 +81,7 @@ def ResNet(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `stem_conv`, ..., and for
+        A Keras Functional model. Its layers are `stem_conv`, ..., and for
         each unit `stage2_block1` (the residual function),
         `stage2_block1_shortcut` (if it changes the shape) and
         `stage2_block1_add`. The sums and the head are float32, or float64 under

@@ -108,6 +108,11 @@ DOCSTRING = """Build the {name} architecture, {description}.
     {blocks} units per stage, strides {strides},
     {channels} channels as the paper counts them, bottleneck={bottleneck}.
 
+    Example:
+
+    >>> model = {home}.{name}()
+    >>> x = keras.random.uniform((1, {input_size}, {input_size}, 3)){example}
+
     Args:
         include_top: bool. Whether to end in the classifier. Defaults to
             `True`.
@@ -148,6 +153,11 @@ OF_REVNETS = """
         fraction_bits: int. How fine the grid of a lossless network's values
             is; for those only. Defaults to `{fraction_bits}`."""
 
+EXAMPLE_OF_REVNETS = """
+    >>> entrance = irevnet_tf.encoder(model, "stage2_entrance")(x)
+    >>> end = irevnet_tf.encoder(model, "stage2")(x)
+    >>> entrance_again = irevnet_tf.invert(model, "stage2")(end)"""
+
 NOTE_ON_REVNETS = """ The
     attribute `preprocessing` of the model can be set to the mode, and stays in
     files and copies."""
@@ -167,6 +177,7 @@ def _constructor(variant, table, builder, options, docstring):
     return named(
         variant,
         build,
+        builder=builder,
         classes=classes,
         options={"dropout_rate": 0.0, **options},
         docstring=docstring,
@@ -177,6 +188,8 @@ def _constructor(variant, table, builder, options, docstring):
 def _revnet(variant):
     docstring = DOCSTRING.format(
         name=variant,
+        home="irevnet_tf",
+        example=EXAMPLE_OF_REVNETS,
         builder="irevnet_tf.RevNet",
         more=OF_REVNETS.format(**REVERSIBLE),
         note=NOTE_ON_REVNETS,
@@ -188,6 +201,9 @@ def _revnet(variant):
 def _resnet(variant):
     docstring = DOCSTRING.format(
         name=variant,
+        home="irevnet_tf.baselines",
+        example="""
+    >>> probabilities = model(x)""",
         builder="irevnet_tf.baselines.ResNet",
         more="",
         note="",

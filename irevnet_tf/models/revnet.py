@@ -1,5 +1,9 @@
 """RevNet, the function that builds every RevNet."""
 
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import keras
 
 from irevnet_tf.layers import ChannelMerge
@@ -23,25 +27,25 @@ from irevnet_tf.models.resnet_parts import resnet_head
 
 
 def RevNet(
-    blocks,
-    strides,
-    channels,
+    blocks: Sequence[int],
+    strides: Sequence[int],
+    channels: Sequence[int],
     *,
-    bottleneck=False,
-    stem_channels=None,
-    initial_downsampling=1,
-    dropout_rate=0.0,
-    memory_saving=True,
-    lossless=False,
-    fraction_bits=DEFAULT_FRACTION_BITS,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="revnet",
+    bottleneck: bool = False,
+    stem_channels: int | None = None,
+    initial_downsampling: int = 1,
+    dropout_rate: float = 0.0,
+    memory_saving: bool = True,
+    lossless: bool = False,
+    fraction_bits: int = DEFAULT_FRACTION_BITS,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | Callable | None = "softmax",
+    name: str = "revnet",
 ) -> keras.Model:
     """Build a RevNet: a residual network of reversible blocks.
 
@@ -52,12 +56,13 @@ def RevNet(
 
     Example:
 
-    >>> model = RevNet((2, 2), (1, 2), (8, 16), input_shape=(16, 16, 3),
-    ...                classes=10)
-    >>> x = np.random.rand(1, 16, 16, 3).astype("float32")
+    >>> model = irevnet_tf.RevNet(
+    ...     (2, 2), (1, 2), (8, 16), input_shape=(16, 16, 3), classes=10
+    ... )
+    >>> x = keras.random.uniform((1, 16, 16, 3))
     >>> entrance = irevnet_tf.encoder(model, "stage2_entrance")(x)
-    >>> z = irevnet_tf.encoder(model, "stage2")(x)
-    >>> reconstruction = irevnet_tf.invert(model, "stage2")(z)  # entrance
+    >>> end = irevnet_tf.encoder(model, "stage2")(x)
+    >>> entrance_again = irevnet_tf.invert(model, "stage2")(end)
 
     Args:
         blocks: sequence of positive ints. The number of units per stage, its
@@ -103,7 +108,7 @@ def RevNet(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `stem_conv`, ..., and for
+        A Keras Functional model. Its layers are `stem_conv`, ..., and for
         each stage `stage2_transition` (if it changes the shape),
         `stage2_fixed_point` (if `lossless`), `stage2_entrance` (what the
         inverse of the stage returns), `stage2` (a `ReversibleSequence`) and

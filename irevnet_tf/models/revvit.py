@@ -1,5 +1,9 @@
 """RevViT, the function that builds reversible vision transformers."""
 
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import keras
 
 from irevnet_tf.layers import AttentionResidual
@@ -26,28 +30,28 @@ EPSILONS = (1e-6, 1e-6, 1e-6)
 
 
 def RevViT(
-    depth,
-    width,
-    heads,
-    patch_size,
-    mlp_ratio=4.0,
+    depth: int,
+    width: int,
+    heads: int,
+    patch_size: int,
+    mlp_ratio: float = 4.0,
     *,
-    dropout_rate=0.0,
-    stochastic_depth_rate=0.0,
-    kernel_initializer=None,
-    pool_first=False,
-    norm_epsilons=EPSILONS,
-    memory_saving=True,
-    lossless=False,
-    fraction_bits=DEFAULT_FRACTION_BITS,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="revvit",
+    dropout_rate: float = 0.0,
+    stochastic_depth_rate: float = 0.0,
+    kernel_initializer: str | keras.Initializer | None = None,
+    pool_first: bool = False,
+    norm_epsilons: Sequence[float] = EPSILONS,
+    memory_saving: bool = True,
+    lossless: bool = False,
+    fraction_bits: int = DEFAULT_FRACTION_BITS,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | Callable | None = "softmax",
+    name: str = "revvit",
 ) -> keras.Model:
     """Build a RevViT: a vision transformer of reversible blocks.
 
@@ -59,11 +63,13 @@ def RevViT(
 
     Example:
 
-    >>> model = RevViT(2, 16, 2, patch_size=4, input_shape=(8, 8, 3),
-    ...                classes=10)
-    >>> x = np.random.rand(1, 8, 8, 3).astype("float32")
-    >>> encoder = irevnet_tf.encoder(model)
-    >>> tokens = irevnet_tf.invert(model)(encoder(x))
+    >>> model = irevnet_tf.RevViT(
+    ...     depth=2, width=16, heads=2, patch_size=4,
+    ...     input_shape=(8, 8, 3), classes=10
+    ... )
+    >>> x = keras.random.uniform((1, 8, 8, 3))
+    >>> representation = irevnet_tf.encoder(model)(x)  # (1, 4, 32)
+    >>> tokens = irevnet_tf.invert(model)(representation)  # (1, 4, 16)
 
     Args:
         depth: positive int. The number of blocks.
@@ -111,7 +117,7 @@ def RevViT(
         name: str. Name of the model.
 
     Returns:
-        A Keras Functional model with named layers: `stem`
+        A Keras Functional model. Its layers are `stem`
         (`layers.PatchEmbedding`), `fixed_point` (if `lossless`), `stage1_copy`,
         `stage1` (a `ReversibleSequence` of `2 * depth` couplings) and
         `stage1_merge`, the invertible representation

@@ -27,10 +27,15 @@ FACTS = {
     "B": {"patch_size": 16, "input_size": 224, "classes": 1000, "rate": 0.2},
 }
 
-DOCSTRING = """Build {variant}, a {kind}.
+DOCSTRING = """Build {variant}, a {description}.
 
     {depth} blocks, tokens of {width} values, {heads} heads of attention.
-    {baseline}The constructor `{full_name}` explains all arguments.
+    {baseline}`{home}.{kind}` explains all arguments.
+
+    Example:
+
+    >>> model = {home}.{variant}()
+    >>> x = keras.random.uniform((1, {input_size}, {input_size}, 3)){example}
 
     Args:
         include_top: bool. Whether to end in the classifier. Defaults to
@@ -42,15 +47,14 @@ DOCSTRING = """Build {variant}, a {kind}.
             and width must be divisible by `patch_size`. Defaults to
             `({input_size}, {input_size}, 3)`.
         pooling: None or str. Without the classifier: `None` returns the
-            {output} (3D), `"avg"` and `"max"` pooled
-            features (2D).
+            {output} (3D),
+            `"avg"` and `"max"` pooled features (2D).
         classes: positive int. The number of classes. Defaults to `{classes}`.
         classifier_activation: None, str or callable. Activation of the top
             layer; `None` returns logits. Defaults to `"softmax"`. With
             `weights` it must be one of these two.
         name: str. Name of the model.
-        patch_size: positive int. Side of the patches. Defaults to
-            `{patch_size}`.
+        patch_size: positive int. Side of a patch. Defaults to `{patch_size}`.
         dropout_rate: float in [0, 1). Defaults to `0.0`.
         stochastic_depth_rate: float in [0, 1). Of the last block. Defaults to
             `{rate}`{source}.{more}
@@ -64,6 +68,10 @@ DOCSTRING = """Build {variant}, a {kind}.
     Reference:
         https://arxiv.org/abs/{paper}
     """
+
+EXAMPLE_OF_REVVITS = """
+    >>> representation = irevnet_tf.encoder(model)(x)
+    >>> tokens = irevnet_tf.invert(model)(representation)"""
 
 OF_REVVITS = """
         memory_saving: bool. Whether training rebuilds activations instead of
@@ -86,6 +94,7 @@ def _constructor(variant, size, builder, options, **words):
     return named(
         variant,
         build,
+        builder=builder,
         classes=facts["classes"],
         options={
             "patch_size": facts["patch_size"],
@@ -104,8 +113,10 @@ def _revvit(size):
         size,
         RevViT,
         REVERSIBLE,
-        kind="reversible vision transformer",
-        full_name="irevnet_tf.RevViT",
+        kind="RevViT",
+        description="reversible vision transformer",
+        home="irevnet_tf",
+        example=EXAMPLE_OF_REVVITS,
         baseline="",
         output="invertible representation",
         source="" if size == "Mini" else ", as in the published recipe",
@@ -120,8 +131,11 @@ def _vit(size):
         size,
         ViT,
         {},
-        kind="vision transformer",
-        full_name="irevnet_tf.baselines.ViT",
+        kind="ViT",
+        description="vision transformer",
+        home="irevnet_tf.baselines",
+        example="""
+    >>> probabilities = model(x)""",
         baseline=f"It is the baseline of `RevViT{size}`.\n    ",
         output="tokens",
         source="",

@@ -102,6 +102,13 @@ DOCSTRING = """Build the {name} architecture, {description}.
     {blocks} blocks per stage, strides {strides}, {channels} channels per
     stream, initial downsampling {initial_downsampling}, kernels {kernel_sizes}.
 
+    Example:
+
+    >>> model = irevnet_tf.{name}()
+    >>> x = keras.random.uniform({images})
+    >>> representation = irevnet_tf.encoder(model)(x)
+    >>> x_again = irevnet_tf.invert(model)(representation)
+
     Args:
         include_top: bool. Whether to end in the classifier. Defaults to
             `True`.
@@ -179,6 +186,7 @@ def _constructor(variant):
     return named(
         variant,
         build,
+        builder=IRevNet,
         classes=default_classes,
         options={
             "dropout_rate": default_dropout,
@@ -186,7 +194,11 @@ def _constructor(variant):
             "portable": False,
         },
         docstring=DOCSTRING.format(
-            name=variant, divisor=divisor, **REVERSIBLE, **words
+            name=variant,
+            images=(1, input_size, input_size, channels),
+            divisor=divisor,
+            **REVERSIBLE,
+            **words,
         ),
         module=__name__,
     )

@@ -1,5 +1,8 @@
 """ViT, the function that builds what RevViTs are compared with."""
 
+import os
+from collections.abc import Callable
+
 import keras
 
 from irevnet_tf.layers import AttentionResidual
@@ -18,23 +21,23 @@ from irevnet_tf.models.transformer import transformer_head
 
 
 def ViT(
-    depth,
-    width,
-    heads,
-    patch_size,
-    mlp_ratio=4.0,
+    depth: int,
+    width: int,
+    heads: int,
+    patch_size: int,
+    mlp_ratio: float = 4.0,
     *,
-    dropout_rate=0.0,
-    stochastic_depth_rate=0.0,
-    kernel_initializer=None,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="vit",
+    dropout_rate: float = 0.0,
+    stochastic_depth_rate: float = 0.0,
+    kernel_initializer: str | keras.Initializer | None = None,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | Callable | None = "softmax",
+    name: str = "vit",
 ) -> keras.Model:
     """Build a vision transformer, the baseline of `RevViT`.
 
@@ -44,7 +47,11 @@ def ViT(
 
     Example:
 
-    >>> model = ViT(2, 16, 2, patch_size=4, input_shape=(8, 8, 3), classes=10)
+    >>> model = irevnet_tf.baselines.ViT(
+    ...     depth=2, width=16, heads=2, patch_size=4,
+    ...     input_shape=(8, 8, 3), classes=10
+    ... )
+    >>> probabilities = model(keras.random.uniform((1, 8, 8, 3)))  # (1, 10)
 
     Args:
         depth: positive int. The number of blocks.

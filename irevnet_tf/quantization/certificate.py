@@ -110,7 +110,7 @@ class Certificate:
 def certify(model: keras.Model) -> Certificate:
     """Prove that a portable network has the same bits in every runtime.
 
-    The bounds are computed from the weights: how large any partial sum of any
+    It computes bounds from the weights: how large any partial sum of any
     convolution can get, in any order, for any image in the pixel range, and
     how large the streams can get. If the model has a certificate already, it
     must be that of these weights.
@@ -118,7 +118,10 @@ def certify(model: keras.Model) -> Certificate:
     Example:
 
     >>> model = irevnet_tf.IRevNet28(weights="digits", portable=True)
-    >>> print(irevnet_tf.certify(model))
+    >>> certificate = irevnet_tf.certify(model)
+    >>> certificate.weight_bits
+    8
+    >>> table = str(certificate)  # the largest sums, layer by layer
 
     Args:
         model: Keras model. What `irevnet_tf.portable` returned, a model that

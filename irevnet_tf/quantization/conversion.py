@@ -40,23 +40,27 @@ def portable(
     """Make a network whose bits are the same in every runtime.
 
     The residuals of the new network compute with integers, which floats hold
-    exactly and every runtime adds up to the same bits, in any order and in
-    batches of any size: what was encoded in one can be decoded in another,
-    without error. It is another network than `model`, of about the same
-    accuracy, with other representations. It does what a lossless i-RevNet
-    does, can be saved, extended, exported and converted.
+    exactly. Every runtime adds them up to the same bits, in any order and in
+    batches of any size: one runtime can decode without error what another
+    encoded. The new network has about the accuracy of `model`, and other
+    representations. It does what a lossless i-RevNet does: it can be saved,
+    extended, exported and converted.
 
-    Residuals are quantized after training, one by one on what the new network
-    makes of `images`. Every partial sum is bounded by its weights, see
-    `certify`; where weights of `weight_bits` would exceed the bound, `overflow`
-    says what gives way.
+    Residuals are quantized after training, one by one, on what the new network
+    makes of `images`. The weights bound every partial sum, see `certify`;
+    where weights of `weight_bits` would exceed the bound, `overflow` says what
+    gives way.
 
     Example:
 
     >>> model = irevnet_tf.IRevNet28(weights="digits")
-    >>> made = irevnet_tf.portable(model, x_train[:512])
-    >>> features = irevnet_tf.encoder(made)(x)
-    >>> x_again = irevnet_tf.invert(made)(features)  # in any runtime
+    >>> from sklearn.datasets import load_digits
+    >>> raw = load_digits().images[:512, ..., None]
+    >>> x = irevnet_tf.preprocess_input(raw, "digits")
+    >>> made = irevnet_tf.portable(model, x, verbose=0)
+    >>> representation = irevnet_tf.encoder(made)(x)
+    >>> x_again = irevnet_tf.invert(made)(representation)  # in any runtime
+    >>> assert np.array_equal(x_again, x)
 
     Args:
         model: Keras model. A trained i-RevNet, ordinary or lossless, with its

@@ -20,20 +20,26 @@ from irevnet_tf.quantization.sums import reach_of
 def fine_tunable(model: keras.Model) -> keras.Model:
     """Return a trainable copy of a portable network.
 
-    It computes what `model` computes, to the last bit, and so it goes on while
-    it is trained: its kernels and shifts are floats, of the order of 1, of
-    which it uses the nearest valid integers, with the gradient of the identity
-    (straight-through). What leads into the residuals stays as it is. Only the
-    classifier is an ordinary one meanwhile.
+    It computes what `model` computes, to the last bit. Its kernels and shifts
+    are floats of the order of 1, and it uses the nearest valid integers, with
+    the gradient of the identity (straight-through): it computes with integers
+    while it is trained. The scales in front of the residuals stay as they are.
+    Only the classifier is an ordinary one meanwhile.
     Training saves memory as in any i-RevNet, with exactly rebuilt inputs.
     `irevnet_tf.portable(trained)` then makes a portable network of it again.
 
     Example:
 
-    >>> tuned = irevnet_tf.fine_tunable(made)
-    >>> tuned.compile(keras.optimizers.SGD(1e-3), loss)
-    >>> tuned.fit(x_train, y_train)
-    >>> made = irevnet_tf.portable(tuned)
+    >>> from sklearn.datasets import load_digits
+    >>> raw, labels = load_digits().images[..., None], load_digits().target
+    >>> x = irevnet_tf.preprocess_input(raw, "digits")
+    >>> model = irevnet_tf.IRevNet28(weights="digits", portable=True)
+    >>> tuned = irevnet_tf.fine_tunable(model)
+    >>> tuned.compile(
+    ...     keras.optimizers.SGD(1e-4), "sparse_categorical_crossentropy"
+    ... )
+    >>> history = tuned.fit(x[:128], labels[:128], verbose=0)
+    >>> model = irevnet_tf.portable(tuned)
 
     Args:
         model: Keras model. What `irevnet_tf.portable` returned.

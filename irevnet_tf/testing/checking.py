@@ -2,6 +2,10 @@
 
 import functools
 import textwrap
+from collections.abc import Iterable
+
+import keras
+from numpy.typing import ArrayLike
 
 from irevnet_tf.export.inference import without_traces
 from irevnet_tf.layers.base import is_invertible
@@ -69,21 +73,19 @@ _LENGTH = 500
 
 
 def check_invertible(
-    layer, inputs, *, checks=None, limits=None, seed=0
+    layer: keras.layers.Layer,
+    inputs: ArrayLike | tuple[ArrayLike, ...],
+    *,
+    checks: Iterable[str] | None = None,
+    limits: dict[str, float] | None = None,
+    seed: int = 0,
 ) -> Report:
     """Test a layer or a network for what this package promises.
 
     It takes any `InvertibleLayer`, and any Keras layer with `inverse` beside
-    `call`; a `Coupling` or a `ReversibleSequence`; any Keras layer without
-    an inverse, which is tested as the residual of `AdditiveCoupling`s; and any
+    `call`; a `Coupling` or a `ReversibleSequence`; any Keras layer without an
+    inverse, which is tested as the residual of an `AdditiveCoupling`; and any
     model that `irevnet_tf.encoder` takes, see below.
-
-    Example:
-
-    >>> report = irevnet_tf.testing.check_invertible(
-    ...     AffineCoupling(keras.layers.Dense(8)), (x1, x2)
-    ... )
-    >>> assert report, report
 
     The layer is left as it was, except that a call builds it if needed. During
     the checks noise is added to trainable weights, since layers that begin as
@@ -147,6 +149,13 @@ def check_invertible(
 
     Limits are 1e-4 of the input (1e-5 of a step), 0 in a lossless network, 5e-2
     (2e-2) if something computes in half precision.
+
+    Example:
+
+    >>> coupling = irevnet_tf.layers.AdditiveCoupling(keras.layers.Dense(8))
+    >>> x1, x2 = np.random.rand(2, 4, 8).astype("float32")
+    >>> report = irevnet_tf.testing.check_invertible(coupling, (x1, x2))
+    >>> assert report, report  # A table says what does not hold.
 
     Args:
         layer: Keras layer or model. A layer's configuration (`get_config`) must

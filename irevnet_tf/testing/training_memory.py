@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import keras
 
@@ -34,34 +35,37 @@ _PROCESS = 10**9
 
 
 def memory_report(
-    model, input_shape, batch, *, optimizer=None, measure=True
+    model: keras.Model,
+    input_shape: Any,
+    batch: int,
+    *,
+    optimizer: keras.Optimizer | None = None,
+    measure: bool = True,
 ) -> MemoryReport:
-    """Tell what memory the training of a model takes, and what depth costs.
+    """Report the memory that training a model takes, and the cost of depth.
 
-    It traces the training step of any Keras model in float inputs, with the
-    mean of the squared outputs as the loss, and counts in the graph the
-    tensors that the forward pass makes and the backward pass reads: each
-    memory once, reshaped tensors not again, and neither inputs nor weights. If
-    the model has `layers.ReversibleSequence`s, it does so with `memory_saving`
-    off in all of them ("plain") and on, where the block that keeps most is
-    added, since the backward pass runs one block at a time in the plain way.
-    Then it runs a few steps in a process of its own and takes the peak of the
-    resident memory, above what it is between steps: what is kept, gradients,
-    and the workspace of operations.
+    It traces a training step with float inputs and the mean of the squared
+    outputs as the loss. In the graph it counts the tensors that the forward
+    pass makes and the backward pass reads: each memory once, without inputs
+    and weights. A model with `layers.ReversibleSequence` layers is counted with
+    `memory_saving` off in all of them ("plain") and on. With it on, the block
+    that keeps most is added, since the backward pass runs one block at a time.
+    Then a process of its own runs a few steps and measures the peak of the
+    resident memory above that between steps: what is kept, gradients, and the
+    workspace of operations. Both are repeated with fewer blocks in the longest
+    sequence, for the cost of an added block. Its weights and its optimizer's
+    state come on top.
 
-    Both again with fewer blocks in the longest sequence tell what an added
-    block costs. Its weights and its optimizer's state come on top.
-
-    In plain training, peaks were 1.0 to 1.4 times what is kept and the
-    gradients, for i-RevNets, attention networks and a convolutional network,
-    where 50 MB and more were kept: operations need memory while they run, and
-    run in another order each time. With memory saving they were up to 2.5 times
-    that, since the block at work is most of it.
+    Peaks were 1.0 to 1.4 times what is kept and the gradients in plain
+    training, where 50 MB and more were kept: operations need memory while they
+    run. With memory saving they were up to 2.5 times that.
 
     Example:
 
-    >>> report = irevnet_tf.testing.memory_report(model, (32, 32, 3), 128)
-    >>> print(report)
+    >>> model = irevnet_tf.IRevNet((3,), (2,), (24,), classes=10)
+    >>> report = irevnet_tf.testing.memory_report(
+    ...     model, (32, 32, 3), batch=16, measure=False
+    ... )
     >>> assert report.is_constant_in_depth
 
     Args:
@@ -73,18 +77,16 @@ def memory_report(
         batch: positive int. The size of the batch.
         optimizer: None or Keras optimizer. Its configuration counts. Defaults
             to SGD with momentum.
-        measure: bool. Whether to measure peaks, too. They need Linux, several
-            seconds each and the memory that is measured; a line is printed
-            for each. If less memory is free than a step may take, it is not
-            measured, and the report says so.
+        measure: bool. Whether to measure peaks, too. It needs Linux, and takes
+            several seconds and prints a line for each. If less memory is free
+            than a step may take, the report says that it was not measured.
 
     Returns:
         A `MemoryReport`, whose numbers are bytes.
 
     Raises:
         ValueError: if `model` is no Keras model, has nothing to train or does
-            not take inputs of `input_shape`, or if another argument is none of
-            those above.
+            not take inputs of `input_shape`; if another argument is invalid.
     """
     batch = check_positive_int("batch", batch)
     check_model(model, optimizer)

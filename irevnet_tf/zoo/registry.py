@@ -41,6 +41,13 @@ def list_weights(pattern: str | None = None) -> list[WeightsRecord]:
     makes it; see `irevnet_tf.zoo.record.WeightsRecord`. The record of a
     converted file is the one that irevnet-convert wrote.
 
+    Example:
+
+    >>> records = irevnet_tf.list_weights("*mnist")
+    constructor  weights        input ...
+    >>> records[0].preprocessing
+    'fashion_mnist'
+
     Args:
         pattern: None or str. Which weights: what their constructor or their
             name must match, with the wildcards of `fnmatch`, in capitals or
@@ -51,13 +58,6 @@ def list_weights(pattern: str | None = None) -> list[WeightsRecord]:
 
     Raises:
         ValueError: if `pattern` is no string.
-
-    Example:
-
-    ```python
-    for record in irevnet_tf.list_weights("*mnist"):
-        print(record.model, record.licence)
-    ```
     """
     if not isinstance(pattern, str | None):
         raise ValueError(
