@@ -4,11 +4,18 @@ import dataclasses
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
     """An affine map of pixel values, with a mean and a scale per channel.
+
+    Example:
+
+    >>> scale = irevnet_tf.data.Normalization(255.0, (0.5,), (0.25,))
+    >>> scale.value_range
+    (-2.0, 2.0)
 
     Attributes:
         maximum: float. The raw value of white. That of black is 0.
@@ -22,7 +29,9 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def apply(self, images):
+    def apply(
+        self, images: np.ndarray | tf.Tensor | keras.KerasTensor
+    ) -> tf.Tensor | keras.KerasTensor:
         """Normalise raw images.
 
         Args:
@@ -35,7 +44,9 @@ class Normalization:
         images = keras.ops.cast(images, "float32")
         return (images / self.maximum - self._mean) / self._std
 
-    def undo(self, images):
+    def undo(
+        self, images: np.ndarray | tf.Tensor | keras.KerasTensor
+    ) -> tf.Tensor | keras.KerasTensor:
         """Return the raw values of normalised images, the inverse of `apply`.
 
         Args:
