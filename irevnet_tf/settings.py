@@ -4,10 +4,14 @@ import dataclasses
 import inspect
 import math
 import operator
+import re
 import textwrap
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
+
+# Powers, flags and patterns of files in the meaning of a setting.
+_CODE = re.compile(r"2\*\*\(.*?\)|--\w+(=\w+)?|\S*\*[^\s,.;]*(\.\w+)?")
 
 
 def setting(
@@ -94,7 +98,8 @@ def _described(field):
     kind = kind.replace("tuple[int, ...]", "tuple of ints")
     if kind.endswith(" | None"):
         kind = f"None or {kind.removesuffix(' | None')}"
-    sentences = [f"{field.name}: {kind}.", field.metadata["meaning"]]
+    meaning = _CODE.sub(r"`\g<0>`", field.metadata["meaning"])
+    sentences = [f"{field.name}: {kind}.", meaning]
     if bounds := range_words(field.metadata):
         sentences.append(f"{bounds[0].upper()}{bounds[1:]}.")
     sentences.append(f"Defaults to {field.default!r}.")
