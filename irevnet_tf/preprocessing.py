@@ -12,6 +12,12 @@ from numpy.typing import ArrayLike
 class Normalization:
     """An affine map of pixel values, with a mean and a scale per channel.
 
+    Example:
+
+    >>> scale = irevnet_tf.data.Normalization(255.0, (0.5,), (0.25,))
+    >>> scale.value_range
+    (-2.0, 2.0)
+
     Attributes:
         maximum: float. The raw value of white. That of black is 0.
         mean: tuple of floats. What is subtracted from `raw / maximum`, one
@@ -24,7 +30,9 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def apply(self, images):
+    def apply(
+        self, images: np.ndarray | tf.Tensor | keras.KerasTensor
+    ) -> tf.Tensor | keras.KerasTensor:
         """Normalise raw images.
 
         Args:
@@ -37,7 +45,9 @@ class Normalization:
         images = keras.ops.cast(images, "float32")
         return (images / self.maximum - self._mean) / self._std
 
-    def undo(self, images):
+    def undo(
+        self, images: np.ndarray | tf.Tensor | keras.KerasTensor
+    ) -> tf.Tensor | keras.KerasTensor:
         """Return the raw values of normalised images, the inverse of `apply`.
 
         Args:

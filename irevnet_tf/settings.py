@@ -1,11 +1,17 @@
 """Settings: attributes of a dataclass with a meaning and a range."""
 
 import dataclasses
+import inspect
 import math
 import operator
+import re
+import textwrap
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
+
+# Powers, flags and patterns of files in the meaning of a setting.
+_CODE = re.compile(r"2\*\*\(.*?\)|--\w+(=\w+)?|\S*\*[^\s,.;]*(\.\w+)?")
 
 
 def setting(
@@ -62,6 +68,47 @@ def check_settings(instance: Any) -> None:
                 f"`{field.name}` must be {range_words(field.metadata)}. "
                 f"Received: {field.name}={value!r}"
             )
+
+
+def describe_settings(cls: type) -> type:
+    """Add the settings of a dataclass to its docstring, as a class decorator.
+
+    They become the section `Attributes`, before `Raises`.
+
+    Args:
+        cls: type. The dataclass. Only its own attributes are described.
+
+    Returns:
+        `cls`.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    # In the order of the class; inherited fields would come first.
+    own = [fields[name] for name in cls.__dict__["__annotations__"]]
+    entries = [_described(field) for field in own if field.metadata]
+    if cls.__doc__ and entries:  # Python removes docstrings with -OO.
+        text, raises, errors = cls.__doc__.partition("    Raises:\n")
+        added = "\n".join(["    Attributes:", *entries])
+        cls.__doc__ = f"{text}{added}\n\n{raises}{errors}"
+    return cls
+
+
+def _described(field):
+    """Return `name: type. Meaning.` of a setting, in lines of a docstring."""
+    kind = inspect.formatannotation(field.type)
+    kind = kind.replace("tuple[int, ...]", "tuple of ints")
+    if kind.endswith(" | None"):
+        kind = f"None or {kind.removesuffix(' | None')}"
+    meaning = _CODE.sub(r"`\g<0>`", field.metadata["meaning"])
+    sentences = [f"{field.name}: {kind}.", meaning]
+    if bounds := range_words(field.metadata):
+        sentences.append(f"{bounds[0].upper()}{bounds[1:]}.")
+    sentences.append(f"Defaults to {field.default!r}.")
+    return textwrap.fill(
+        " ".join(sentences),
+        width=80,
+        initial_indent=" " * 8,
+        subsequent_indent=" " * 12,
+    )
 
 
 def range_words(metadata: Mapping[str, Any]) -> str:

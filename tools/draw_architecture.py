@@ -15,22 +15,22 @@ PATH = pathlib.Path(__file__).parents[1] / "docs/figures/architecture.svg"
 PARTS = (
     ("image", "image", "height x width x 3",
      "preprocessing.py"),
-    ("psi", "psi inverse", "space to depth: /2, 4 times the channels",
+    ("psi", "psi inverse", "2x2 pixels become\n4 channels",
      "layers/downsampling.py"),
-    ("split", "merge", "two streams, half of the channels each",
+    ("split", "merge", "two streams, half of\nthe channels each",
      "layers/channels.py"),
-    ("blocks", "blocks, last to first",
+    ("blocks", "blocks, reversed",
      "y1 = x2,  y2 = x1 + F(x2)\nx2 = y1,  x1 = y2 - F(y1)",
      "layers/reversible.py\nlayers/additive_coupling.py\n"
      "layers/residual.py (F)"),
-    ("merge", "split", "one stream: the representation",
+    ("merge", "split", "the representation",
      "layers/channels.py"),
-    ("head", "", "BatchNorm, ReLU, mean, Dense: not inverted",
+    ("head", "", "BatchNorm, ReLU, mean,\nDense: no inverse",
      "models/irevnet.py"),
 )  # fmt: skip
 FORWARD, BACK, PLAIN = "#1f6fb4", "#b4461f", "#555555"
 TOP, STEP, HEIGHT = 6.2, 1.08, 0.62
-LEFT, MIDDLE, RIGHT, WIDTH = 0.2, 2.75, 6.35, 1.9
+LEFT, MIDDLE, RIGHT, WIDTH = 0.2, 3.65, 5.1, 1.95
 
 
 def box(axes, x, y, text, colour):
@@ -46,15 +46,15 @@ def box(axes, x, y, text, colour):
         )
     )
     axes.text(
-        x + WIDTH / 2, y + HEIGHT / 2, text, ha="center", va="center", size=11
+        x + WIDTH / 2, y + HEIGHT / 2, text, ha="center", va="center", size=14
     )
 
 
-def arrow(axes, x, begin, end, colour):
+def arrow(axes, begin, end, colour):
     axes.add_patch(
         FancyArrowPatch(
-            (x, begin),
-            (x, end),
+            begin,
+            end,
             arrowstyle="-|>",
             mutation_scale=13,
             color=colour,
@@ -64,9 +64,9 @@ def arrow(axes, x, begin, end, colour):
 
 
 def draw() -> Figure:
-    figure = Figure(figsize=(10.5, 7.4), layout="constrained")
+    figure = Figure(figsize=(10, 7.2), layout="constrained")
     axes = figure.subplots()
-    axes.set(xlim=(0, 11), ylim=(-0.1, TOP + HEIGHT + 0.8))
+    axes.set(xlim=(-0.4, 10.4), ylim=(TOP - 5.2 * STEP, TOP + HEIGHT + 0.8))
     axes.axis("off")
     centre, back = LEFT + WIDTH / 2, RIGHT + WIDTH / 2
     titles = (
@@ -75,29 +75,39 @@ def draw() -> Figure:
     )
     for x, text, colour in titles:
         axes.text(
-            x, TOP + HEIGHT + 0.35, text, ha="center", color=colour, size=11
+            x, TOP + HEIGHT + 0.35, text, ha="center", color=colour, size=13
         )
     for index, (forward, backward, what, where) in enumerate(PARTS):
         y = TOP - index * STEP
         box(axes, LEFT, y, forward, FORWARD if backward else PLAIN)
         axes.text(
-            MIDDLE, y + HEIGHT / 2, what, va="center", size=9.5, color=PLAIN
+            MIDDLE,
+            y + HEIGHT / 2,
+            what,
+            ha="center",
+            va="center",
+            size=12,
+            color=PLAIN,
         )
         axes.text(
             RIGHT + WIDTH + 0.25,
             y + HEIGHT / 2,
             where,
             va="center",
-            size=9,
+            size=11,
             family="monospace",
         )
         if backward:
             box(axes, RIGHT, y, backward, BACK)
         if index:
             above, below = y + STEP - 0.03, y + HEIGHT + 0.03
-            arrow(axes, centre, above, below, FORWARD if backward else PLAIN)
+            colour = FORWARD if backward else PLAIN
+            arrow(axes, (centre, above), (centre, below), colour)
             if backward:
-                arrow(axes, back, below, above, BACK)
+                arrow(axes, (back, below), (back, above), BACK)
+    # The way back begins with the representation, which is a merge's output.
+    y = TOP - (len(PARTS) - 2) * STEP + 0.08
+    arrow(axes, (LEFT + WIDTH + 0.05, y), (RIGHT - 0.05, y), BACK)
     return figure
 
 

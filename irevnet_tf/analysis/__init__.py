@@ -23,8 +23,8 @@ from irevnet_tf.analysis.lines import Interpolation
 from irevnet_tf.analysis.local_inversion import LocalInversion
 from irevnet_tf.analysis.metamers import Metamers
 from irevnet_tf.analysis.metamers import metamers
-from irevnet_tf.analysis.separation import Separation
 from irevnet_tf.analysis.separation import separation
+from irevnet_tf.analysis.separations import Separation
 from irevnet_tf.analysis.spectra import Spectrum
 from irevnet_tf.analysis.spectrum import spectrum
 

@@ -1,7 +1,10 @@
 """depth_gallery: images decoded from the principal components of stages."""
 
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 from sklearn.decomposition import PCA
 
@@ -56,7 +59,7 @@ class DepthGallery(Result):
     train_size: int
     normalization: Normalization
 
-    def tables(self):
+    def tables(self) -> dict[str, list[dict]]:
         return {
             "depth_gallery": [
                 {
@@ -69,7 +72,7 @@ class DepthGallery(Result):
             ]
         }
 
-    def summary(self):
+    def summary(self) -> list[dict]:
         return [
             {
                 "point": point,
@@ -82,7 +85,7 @@ class DepthGallery(Result):
             for p, point in enumerate(self.points)
         ]
 
-    def conclusion(self):
+    def conclusion(self) -> str:
         first, last = (np.mean(self.errors[p, -1]) for p in (0, -1))
         return (
             f"Decoded from {self.components[-1]} principal components of "
@@ -95,23 +98,29 @@ class DepthGallery(Result):
 
 
 def depth_gallery(
-    model,
-    images,
-    examples,
+    model: keras.Model,
+    images: np.ndarray,
+    examples: np.ndarray,
     *,
-    points=None,
-    components=None,
-    batch_size=64,
-    preprocessing=None,
-    seed=0,
-    progress=None,
+    points: Sequence[int | str] | None = None,
+    components: Sequence[int] | None = None,
+    batch_size: int = 64,
+    preprocessing: str | Normalization | None = None,
+    seed: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> DepthGallery:
     """Decode images from the first principal components of representations.
 
     Example:
 
-    >>> found = irevnet_tf.analysis.depth_gallery(model, x_train[:500], x[:6])
-    >>> irevnet_tf.analysis.draw_depth_gallery(found)
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 34)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.depth_gallery(
+    ...     model, images[:32], images[32:], points=["stage1"]
+    ... )
+    >>> found.components  # That were kept, one number after the other.
+    array([ 1,  4, 16])
 
     Args:
         model: Keras model. Any model that `irevnet_tf.encoder` takes.

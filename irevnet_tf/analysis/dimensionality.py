@@ -1,7 +1,10 @@
 """dimensionality: how many principal components a classifier needs."""
 
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
@@ -19,6 +22,7 @@ from irevnet_tf.analysis.points import stage_points
 from irevnet_tf.analysis.result import Result
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.analysis.words import percent
+from irevnet_tf.preprocessing import Normalization
 
 ENOUGH = 0.95
 
@@ -63,7 +67,7 @@ class Dimensionality(Result):
             ]
         )
 
-    def tables(self):
+    def tables(self) -> dict[str, list[dict]]:
         return {
             "dimensionality": [
                 {
@@ -85,7 +89,7 @@ class Dimensionality(Result):
             ],
         }
 
-    def summary(self):
+    def summary(self) -> list[dict]:
         enough = self.enough()
         return [
             {
@@ -102,7 +106,7 @@ class Dimensionality(Result):
             for p, point in enumerate(self.points)
         ]
 
-    def conclusion(self):
+    def conclusion(self) -> str:
         svm, nearest = self.enough()[-1]
         return (
             f"At {self.points[-1]}, {svm} of {self.components[-1][-1]} "
@@ -113,18 +117,18 @@ class Dimensionality(Result):
 
 
 def dimensionality(
-    model,
-    images,
-    labels,
-    test_images,
-    test_labels,
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    test_images: np.ndarray,
+    test_labels: np.ndarray,
     *,
-    points=None,
-    components=None,
-    batch_size=64,
-    preprocessing=None,
-    seed=0,
-    progress=None,
+    points: Sequence[int | str] | None = None,
+    components: Sequence[int] | None = None,
+    batch_size: int = 64,
+    preprocessing: str | Normalization | None = None,
+    seed: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> Dimensionality:
     """Classify by the first principal components of representations.
 
@@ -135,9 +139,13 @@ def dimensionality(
 
     Example:
 
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 200)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
     >>> found = irevnet_tf.analysis.dimensionality(
-    ...     model, x_train, y_train, x_test, y_test)
-    >>> found.enough()  # components for 95 % of the accuracy
+    ...     model, images[:100], labels[:100], images[100:], labels[100:]
+    ... )
+    >>> few = found.enough()  # Components for 95 % of the accuracy.
 
     Args:
         model: Keras model. Any model that `irevnet_tf.encoder` takes.

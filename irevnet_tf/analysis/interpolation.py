@@ -1,5 +1,9 @@
 """interpolation: decodes straight lines between representations."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import keras
 import numpy as np
 
 from irevnet_tf.analysis.arguments import check_class_names
@@ -10,6 +14,7 @@ from irevnet_tf.analysis.lines import Interpolation
 from irevnet_tf.analysis.network import Network
 from irevnet_tf.analysis.network import batches
 from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.preprocessing import Normalization
 from irevnet_tf.reconstruction import relative_errors
 
 # The line is first decoded at `_FINE` places, then at the wanted number of
@@ -20,17 +25,17 @@ _ROUNDS = 20
 
 
 def interpolation(
-    model,
-    starts,
-    ends,
+    model: keras.Model,
+    starts: np.ndarray,
+    ends: np.ndarray,
     *,
-    point=None,
-    steps=9,
-    spacing="pixels",
-    class_names=None,
-    batch_size=64,
-    preprocessing=None,
-    progress=None,
+    point: int | str | None = None,
+    steps: int = 9,
+    spacing: str = "pixels",
+    class_names: Sequence[str] | None = None,
+    batch_size: int = 64,
+    preprocessing: str | Normalization | None = None,
+    progress: Callable[[float], object] | None = None,
 ) -> Interpolation:
     """Decode straight lines between the representations of pairs of images.
 
@@ -39,8 +44,14 @@ def interpolation(
 
     Example:
 
-    >>> found = irevnet_tf.analysis.interpolation(model, x[:4], x[4:8])
-    >>> found.images.shape  # (4, 9, height, width, channels)
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 4)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.interpolation(
+    ...     model, images[:2], images[2:]
+    ... )
+    >>> found.images.shape  # (pairs, steps, height, width, channels)
+    (2, 9, 8, 8, 1)
 
     Args:
         model: Keras model. Any model that `irevnet_tf.encoder` takes.

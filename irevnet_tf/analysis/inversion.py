@@ -1,7 +1,10 @@
 """inversion: errors of reconstructions from every depth."""
 
 import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -62,7 +65,7 @@ class Inversion(Result):
     reconstructions: np.ndarray
     normalization: Normalization
 
-    def tables(self):
+    def tables(self) -> dict[str, list[dict]]:
         return {
             "inversion": [
                 {
@@ -79,7 +82,7 @@ class Inversion(Result):
             ]
         }
 
-    def summary(self):
+    def summary(self) -> list[dict]:
         return [
             {
                 "point": point,
@@ -96,7 +99,7 @@ class Inversion(Result):
         """Return the kinds of inputs in the result."""
         return [kind for kind in INPUTS if kind in self.inputs]
 
-    def conclusion(self):
+    def conclusion(self) -> str:
         worst = [
             f"{small(np.max(errors))} in {mode} mode"
             for mode, errors in zip(
@@ -113,30 +116,43 @@ class Inversion(Result):
         return text
 
     def worst(self, mode: int, point: int, kind: str) -> float:
-        """Return the largest relative error of a kind of inputs."""
+        """Return the largest relative error of a kind of inputs.
+
+        Args:
+            mode: int. The index of the mode in `modes`.
+            point: int. The index of the point in `points`.
+            kind: str. One of `INPUTS`.
+
+        Returns:
+            The error, a float.
+        """
         errors = self.relative_errors[mode, point]
         return np.max(errors[np.array(self.inputs) == kind])
 
 
 def inversion(
-    model,
-    images,
+    model: keras.Model,
+    images: np.ndarray,
     *,
-    photographs=None,
-    noise_images=32,
-    points=None,
-    examples=6,
-    batch_size=64,
-    preprocessing=None,
-    seed=0,
-    progress=None,
+    photographs: np.ndarray | None = None,
+    noise_images: int = 32,
+    points: Sequence[int | str] | None = None,
+    examples: int = 6,
+    batch_size: int = 64,
+    preprocessing: str | Normalization | None = None,
+    seed: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> Inversion:
     """Measure reconstructions from every depth, in ordinary and lossless mode.
 
     Example:
 
-    >>> found = irevnet_tf.analysis.inversion(model, images[:100])
-    >>> irevnet_tf.analysis.draw_inversion(found).savefig("inversion.png")
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 8)
+    >>> model = irevnet_tf.IRevNet28(weights="digits", lossless=True)
+    >>> found = irevnet_tf.analysis.inversion(model, images, points=[1, 2])
+    >>> found.modes
+    ('ordinary', 'lossless')
 
     Args:
         model: Keras model. Any model that `irevnet_tf.encoder` takes. The other

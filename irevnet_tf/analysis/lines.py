@@ -83,7 +83,7 @@ class Interpolation(Result):
         beyond = np.maximum(-pixels, pixels - 1.0)
         return np.max(np.maximum(beyond, 0.0), axis=(2, 3, 4))
 
-    def tables(self):
+    def tables(self) -> dict[str, list[dict]]:
         distances, beyond = self.pixel_distances(), self.out_of_range()
         apart = self.distances_to_pixel_line()
         return {
@@ -123,7 +123,7 @@ class Interpolation(Result):
         order = np.argsort(-row, kind="stable")[:_CLASSES]
         return [(self.class_names[index], row[index]) for index in order]
 
-    def summary(self):
+    def summary(self) -> list[dict]:
         distances, beyond = self.pixel_distances(), self.out_of_range()
         rows = []
         for pair in range(len(self.t)):
@@ -139,7 +139,7 @@ class Interpolation(Result):
             rows.append(row)
         return rows
 
-    def conclusion(self):
+    def conclusion(self) -> str:
         beyond = np.max(self.out_of_range(), axis=1)
         off = np.max(self.reencoding_errors)
         apart = np.max(self.distances_to_pixel_line())

@@ -2,7 +2,10 @@
 
 import dataclasses
 import numbers
+from collections.abc import Callable
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from irevnet_tf.analysis.arguments import check_class_names
@@ -82,7 +85,7 @@ class Metamers(Result):
             & (self.pixel_distances >= VISIBLE)
         )
 
-    def tables(self):
+    def tables(self) -> dict[str, list[dict]]:
         return {
             "metamers": [
                 {
@@ -109,7 +112,7 @@ class Metamers(Result):
             ],
         }
 
-    def summary(self):
+    def summary(self) -> list[dict]:
         return [
             {
                 "kind": kind,
@@ -124,7 +127,7 @@ class Metamers(Result):
             for k, kind in enumerate(self.kinds)
         ]
 
-    def conclusion(self):
+    def conclusion(self) -> str:
         counts = np.sum(self.found(), axis=1)
         parts = [
             f"{count} of {len(self.targets)} of kind {kind!r}"
@@ -148,16 +151,16 @@ class Metamers(Result):
 
 
 def metamers(
-    model,
-    starts,
-    targets,
+    model: keras.Model,
+    starts: np.ndarray,
+    targets: np.ndarray,
     *,
-    tolerance=1e-2,
-    class_names=None,
-    batch_size=64,
-    preprocessing=None,
-    seed=0,
-    progress=None,
+    tolerance: float = 1e-2,
+    class_names: Sequence[str] | None = None,
+    batch_size: int = 64,
+    preprocessing: str | Normalization | None = None,
+    seed: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> Metamers:
     """Make images that have the logits of others.
 
@@ -174,8 +177,13 @@ def metamers(
 
     Example:
 
-    >>> found = irevnet_tf.analysis.metamers(model, shirts, shoes)
-    >>> found.metamers[1]  # look like shirts, and are classified as shoes
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> model = irevnet_tf.IRevNet(
+    ...     (1,), (1,), (8,), initial_downsampling=4, input_shape=(8, 8, 1)
+    ... )
+    >>> found = irevnet_tf.analysis.metamers(model, images[:1], images[1:])
+    >>> found.metamers[1].shape  # Looks like the first, seen as the second.
+    (1, 8, 8, 1)
 
     Args:
         model: Keras model. An i-RevNet with a classifier, or a model that

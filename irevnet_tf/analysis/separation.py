@@ -1,7 +1,9 @@
 """separation: how well simple classifiers separate classes at every depth."""
 
-import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 from sklearn.metrics import pairwise_distances
 from sklearn.preprocessing import StandardScaler
@@ -13,153 +15,32 @@ from irevnet_tf.analysis.classifiers import accuracies
 from irevnet_tf.analysis.classifiers import choose_c
 from irevnet_tf.analysis.labelled import Labelled
 from irevnet_tf.analysis.network import Network
-from irevnet_tf.analysis.result import Result
+from irevnet_tf.analysis.separations import Separation
 from irevnet_tf.analysis.steps import StepCounter
 from irevnet_tf.analysis.untrained import untrained as untrained_twin
-from irevnet_tf.analysis.words import percent
+from irevnet_tf.preprocessing import Normalization
 
-PIXELS = "pixels"
-UNTRAINED = "untrained"
 # Test images among which distances are measured, all pairs of them.
 _MOST_PAIRED = 2000
 _TRAIN_SIZE = 1000
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Separation(Result):
-    """Accuracies of simple classifiers, and distances, at every depth.
-
-    Attributes:
-        points: tuple of strs. Names of the P points.
-        depths: int array (P,). How many blocks, or other layers with weights,
-            lead to each.
-        classifiers: tuple of strs. "svm", a linear support vector machine, and
-            "1nn", the nearest neighbour.
-        accuracy: float array (P, classifiers, draws). On the test images.
-        untrained: None or float array (P, classifiers, draws). The same of a
-            network of the same shape with random weights.
-        pixels: float array (classifiers, draws). The same of the pixels.
-        head_accuracy: None or float. The network's own on the test images; None
-            if it does not classify.
-        within: float array (P,). Mean distance of two test images of a class:
-            the root mean square over the channels that vary, of what the
-            classifiers see, which is standardised.
-        between: float array (P,). The same of different classes.
-        train_size: int. Training images in each draw.
-        test_size: int. Number of test images.
-    """
-
-    points: tuple[str, ...]
-    depths: np.ndarray
-    classifiers: tuple[str, ...]
-    accuracy: np.ndarray
-    untrained: np.ndarray | None
-    pixels: np.ndarray
-    head_accuracy: float | None
-    within: np.ndarray
-    between: np.ndarray
-    train_size: int
-    test_size: int
-
-    def tables(self):
-        rows = self._rows([PIXELS], [0], self.pixels[None])
-        rows += self._rows(self.points, self.depths, self.accuracy)
-        if self.untrained is not None:
-            names = [f"{UNTRAINED} {point}" for point in self.points]
-            rows += self._rows(names, self.depths, self.untrained)
-        if self.head_accuracy is not None:
-            rows.append(
-                {
-                    "point": "head",
-                    "depth": self.depths[-1],
-                    "classifier": "head",
-                    "draw": 0,
-                    "accuracy": self.head_accuracy,
-                }
-            )
-        return {
-            "separation": rows,
-            "separation_distances": [
-                {
-                    "point": point,
-                    "depth": self.depths[p],
-                    "within": self.within[p],
-                    "between": self.between[p],
-                }
-                for p, point in enumerate(self.points)
-            ],
-        }
-
-    def _rows(self, names, depths, accuracy):
-        return [
-            {
-                "point": names[p],
-                "depth": depths[p],
-                "classifier": self.classifiers[c],
-                "draw": draw,
-                "accuracy": accuracy[p, c, draw],
-            }
-            for p, c, draw in np.ndindex(accuracy.shape)
-        ]
-
-    def summary(self):
-        columns = {
-            name: [np.mean(of_pixels), *np.mean(accuracy, axis=-1)]
-            for name, of_pixels, accuracy in zip(
-                self.classifiers,
-                self.pixels,
-                self.accuracy.swapaxes(0, 1),
-                strict=True,
-            )
-        }
-        if self.untrained is not None:
-            for c, name in enumerate(self.classifiers):
-                means = np.mean(self.untrained[:, c], axis=-1)
-                columns[f"{name}, untrained"] = [np.nan, *means]
-        columns["within / between"] = [np.nan, *self.within / self.between]
-        return [
-            {"point": point, **{name: x[p] for name, x in columns.items()}}
-            for p, point in enumerate((PIXELS, *self.points))
-        ]
-
-    def conclusion(self):
-        mean = np.mean(self.accuracy, axis=-1)
-        ratio = self.within / self.between
-        text = (
-            f"A linear SVM reaches {percent(mean[0, 0])} at {self.points[0]} "
-            f"and {percent(mean[-1, 0])} at {self.points[-1]}, the nearest "
-            f"neighbour {percent(mean[0, 1])} and {percent(mean[-1, 1])}"
-        )
-        if self.untrained is not None:
-            last = np.mean(self.untrained[-1, 0])
-            text += f" (SVM in an untrained network, there: {percent(last)})"
-        if self.head_accuracy is not None:
-            text += f"; the network's own head {percent(self.head_accuracy)}"
-        if not np.all(np.isfinite(ratio)):
-            return f"{text}."
-        return text + (
-            ". Distances within classes, divided by those between, go from "
-            f"{ratio[0]:.2f} to {ratio[-1]:.2f}, by way of "
-            f"{np.max(ratio):.2f} at most."
-        )
-
-
 def separation(
-    model,
-    images,
-    labels,
-    test_images,
-    test_labels,
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    test_images: np.ndarray,
+    test_labels: np.ndarray,
     *,
-    points=None,
-    train_size=None,
-    draws=5,
-    untrained=True,
-    own_head=True,
-    batch_size=64,
-    preprocessing=None,
-    seed=0,
-    progress=None,
+    points: Sequence[int | str] | None = None,
+    train_size: int | None = None,
+    draws: int = 5,
+    untrained: bool = True,
+    own_head: bool = True,
+    batch_size: int = 64,
+    preprocessing: str | Normalization | None = None,
+    seed: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> Separation:
     """Classify by a linear SVM and the nearest neighbour at every depth.
 
@@ -169,9 +50,13 @@ def separation(
 
     Example:
 
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 200)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
     >>> found = irevnet_tf.analysis.separation(
-    ...     model, x_train, y_train, x_test, y_test)
-    >>> found.accuracy.mean(axis=-1)  # (points, classifiers)
+    ...     model, images[:100], labels[:100], images[100:], labels[100:],
+    ...     points=[1, 3], draws=1)
+    >>> means = found.accuracy.mean(axis=-1)  # (points, classifiers)
 
     Args:
         model: Keras model. Any model that `irevnet_tf.encoder` takes.

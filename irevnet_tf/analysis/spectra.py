@@ -55,8 +55,13 @@ class Spectrum(Result):
     def share_of_first(self, fraction: float) -> np.ndarray:
         """Return (images, P), the energy share of a fraction of all values.
 
-        The fraction counts from the largest value. NaN if it needs more than
-        the known values.
+        Args:
+            fraction: float in (0, 1]. The part of all values, counted from the
+                largest.
+
+        Returns:
+            float64 array (images, P). NaN if it needs more than the known
+            values.
         """
         count = max(1, round(fraction * self.pixels))
         if count > self.singular_values.shape[-1]:
@@ -66,7 +71,12 @@ class Spectrum(Result):
     def values_for(self, share: float) -> np.ndarray:
         """Return (images, P), how many values hold a share of the energy.
 
-        NaN where it needs more than the known values.
+        Args:
+            share: float in (0, 1]. The share of the energy.
+
+        Returns:
+            float64 array (images, P). NaN where it needs more than the known
+            values.
         """
         enough = self.energy_shares() >= share - 1e-12  # For rounding.
         counts = np.argmax(enough, axis=-1) + 1.0
@@ -90,7 +100,7 @@ class Spectrum(Result):
             return np.full(self.energy.shape, np.nan)
         return np.sum(np.log(self.singular_values), axis=-1)
 
-    def tables(self):
+    def tables(self) -> dict[str, list[dict]]:
         return {
             "spectrum": [
                 {
@@ -127,7 +137,7 @@ class Spectrum(Result):
             ]
         }
 
-    def summary(self):
+    def summary(self) -> list[dict]:
         gains = np.median(self.block_gains, axis=0)
         at_least = "" if self.method == "exact" else ", at least"
         columns = {
@@ -152,7 +162,7 @@ class Spectrum(Result):
             for index, point in enumerate(self.points)
         ]
 
-    def conclusion(self):
+    def conclusion(self) -> str:
         count = len(self.singular_values)
         condition = np.median(self.condition_numbers()[:, -1])
         known = self.singular_values.shape[-1]

@@ -1,5 +1,9 @@
 """spectrum: singular values of the encoder's Jacobian, local inversion."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import keras
 import numpy as np
 
 from irevnet_tf.analysis.arguments import check_count
@@ -17,6 +21,7 @@ from irevnet_tf.analysis.singular_values import SpectraAlong
 from irevnet_tf.analysis.singular_values import largest
 from irevnet_tf.analysis.spectra import Spectrum
 from irevnet_tf.analysis.steps import StepCounter
+from irevnet_tf.preprocessing import Normalization
 
 METHODS = ("exact", "svds")
 # Values of an image up to which, by default, the whole Jacobian is formed, and
@@ -29,24 +34,28 @@ DISTANCES = 10.0 ** np.arange(-3, 0.5, 0.5)
 
 
 def spectrum(
-    model,
-    images,
+    model: keras.Model,
+    images: np.ndarray,
     *,
-    points=None,
-    method=None,
-    count=100,
-    window=None,
-    batch_size=64,
-    preprocessing=None,
-    seed=0,
-    progress=None,
+    points: Sequence[int | str] | None = None,
+    method: str | None = None,
+    count: int = 100,
+    window: int | Sequence[int] | None = None,
+    batch_size: int = 64,
+    preprocessing: str | Normalization | None = None,
+    seed: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> Spectrum:
     """Compute singular values of the encoder's Jacobian at images.
 
     Example:
 
-    >>> found = irevnet_tf.analysis.spectrum(model, images[:2])
-    >>> found.condition_numbers()
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 2)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.spectrum(model, images, points=["stage1"])
+    >>> found.singular_values.shape  # (images, points, values)
+    (2, 1, 64)
 
     Args:
         model: Keras model. Any model that `irevnet_tf.encoder` takes.

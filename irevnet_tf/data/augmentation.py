@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from irevnet_tf.settings import check_settings
+from irevnet_tf.settings import describe_settings
 from irevnet_tf.settings import setting
 
 # Shifts are drawn from a continuous range and rounded to pixels. With nearly
@@ -22,12 +23,17 @@ _ROUNDING = 0.4999
 MAX_SHIFT = "Move images by up to this many pixels in each direction."
 
 
+@describe_settings
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """How training images are changed. By default, not at all.
 
     With both mixup and CutMix, every batch gets one of the two, chosen at
     random.
+
+    Example:
+
+    >>> changes = irevnet_tf.data.Augmentation(max_shift=1, flip=True)
 
     Raises:
         ValueError: if a value is out of its range.

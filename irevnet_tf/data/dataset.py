@@ -17,6 +17,12 @@ _DECODED_AT_ONCE = 256
 class Dataset:
     """A data set for classification.
 
+    Example:
+
+    >>> digits = irevnet_tf.data.load_dataset("digits")
+    >>> digits.image_shape, digits.train.count
+    ((8, 8, 1), 1437)
+
     Attributes:
         name: str. The name that `load_dataset` knows it by.
         class_names: tuple of strs. The name of each class, in the order of the

@@ -31,6 +31,13 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set for the classification of images.
 
+    Example:
+
+    >>> digits = irevnet_tf.data.load_dataset("digits")
+    >>> images, labels = digits.arrays("test", 8)
+    >>> images.shape
+    (8, 8, 8, 1)
+
     Args:
         name: str. One of these, the first that fits:
 
@@ -58,14 +65,14 @@ def load_dataset(
         train_split: None or str. The split to train with, "train" if None. TFDS
             sets can have "train[:10%]" and the like.
         test_split: None or str. The split to test with. If None, "test", or if
-            there is none, "validation". (The classes of the test images of
-            ImageNet are not public: it is "validation" there.)
+            there is none, "validation", as for ImageNet, whose test images have
+            no public classes.
         validation_fraction: float in [0, 1). The part of the training split to
             hold out, always the same part.
         download: bool. Whether TFDS may download what is not prepared.
 
     Returns:
-        The `Dataset`.
+        A `Dataset`.
 
     Raises:
         ValueError: if there is no such data set, or if the arguments do not

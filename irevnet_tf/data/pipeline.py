@@ -23,6 +23,12 @@ from irevnet_tf.data.examples import replica_batch_size
 def steps_per_epoch(dataset: Dataset, batch_size: int) -> int:
     """Return the number of full batches in the examples for training.
 
+    Example:
+
+    >>> digits = irevnet_tf.data.load_dataset("digits")
+    >>> irevnet_tf.data.steps_per_epoch(digits, batch_size=64)
+    22
+
     Args:
         dataset: `Dataset`. The data set.
         batch_size: int. Examples per step, over all replicas.
@@ -55,6 +61,15 @@ def training_batches(
     context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Make the batches of an epoch, or of what is left of it.
+
+    Example:
+
+    >>> digits = irevnet_tf.data.load_dataset("digits")
+    >>> shifted = irevnet_tf.data.Augmentation(max_shift=1)
+    >>> batches = irevnet_tf.data.training_batches(
+    ...     digits, shifted, batch_size=64, epoch=0, steps=22, seed=0
+    ... )
+    >>> images, labels = next(iter(batches))
 
     Args:
         dataset: `Dataset`. The data set.
@@ -157,6 +172,13 @@ def evaluation_batches(
 
     All batches are full, and every replica gets the same number of them:
     examples of weight 0 fill them up at the end.
+
+    Example:
+
+    >>> digits = irevnet_tf.data.load_dataset("digits")
+    >>> batches = irevnet_tf.data.evaluation_batches(digits, digits.test, 64)
+    >>> sum(float(tf.reduce_sum(weights)) for _, _, weights in batches)
+    360.0
 
     Args:
         dataset: `Dataset`. The data set.

@@ -25,6 +25,10 @@ def enable_multi_worker_fit() -> None:
     before unless there are several workers. Call it before the first `fit`;
     calling it again changes nothing.
 
+    Example:
+
+    >>> irevnet_tf.distribution.enable_multi_worker_fit()
+
     Raises:
         ValueError: if this version of Keras has not been checked.
     """

@@ -20,6 +20,12 @@ def average_statistics(model: keras.Model) -> None:
     All workers must call it at the same point of their program, as it waits
     for them. Does nothing if there is one replica.
 
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(input_shape=(8, 8, 1), classes=10)
+    >>> irevnet_tf.distribution.average_statistics(model)
+    >>> model.save_weights("averaged.weights.h5")
+
     Args:
         model: Keras model. It was built in its strategy's scope. Layers at any
             depth count.
@@ -66,6 +72,12 @@ def synchronize_batch_norm(model: keras.Model) -> None:
     trains as one replica with the whole batch would, at the price of two
     exchanges per layer, and as many in the backward pass. Replicas need
     batches of equal size. Moving statistics are the same everywhere.
+
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(input_shape=(8, 8, 1), classes=10)
+    >>> irevnet_tf.distribution.synchronize_batch_norm(model)
+    >>> model.compile("sgd", "sparse_categorical_crossentropy")
 
     Args:
         model: Keras model. Its `keras.layers.BatchNormalization` layers, at any

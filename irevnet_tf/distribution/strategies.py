@@ -20,10 +20,18 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     """Return the strategy with a name, for this process.
 
     Call it before anything else uses TensorFlow. Build and compile models in
-    the strategy's scope.
+    the strategy's scope. Under Slurm, run one task a node, or let Slurm give
+    each task separate GPUs (`--gpus-per-task`).
+
+    Example:
+
+    >>> strategy = irevnet_tf.distribution.make_strategy("mirrored")
+    >>> with strategy.scope():
+    ...     model = irevnet_tf.IRevNet28(input_shape=(8, 8, 1), classes=10)
+    ...     model.compile("sgd", "sparse_categorical_crossentropy")
 
     Args:
-        name: str, one of `STRATEGIES`. `"none"`: one device. `"mirrored"`: all
+        name: str. One of `STRATEGIES`. `"none"`: one device. `"mirrored"`: all
             GPUs of this machine, or where there are none, all logical CPUs.
             `"multi_worker"`: all GPUs of all machines (or their CPUs), one
             process on each; the environment variable `TF_CONFIG` or else Slurm
@@ -36,9 +44,6 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     Raises:
         ValueError: if the name is unknown; if no workers or no TPU can be
             found; if `TF_CONFIG` is invalid.
-
-    Under Slurm, run one task a node, or let Slurm give each task separate GPUs
-    (`--gpus-per-task`).
     """
     if name not in STRATEGIES:
         raise ValueError(

@@ -25,8 +25,16 @@ _LOSSES = (
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Return whether this process is the one that writes files for all.
 
+    Example:
+
+    >>> irevnet_tf.distribution.is_chief(tf.distribute.get_strategy())
+    True
+
     Args:
-        strategy: distribution strategy. With one process, that is the chief.
+        strategy: distribution strategy. The one to train with.
+
+    Returns:
+        A bool, True for the only process, too.
     """
     return strategy.extended.should_checkpoint
 
@@ -34,8 +42,16 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def worker_count(strategy: tf.distribute.Strategy) -> int:
     """Return how many processes train together.
 
+    Example:
+
+    >>> irevnet_tf.distribution.worker_count(tf.distribute.get_strategy())
+    1
+
     Args:
         strategy: distribution strategy. The one to train with.
+
+    Returns:
+        The number of processes, an int.
     """
     return max(1, len(worker_addresses(strategy)))
 
@@ -73,6 +89,14 @@ def on_chief(
     All workers must call this at the same point of their program. If it fails,
     it fails on all of them, so that none is left waiting.
 
+    Example:
+
+    >>> strategy = irevnet_tf.distribution.make_strategy("none")
+    >>> irevnet_tf.distribution.on_chief(
+    ...     strategy, lambda: print("written once")
+    ... )
+    written once
+
     Args:
         strategy: distribution strategy. The one to train with.
         function: function without arguments. What the chief does.
@@ -99,9 +123,18 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     All workers must call this at the same point of their program, as it waits
     for them.
 
+    Example:
+
+    >>> strategy = irevnet_tf.distribution.make_strategy("none")
+    >>> irevnet_tf.distribution.any_worker(strategy, False)
+    False
+
     Args:
         strategy: distribution strategy. The one to train with.
         flag: bool. The flag of this worker.
+
+    Returns:
+        A bool, the same on all workers.
     """
     return bool(np.any(gather_from_workers(strategy, [flag], tf.int64)))
 
@@ -112,9 +145,18 @@ def same_on_all_workers(strategy: tf.distribute.Strategy, value: int) -> bool:
     All workers must call this at the same point of their program, as it waits
     for them.
 
+    Example:
+
+    >>> strategy = irevnet_tf.distribution.make_strategy("none")
+    >>> irevnet_tf.distribution.same_on_all_workers(strategy, 1000)
+    True
+
     Args:
         strategy: distribution strategy. The one to train with.
         value: int of 64 bits. The value of this worker.
+
+    Returns:
+        A bool, the same on all workers.
     """
     values = gather_from_workers(strategy, [value], tf.int64)
     return len(np.unique(values)) == 1
@@ -167,8 +209,10 @@ class PeerWatch:
 
     Example:
 
-    >>> with PeerWatch(strategy):
-    ...     model.fit(data)
+    >>> model = keras.Sequential([keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> with irevnet_tf.distribution.PeerWatch(model.distribute_strategy):
+    ...     history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
 
     Args:
         strategy: distribution strategy. The one to train with.

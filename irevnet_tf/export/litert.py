@@ -25,6 +25,15 @@ def export_litert(
     `get_signature_runner` takes batches of any size, and images of any size
     where the SavedModel does. All operations are builtin ones.
 
+    Example:
+
+    >>> model = irevnet_tf.IRevNet(
+    ...     (1,), (1,), (8,), initial_downsampling=4, input_shape=(8, 8, 1)
+    ... )
+    >>> saved = irevnet_tf.export_saved_model(model, "models/digits")
+    >>> irevnet_tf.export.export_litert(saved, "digits.tflite")
+    PosixPath('digits.tflite')
+
     Args:
         saved_model: str or path. The version directory that
             `irevnet_tf.export.export_saved_model` has returned.
@@ -35,7 +44,7 @@ def export_litert(
             which is `forward`.
 
     Returns:
-        `path`.
+        `path`, a `pathlib.Path`.
 
     Raises:
         ValueError: if `saved_model` is no SavedModel, or a signature is not

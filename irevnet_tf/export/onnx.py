@@ -43,6 +43,16 @@ def export_onnx(
     and returns `output_images`. Sizes that are not fixed stay so: the first
     one of every tensor is named `batch`, others by tensor and axis.
 
+    Example:
+
+    >>> model = irevnet_tf.IRevNet(
+    ...     (1,), (1,), (8,), initial_downsampling=4, input_shape=(8, 8, 1)
+    ... )
+    >>> saved = irevnet_tf.export_saved_model(model, "models/digits")
+    >>> files = irevnet_tf.export.export_onnx(saved, "onnx")
+    >>> sorted(files)
+    ['forward', 'inverse']
+
     Args:
         saved_model: str or path. The version directory that
             `irevnet_tf.export.export_saved_model` has returned.

@@ -1,19 +1,15 @@
 """Client: both directions of a network on a server."""
 
 import dataclasses
-import numbers
-import urllib.parse
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from irevnet_tf.serving import payload
+from irevnet_tf.serving.arguments import check_options
+from irevnet_tf.serving.arguments import split_address
 from irevnet_tf.serving.errors import InvalidRequestError
-
-# gRPC makes no more than 5 attempts, whatever it is told
-# (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
-MAX_RETRIES = 4
-
-MAX_TIMEOUT = 86_400  # A day. Far larger numbers overflow in the sockets.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +33,6 @@ class Client:
     values, as in files: 0 to 255. Features are what `forward` returns, and
     `decode` turns them back into images.
 
-    ```python
-    with Client("grpc://localhost:8500", "digits") as client:
-        features = client.encode(images)
-        again = np.rint(client.decode(features))
-    ```
-
     A client may be used by several threads at once. A request is sent again,
     after at most 0.8 seconds, only if the server could not be reached or said
     that it is busy (HTTP 429, 502, 503 and 504; UNAVAILABLE and
@@ -52,6 +42,18 @@ class Client:
 
     Networks whose streams are float64 are not supported: their `features` are
     float64, and the server refuses those of a client, which are float32.
+
+    Example:
+
+    >>> from irevnet_tf.serving import Client, LocalServer
+    >>> model = irevnet_tf.IRevNet(
+    ...     (1,), (1,), (8,), initial_downsampling=4, input_shape=(8, 8, 1)
+    ... )
+    >>> saved = irevnet_tf.export_saved_model(model, "models/digits")
+    >>> with LocalServer("models/digits", "digits") as server:
+    ...     with Client(server.rest_address, "digits") as client:
+    ...         features = client.encode(np.zeros((1, 8, 8, 1)))
+    ...         again = np.rint(client.decode(features))
 
     Args:
         address: str. `http://host:8501` or `https://host` for REST, where a
@@ -80,8 +82,8 @@ class Client:
         timeout: float = 60.0,
         retries: int = 3,
     ):
-        server = _split(address)
-        _check_options(model, version, label, timeout, retries)
+        server = split_address(address)
+        check_options(model, version, label, timeout, retries)
         # Imported here, because each needs libraries that the other does not.
         if server.scheme in ("http", "https"):
             from irevnet_tf.serving.rest import RestTransport as Transport
@@ -96,7 +98,7 @@ class Client:
         self._asked_for = ("probabilities", "classes")
         self._closed = False
 
-    def classify(self, images) -> Classification:
+    def classify(self, images: ArrayLike | Sequence[bytes]) -> Classification:
         """Classify images.
 
         Args:
@@ -137,7 +139,9 @@ class Client:
             classes = payload.strings_of(outputs, "classes", batch)
         return Classification(probabilities, classes)
 
-    def predict(self, images) -> dict[str, np.ndarray | list[str]]:
+    def predict(
+        self, images: ArrayLike | Sequence[bytes]
+    ) -> dict[str, np.ndarray | list[str]]:
         """Return all outputs of the network for images.
 
         Args:
@@ -162,7 +166,7 @@ class Client:
             for name in sorted(outputs)
         }
 
-    def encode(self, images) -> np.ndarray:
+    def encode(self, images: ArrayLike | Sequence[bytes]) -> np.ndarray:
         """Return the features of images, their invertible representation.
 
         Args:
@@ -178,7 +182,7 @@ class Client:
         """
         return self._map(*payload.check_images(images), "features")
 
-    def decode(self, features) -> np.ndarray:
+    def decode(self, features: ArrayLike) -> np.ndarray:
         """Return the images that features were computed from.
 
         Args:
@@ -196,7 +200,7 @@ class Client:
         array = payload.check_array("features", features)
         return self._map("inverse", "features", array, "images")
 
-    def reconstruct(self, images) -> np.ndarray:
+    def reconstruct(self, images: ArrayLike) -> np.ndarray:
         """Send images through the network and back, on the server.
 
         Needs a model exported with `reconstruct_from`.
@@ -240,60 +244,3 @@ def _no_classifier(received):
         "`classify` needs a model with the output `probabilities`; `predict` "
         f"and `encode` do not. Received: {received}"
     )
-
-
-def _split(address):
-    expected = (
-        "`address` must be like http://host:8501, https://host/prefix, "
-        f"grpc://host:8500 or grpcs://host:8500. Received: address={address!r}"
-    )
-    try:
-        parts = urllib.parse.urlsplit(address)
-        # gRPC has no default port, no password in the address and no path.
-        bare = parts.port and "@" not in parts.netloc and not parts.path[1:]
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(expected) from error
-    schemes = ("http", "https", "grpc", "grpcs") if bare else ("http", "https")
-    is_whole = parts.hostname and parts.scheme in schemes
-    if not is_whole or parts.query or parts.fragment:
-        raise ValueError(expected)
-    return parts
-
-
-def _check_options(model, version, label, timeout, retries):
-    if not isinstance(model, str) or not model:
-        raise ValueError(
-            "`model` must be the name of the model on the server. "
-            f"Received: model={model!r}"
-        )
-    if version is not None and not _is_natural(version):
-        raise ValueError(
-            "`version` must be None, which is the newest, or an integer from "
-            f"0 on. Received: version={version!r}"
-        )
-    if label is not None and (not isinstance(label, str) or not label):
-        raise ValueError(
-            "`label` must be None or the label of a version. "
-            f"Received: label={label!r}"
-        )
-    if version is not None and label is not None:
-        raise ValueError(
-            "Expected at most one of `version` and `label`. "
-            f"Received: version={version!r}, label={label!r}"
-        )
-    is_number = isinstance(timeout, numbers.Real) and timeout is not True
-    if not is_number or not 0 < timeout <= MAX_TIMEOUT:
-        raise ValueError(
-            "`timeout` must be a positive number of seconds, at most "
-            f"{MAX_TIMEOUT}. Received: timeout={timeout!r}"
-        )
-    if not _is_natural(retries) or retries > MAX_RETRIES:
-        raise ValueError(
-            f"`retries` must be an integer from 0 to {MAX_RETRIES}. "
-            f"Received: retries={retries!r}"
-        )
-
-
-def _is_natural(value):
-    is_integer = isinstance(value, numbers.Integral)
-    return is_integer and not isinstance(value, bool) and value >= 0

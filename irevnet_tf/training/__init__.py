@@ -11,13 +11,13 @@ from irevnet_tf.training.optimizer import AdamW
 from irevnet_tf.training.options import RunOptions
 from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import run_length
-from irevnet_tf.training.setup import TrainedRun
 from irevnet_tf.training.setup import build_model
 from irevnet_tf.training.setup import compile_model
 from irevnet_tf.training.setup import count_parameters
 from irevnet_tf.training.setup import load_data
-from irevnet_tf.training.setup import load_trained_run
 from irevnet_tf.training.summary import estimate_memory
+from irevnet_tf.training.trained import TrainedRun
+from irevnet_tf.training.trained import load_trained_run
 
 __all__ = [
     "AdamW",

@@ -1,5 +1,6 @@
 """Callbacks that show training: progress, TensorBoard curves, profiles."""
 
+import math
 import os
 import pathlib
 import sys
@@ -216,3 +217,21 @@ class ProfileSteps(keras.callbacks.Callback):
     def _stop(self):
         tf.profiler.experimental.stop()
         self._running = False
+
+
+def epoch_curves(row: dict[str, float]) -> dict[str, float]:
+    """Return the columns of an epoch under the names of TensorBoard's tabs."""
+    return {f"epoch/{name}": row[name] for name in row if name != "epoch"}
+
+
+def epoch_line(row: dict[str, float], length: Length) -> str:
+    """Return the metrics of an epoch in one line."""
+    forms = {"inversion_error": ".1e", "learning_rate": ".3g"}
+    parts = [f"epoch {row['epoch']}/{length.epochs}"]
+    for name, value in row.items():
+        if name not in ("epoch", "images_per_second"):
+            parts.append(f"{name} {value:{forms.get(name, '.4f')}}")
+    # Not known of an epoch whose last step was done before an interruption.
+    if math.isfinite(row["images_per_second"]):
+        parts.append(f"{row['images_per_second']:,.0f} images/s")
+    return "  ".join(parts)

@@ -47,6 +47,12 @@ class Checkpoints:
     appears under its name, `step-000001234.npz`, when all of it is on the
     disk; only then is an older one removed.
 
+    Example:
+
+    >>> checkpoints = irevnet_tf.training.Checkpoints("run/checkpoints", keep=2)
+    >>> checkpoints.files()
+    []
+
     Args:
         path: str or path. The directory.
         keep: int. Number of checkpoints to keep, at least 1.

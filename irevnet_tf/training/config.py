@@ -12,6 +12,7 @@ from irevnet_tf.models.checks import check_lossless
 from irevnet_tf.models.constructors import CONSTRUCTORS
 from irevnet_tf.models.constructors import without_options
 from irevnet_tf.preprocessing import NORMALIZATIONS
+from irevnet_tf.settings import describe_settings
 from irevnet_tf.settings import setting
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -20,6 +21,7 @@ SCHEDULES = ("cosine", "step", "constant")
 OPTIMIZERS = ("sgd", "adamw")
 
 
+@describe_settings
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(Augmentation):
     """All that is needed to rebuild a run's model and to repeat the run.
@@ -27,7 +29,12 @@ class RunConfig(Augmentation):
     The defaults train `IRevNet28` on the digits: about 99 % test accuracy in
     less than two minutes on two CPU cores. Devices, folders and logs are not a
     part of it: a run may be continued elsewhere. `Augmentation` has the
-    attributes that are not listed here.
+    attributes that are not listed here. A `--flag` in the list stands for the
+    attribute of its name.
+
+    Example:
+
+    >>> config = irevnet_tf.training.RunConfig(dataset="cifar10", epochs=200)
 
     Raises:
         ValueError: if a value is out of its range, or if two contradict each

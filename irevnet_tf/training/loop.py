@@ -17,6 +17,8 @@ from irevnet_tf.reconstruction import InversionProbe
 from irevnet_tf.training.callbacks import ProfileSteps
 from irevnet_tf.training.callbacks import Progress
 from irevnet_tf.training.callbacks import Scalars
+from irevnet_tf.training.callbacks import epoch_curves
+from irevnet_tf.training.callbacks import epoch_line
 from irevnet_tf.training.checkpoints import Checkpoints
 from irevnet_tf.training.checkpoints import ResumeError
 from irevnet_tf.training.checkpoints import TrainingState
@@ -50,6 +52,16 @@ def train(
     After every epoch the validation data, if there is any, decides whether
     these are the best weights so far. Without validation data the test data
     is used for the metrics of an epoch, but decides nothing.
+
+    Example:
+
+    >>> from irevnet_tf import training
+    >>> config = training.RunConfig(steps=2)
+    >>> directory = training.RunDirectory.create("run", config)
+    >>> dataset = training.load_data(config)
+    >>> model = training.build_model(config, dataset)
+    >>> row = training.train(model, dataset, directory)
+    epoch 1/1  learning_rate ...
 
     Args:
         model: Keras model. What `build_model` made for `directory.config`, in
@@ -267,8 +279,8 @@ class _Training:
             self.directory.save_weights(self.model, best=best)
             # In this order, metrics never name weights that do not exist yet.
             self.directory.write_metrics(self.state.rows)
-            self.scalars.write(_curves(row), self.state.step)
-            print(_line(row, self.length), flush=True)
+            self.scalars.write(epoch_curves(row), self.state.step)
+            print(epoch_line(row, self.length), flush=True)
 
         on_chief(self.strategy, write)
 
@@ -280,20 +292,3 @@ class _Training:
             self.strategy,
             lambda: self.checkpoints.save(self.model, self.state),
         )
-
-
-def _curves(row):
-    """Return the columns of an epoch under the names of TensorBoard's tabs."""
-    return {f"epoch/{name}": row[name] for name in row if name != "epoch"}
-
-
-def _line(row, length):
-    forms = {"inversion_error": ".1e", "learning_rate": ".3g"}
-    parts = [f"epoch {row['epoch']}/{length.epochs}"]
-    for name, value in row.items():
-        if name not in ("epoch", "images_per_second"):
-            parts.append(f"{name} {value:{forms.get(name, '.4f')}}")
-    # Not known of an epoch whose last step was done before an interruption.
-    if math.isfinite(row["images_per_second"]):
-        parts.append(f"{row['images_per_second']:,.0f} images/s")
-    return "  ".join(parts)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -27,7 +28,7 @@ class _Recipe:
         **kwargs: keyword arguments. Those of Keras' optimizer.
     """
 
-    def __init__(self, *args, clip_norm=0.0, **kwargs):
+    def __init__(self, *args: Any, clip_norm: float = 0.0, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.clip_norm = clip_norm
 
@@ -110,6 +111,13 @@ class SGD(_Recipe, keras.optimizers.SGD):
     `global_clipnorm` clips the gradient of each replica, before the sum over
     the replicas. In `fit`, weights are not overwritten by their moving average.
 
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(input_shape=(8, 8, 1), classes=10)
+    >>> optimizer = irevnet_tf.training.SGD(0.1, l2=5e-4, momentum=0.9)
+    >>> optimizer.exclude_from_weight_decay(var_names=["beta", "gamma"])
+    >>> model.compile(optimizer, "sparse_categorical_crossentropy")
+
     Args:
         learning_rate: float or `LearningRateSchedule`. The learning rate r.
         l2: float. The decay. `exclude_from_weight_decay` spares weights.
@@ -117,7 +125,14 @@ class SGD(_Recipe, keras.optimizers.SGD):
         **kwargs: keyword arguments. Those of `keras.optimizers.SGD`.
     """
 
-    def __init__(self, learning_rate=0.01, l2=0.0, clip_norm=0.0, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule = 0.01,
+        l2: float = 0.0,
+        clip_norm: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(learning_rate, clip_norm=clip_norm, **kwargs)
         self.l2 = l2
 
@@ -159,6 +174,12 @@ class SGD(_Recipe, keras.optimizers.SGD):
 class AdamW(_Recipe, keras.optimizers.AdamW):
     """Keras' AdamW, with clipping and averages as in `SGD`.
 
+    Example:
+
+    >>> model = irevnet_tf.RevViTMini(input_shape=(8, 8, 1), classes=10)
+    >>> optimizer = irevnet_tf.training.AdamW(1e-3, clip_norm=1.0)
+    >>> model.compile(optimizer, "sparse_categorical_crossentropy")
+
     Args:
         *args: positional arguments. Those of `keras.optimizers.AdamW`.
         clip_norm: float. Largest norm of the gradient over all weights and
@@ -169,6 +190,9 @@ class AdamW(_Recipe, keras.optimizers.AdamW):
         Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019
         (https://arxiv.org/abs/1711.05101).
     """
+
+    def __init__(self, *args: Any, clip_norm: float = 0.0, **kwargs: Any):
+        super().__init__(*args, clip_norm=clip_norm, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="irevnet_tf")

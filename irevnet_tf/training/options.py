@@ -3,12 +3,18 @@
 import dataclasses
 
 from irevnet_tf.settings import check_settings
+from irevnet_tf.settings import describe_settings
 from irevnet_tf.settings import setting
 
 
+@describe_settings
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What may differ between a run and its continuation.
+
+    Example:
+
+    >>> options = irevnet_tf.training.RunOptions(checkpoint_steps=500)
 
     Raises:
         ValueError: if a value is out of its range.

@@ -44,7 +44,14 @@ class RunDirectory:
     Every file is replaced as a whole: a killed process or a power loss leaves
     no partial file. Use `create` to train and `open` to use a trained run.
 
-    Attributes:
+    Example:
+
+    >>> config = irevnet_tf.training.RunConfig()
+    >>> directory = irevnet_tf.training.RunDirectory.create("run", config)
+    >>> directory.read_metrics()
+    []
+
+    Args:
         path: path. The directory, a `pathlib.Path`.
         config: `RunConfig`. The configuration of the run.
     """

@@ -43,9 +43,19 @@ class Length:
 def run_length(config: RunConfig, dataset: Dataset) -> Length:
     """Return the length of a run on a data set.
 
+    Example:
+
+    >>> config = irevnet_tf.training.RunConfig(epochs=60, batch_size=64)
+    >>> dataset = irevnet_tf.training.load_data(config)
+    >>> irevnet_tf.training.run_length(config, dataset).total_steps
+    1320
+
     Args:
         config: `RunConfig`. The run's configuration.
         dataset: `Dataset`. The data to train on.
+
+    Returns:
+        A `Length`, with `steps_per_epoch`, `total_steps` and `epochs`.
 
     Raises:
         ValueError: if the data or the steps do not suffice.

@@ -1,6 +1,5 @@
-"""A run's data, model, optimizer, loss and metrics; loading a trained run."""
+"""A run's data, model, optimizer, loss and metrics."""
 
-import dataclasses
 import math
 import os
 
@@ -9,7 +8,6 @@ import tensorflow as tf
 
 from irevnet_tf.data import Dataset
 from irevnet_tf.data import load_dataset
-from irevnet_tf.distribution import is_chief
 from irevnet_tf.distribution import synchronize_batch_norm
 from irevnet_tf.evaluation import Evaluation
 from irevnet_tf.models.constructors import CONSTRUCTORS
@@ -19,10 +17,8 @@ from irevnet_tf.training.optimizer import SGD
 from irevnet_tf.training.optimizer import UNDECAYED
 from irevnet_tf.training.optimizer import AdamW
 from irevnet_tf.training.optimizer import LossScaleOptimizer
-from irevnet_tf.training.run_directory import RunDirectory
 from irevnet_tf.training.schedule import Length
 from irevnet_tf.training.schedule import learning_rate_schedule
-from irevnet_tf.training.schedule import run_length
 
 # Number of classes from which the share of images whose class is among the
 # five most probable ones is reported.
@@ -37,11 +33,21 @@ def load_data(
 ) -> Dataset:
     """Load a run's data.
 
+    Example:
+
+    >>> config = irevnet_tf.training.RunConfig(validation_fraction=0.1)
+    >>> dataset = irevnet_tf.training.load_data(config)
+    >>> dataset.train.count, dataset.validation.count
+    (1293, 144)
+
     Args:
         config: `RunConfig`. The run's configuration.
         data_dir: None, str or path. Directory of TFDS' data sets, None for the
             usual one.
         download: bool. Whether TFDS may prepare a set that is not there.
+
+    Returns:
+        A `Dataset`.
 
     Raises:
         ValueError: if there is no such data, or if it does not fit the
@@ -98,6 +104,14 @@ def build_model(
     `config.mixed_precision` as their dtype policy; afterwards the global
     policy is as before.
 
+    Example:
+
+    >>> config = irevnet_tf.training.RunConfig()
+    >>> dataset = irevnet_tf.training.load_data(config)
+    >>> model = irevnet_tf.training.build_model(config, dataset)
+    >>> model.output_shape
+    (None, 10)
+
     Args:
         config: `RunConfig`. The run's configuration.
         dataset: `Dataset`. The data that the network is for.
@@ -140,7 +154,20 @@ def build_model(
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Count trainable parameters: no statistics, unlike `count_params()`."""
+    """Count trainable parameters: no statistics, unlike `count_params()`.
+
+    Example:
+
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> irevnet_tf.training.count_parameters(model)
+    952586
+
+    Args:
+        model: Keras model. Any model.
+
+    Returns:
+        The number of trainable values, an int.
+    """
     return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
@@ -151,6 +178,14 @@ def compile_model(
 
     Weight decay spares the BatchNorms and the biases, unless the
     configuration has `weight_decay_all`.
+
+    Example:
+
+    >>> config = irevnet_tf.training.RunConfig()
+    >>> dataset = irevnet_tf.training.load_data(config)
+    >>> model = irevnet_tf.training.build_model(config, dataset)
+    >>> length = irevnet_tf.training.run_length(config, dataset)
+    >>> schedule = irevnet_tf.training.compile_model(model, config, length)
 
     Args:
         model: Keras model. It is compiled in place.
@@ -224,46 +259,3 @@ def metrics_of(found: Evaluation, classes: int) -> dict[str, float]:
     if classes >= CLASSES_FOR_TOP_5:
         values["top_5_accuracy"] = found.top_5_accuracy
     return values
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrainedRun:
-    """A trained network with its data and its run directory."""
-
-    model: keras.Model
-    dataset: Dataset
-    directory: RunDirectory
-
-
-def load_trained_run(
-    run_dir: str | os.PathLike,
-    data_dir: str | os.PathLike | None = None,
-    *,
-    best: bool = False,
-    download: bool = False,
-) -> TrainedRun:
-    """Rebuild the network of a run directory, with its weights.
-
-    Prints a line if the run is not finished.
-
-    Args:
-        run_dir: str or path. The run directory.
-        data_dir: None, str or path. Directory of TFDS' data sets, None for the
-            usual one.
-        best: bool. Whether to take the best weights by validation, not the
-            last.
-        download: bool. Whether TFDS may prepare a set that is not there.
-
-    Raises:
-        ValueError: if it is no run directory, or if its data or weights are
-            missing, or if one of its files is damaged.
-    """
-    directory = RunDirectory.open(run_dir)
-    weights = directory.trained_weights(best=best)
-    dataset = load_data(directory.config, data_dir, download=download)
-    model = build_model(directory.config, dataset, weights)
-    epochs = run_length(directory.config, dataset).epochs
-    finished = len(directory.read_metrics())
-    if finished < epochs and is_chief(model.distribute_strategy):
-        print(f"This run has finished {finished} of {epochs} epochs.")
-    return TrainedRun(model, dataset, directory)

@@ -115,10 +115,21 @@ def estimate_memory(
     gradients, and the rebuilt input's. The workspace of convolutions is not
     counted.
 
+    Example:
+
+    >>> config = irevnet_tf.training.RunConfig()
+    >>> dataset = irevnet_tf.training.load_data(config)
+    >>> model = irevnet_tf.training.build_model(config, dataset)
+    >>> memory = irevnet_tf.training.estimate_memory(model, config, 64)
+    >>> megabytes = memory.total / 1e6
+
     Args:
         model: Keras model. What `build_model` made.
         config: `RunConfig`. The run's configuration.
         batch_size: int. Images on one device at a time.
+
+    Returns:
+        A `MemoryEstimate`.
     """
     # Other networks keep more than their reversible blocks do.
     activations = None

@@ -147,7 +147,7 @@ def test_c_is_chosen_on_training_images_alone(monkeypatch, model):
     seen = []
     choose = classifiers.choose_c
     monkeypatch.setattr(
-        sys.modules[analysis.Separation.__module__],
+        sys.modules[analysis.separation.__module__],
         "choose_c",
         lambda x, y, seed: seen.append(len(x)) or choose(x, y, seed),
     )

@@ -36,7 +36,7 @@ def public_names():
 def methods(value):
     """Return {name: function} of a class's own documented methods."""
     return {
-        name: member
+        name: getattr(member, "__func__", member)
         for name, member in (
             (name, getattr(member, "fget", None) or member)
             for name, member in vars(value).items()

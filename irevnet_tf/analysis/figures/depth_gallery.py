@@ -13,6 +13,17 @@ from irevnet_tf.pictures import draw_picture
 def draw_depth_gallery(result: DepthGallery) -> Figure:
     """Draw each image, its stages, and what was decoded, row by row.
 
+    Example:
+
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 34)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.depth_gallery(
+    ...     model, images[:32], images[32:], points=["stage1"]
+    ... )
+    >>> figure = irevnet_tf.analysis.draw_depth_gallery(found)
+    >>> figure.savefig("depth_gallery.png")
+
     Args:
         result: `DepthGallery`. What `depth_gallery` returned.
 

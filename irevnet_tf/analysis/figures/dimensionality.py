@@ -12,6 +12,17 @@ from irevnet_tf.analysis.drawing import new_figure
 def draw_dimensionality(result: Dimensionality) -> Figure:
     """Draw accuracies and variance against the number of components.
 
+    Example:
+
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 200)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.dimensionality(
+    ...     model, images[:100], labels[:100], images[100:], labels[100:]
+    ... )
+    >>> figure = irevnet_tf.analysis.draw_dimensionality(found)
+    >>> figure.savefig("dimensionality.png")
+
     Args:
         result: `Dimensionality`. What `dimensionality` returned.
 

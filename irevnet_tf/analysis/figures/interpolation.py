@@ -17,6 +17,17 @@ def draw_interpolation(result: Interpolation) -> Figure:
 
     Under each picture stand the most probable class and its probability.
 
+    Example:
+
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 2)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.interpolation(
+    ...     model, images[:1], images[1:]
+    ... )
+    >>> figure = irevnet_tf.analysis.draw_interpolation(found)
+    >>> figure.savefig("interpolation.png")
+
     Args:
         result: `Interpolation`. What `interpolation` returned; at most six
             pairs are drawn.
@@ -55,6 +66,17 @@ def draw_interpolation(result: Interpolation) -> Figure:
 
 def interpolation_frames(result: Interpolation) -> list[np.ndarray]:
     """Return an animation: all pairs side by side, there and back.
+
+    Example:
+
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 2)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.interpolation(
+    ...     model, images[:1], images[1:], steps=5
+    ... )
+    >>> len(irevnet_tf.analysis.interpolation_frames(found))
+    8
 
     Args:
         result: `Interpolation`. What `interpolation` returned.

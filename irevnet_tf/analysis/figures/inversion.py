@@ -16,6 +16,15 @@ from irevnet_tf.pictures import difference_label
 def draw_inversion(result: Inversion) -> Figure:
     """Draw errors against depth, and reconstructions stage by stage.
 
+    Example:
+
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 8)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.inversion(model, images, points=[1, 2])
+    >>> figure = irevnet_tf.analysis.draw_inversion(found)
+    >>> figure.savefig("inversion.png")
+
     Args:
         result: `Inversion`. What `inversion` returned.
 

@@ -15,6 +15,16 @@ _SHOWN = 8
 def draw_metamers(result: Metamers) -> Figure:
     """Draw targets, starts and metamers, with the class of each.
 
+    Example:
+
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> model = irevnet_tf.IRevNet(
+    ...     (1,), (1,), (8,), initial_downsampling=4, input_shape=(8, 8, 1)
+    ... )
+    >>> found = irevnet_tf.analysis.metamers(model, images[:1], images[1:])
+    >>> figure = irevnet_tf.analysis.draw_metamers(found)
+    >>> figure.savefig("metamers.png")
+
     Args:
         result: `Metamers`. What `metamers` returned; at most eight pairs are
             drawn.

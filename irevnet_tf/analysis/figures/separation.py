@@ -5,11 +5,22 @@ from matplotlib.figure import Figure
 
 from irevnet_tf.analysis.drawing import finish
 from irevnet_tf.analysis.drawing import new_figure
-from irevnet_tf.analysis.separation import Separation
+from irevnet_tf.analysis.separations import Separation
 
 
 def draw_separation(result: Separation) -> Figure:
     """Draw accuracies and distances against depth.
+
+    Example:
+
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 200)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.separation(
+    ...     model, images[:100], labels[:100], images[100:], labels[100:],
+    ...     points=[1, 3], draws=1)
+    >>> figure = irevnet_tf.analysis.draw_separation(found)
+    >>> figure.savefig("separation.png")
 
     Args:
         result: `Separation`. What `separation` returned. Bars show the standard

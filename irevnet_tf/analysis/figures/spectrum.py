@@ -20,6 +20,15 @@ _DRAWN_DISTANCE = 0.3
 def draw_spectrum(result: Spectrum) -> Figure:
     """Draw the spectra, where they come from, and what follows from them.
 
+    Example:
+
+    >>> from irevnet_tf.data import load_dataset
+    >>> images, labels = load_dataset("digits").arrays("test", 2)
+    >>> model = irevnet_tf.IRevNet28(weights="digits")
+    >>> found = irevnet_tf.analysis.spectrum(model, images, points=["stage1"])
+    >>> figure = irevnet_tf.analysis.draw_spectrum(found)
+    >>> figure.savefig("spectrum.png")
+
     Args:
         result: `Spectrum`. What `spectrum` returned. Of several images, medians
             are drawn.

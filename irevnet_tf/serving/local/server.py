@@ -32,11 +32,20 @@ class LocalServer:
     REST API, with the same paths and HTTP statuses, but other messages; no
     metadata, no labels. A request may have up to 256 MB.
 
-    ```python
-    with LocalServer("exported/digits", "digits") as server:
-        with Client(server.rest_address, "digits") as client:
-            client.classify(images)
-    ```
+    Example:
+
+    >>> from irevnet_tf.serving import Client, LocalServer
+    >>> model = irevnet_tf.IRevNet(
+    ...     (1,), (1,), (8,), initial_downsampling=4, input_shape=(8, 8, 1)
+    ... )
+    >>> saved = irevnet_tf.export_saved_model(model, "models/digits")
+    >>> with LocalServer("models/digits", "digits") as server:
+    ...     with Client(server.rest_address, "digits") as client:
+    ...         found = client.classify(np.zeros((1, 8, 8, 1)))
+
+    Attributes:
+        version: int. The version that is served.
+        rest_address: str. The address for `Client`.
 
     Args:
         directory: str or path. The directory with the versions.
@@ -44,10 +53,6 @@ class LocalServer:
         rest_port: int. The port; 0 for any that is free.
         host: str. The IPv4 address or the name to listen at. "0.0.0.0" lets
             other machines in.
-
-    Attributes:
-        version: int. The version that is served.
-        rest_address: str. The address for `Client`.
 
     Raises:
         OSError: if the port is not free, or `host` is not this machine's.
