@@ -2,7 +2,10 @@
 #
 #   make demo   train, evaluate, invert, export and serve a small network on
 #               real digits; its last line starts a page to try it on
-#   make test   run the tests
+#   make test   run the tests, but for those of the next line
+#   make test-programs
+#               run tests that start whole programs: trainings that are killed,
+#               several workers, the examples, the code of all documents
 #   make bench  measure against PyTorch, MemCNN and keras.remat, 40 min;
 #               make bench BENCH_FLAGS=--quick for a look, in minutes
 #   make docs   build the documentation site, docs/_build/html/index.html
@@ -18,9 +21,11 @@ DEMO_FLAGS ?=
 SOURCES := $(shell find irevnet_tf weights -name "*.py" -o -name "*.json" \
     -o -name "*.h5" -o -name "*.jinja" -o -path "*/static/*")
 
+PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench browser demo docs test lint clean
+.PHONY: bench browser demo docs test test-programs lint clean
 
 # -P: import the installed package, not the sources beside this file.
 # TF_CPP_MIN_LOG_LEVEL: a machine without a GPU is not an error here.
@@ -32,7 +37,10 @@ demo: .venv-demo/installed
 	@echo "Try it in a browser: .venv-demo/bin/irevnet-demo --run_dir=runs/demo"
 
 test: .venv/installed
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	$(PYTEST) -m "not programs" tests
+
+test-programs: .venv/installed
+	$(PYTEST) -m programs tests
 
 bench: .venv-bench/installed
 	TF_CPP_MIN_LOG_LEVEL=3 .venv-bench/bin/python benchmarks/bench.py \

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 ROOT = pathlib.Path(__file__).parents[1]
 PATH = ROOT / "examples" / "invert_and_fine_tune.ipynb"
 EXACT = re.compile(r"values that differ: 0 of [1-9]\d+")

@@ -73,6 +73,7 @@ def files(path):
     return sorted(entry.name for entry in path.iterdir())
 
 
+@pytest.mark.programs
 def test_demo_introduces_the_run_and_sums_up(finished_demo):
     output = finished_demo.output
     assert "model       IRevNet28, 10,242 parameters" in output

@@ -45,6 +45,7 @@ def request_for(tmp_path, **changes):
     )
 
 
+@pytest.mark.programs
 def test_networks_are_trained_measured_and_put_into_a_table(
     tmp_path, monkeypatch, capfd
 ):

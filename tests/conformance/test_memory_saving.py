@@ -239,6 +239,7 @@ def test_second_derivatives_of_an_eager_step_are_refused():
         outer.gradient(slope, images)
 
 
+@pytest.mark.programs
 def test_memory_does_not_grow_with_depth():
     """Peak memory of a process that trains few blocks, then many."""
     script = pathlib.Path(__file__).parents[1] / "peak_memory.py"

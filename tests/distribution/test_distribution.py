@@ -98,6 +98,7 @@ def results(tmp_path_factory):
     return {name: dict(np.load(folder / f"{name}.npz")) for name in names}
 
 
+@pytest.mark.programs
 def test_two_workers_equal_two_replicas_to_the_last_bit(results):
     """Memory saving, lossless, with dropout; and synchronized."""
     for key, expected in results["mirrored"].items():
@@ -109,6 +110,7 @@ def test_two_workers_equal_two_replicas_to_the_last_bit(results):
                 )
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("other", ["mirrored", "worker0"])
 def test_synchronized_replicas_equal_one_with_the_whole_batch(results, other):
     for key, expected in results["none"].items():
@@ -120,17 +122,20 @@ def test_synchronized_replicas_equal_one_with_the_whole_batch(results, other):
             )
 
 
+@pytest.mark.programs
 def test_without_synchronization_one_replica_is_different(results):
     """Else the tests above would show nothing."""
     key = "own/weights"
     assert not np.allclose(results["none"][key], results["mirrored"][key])
 
 
+@pytest.mark.programs
 def test_workers_differ_in_statistics_until_averaged(results):
     a, b = (results[name]["own/statistics"] for name in ("worker0", "worker1"))
     assert not np.array_equal(a, b)
 
 
+@pytest.mark.programs
 def test_keras_alone_still_fails_on_several_workers(results):
     """If this fails, Keras has mended #20585, and keras_fit.py can go."""
     for worker in ("worker0", "worker1"):

@@ -4,6 +4,10 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.programs
+
 
 def test_two_devices():
     folder = pathlib.Path(__file__).with_name("two_devices")

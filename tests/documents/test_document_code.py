@@ -9,6 +9,8 @@ import pytest
 
 import irevnet_tf
 
+pytestmark = pytest.mark.programs
+
 # Tests of a page that need an extra, or more than its code.
 ELSEWHERE = {
     "docs/kerashub.md": "tests/models/test_kerashub.py",

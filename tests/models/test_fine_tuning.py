@@ -121,6 +121,7 @@ def test_frozen_stage_stays(how, stage):
     assert np.mean(moved(base.get_layer(other), start[other])) > 0.7
 
 
+@pytest.mark.programs
 def test_memory_does_not_grow_with_depth_however_nested():
     """Peak memory of fine-tuning behind a frozen stage, in one process."""
     result = subprocess.run(
@@ -215,6 +216,7 @@ def rows(output):
     return re.findall(r"^(\w[\w ,]+\w)  +(\S+)$", output, re.M)
 
 
+@pytest.mark.programs
 def test_example_from_clothes_to_digits(example):
     folder, results = example
     accepted, output = results["to digits"]
@@ -230,6 +232,7 @@ def test_example_from_clothes_to_digits(example):
     assert model.predict(np.zeros((1, 8, 8, 1)), verbose=0).shape == (1, 10)
 
 
+@pytest.mark.programs
 def test_example_from_digits_to_clothes_lossless(example):
     folder, results = example
     accepted, output = results["to clothes"]
@@ -245,6 +248,7 @@ def test_example_from_digits_to_clothes_lossless(example):
     assert (folder / "clothes.weights.h5").exists()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("run", "message"),
     [

@@ -55,6 +55,7 @@ def call(run_dir, recipe, hardware="an abacus"):
     )
 
 
+@pytest.mark.programs
 def test_run_becomes_weights(finished_run, folder, monkeypatch):
     before = json.loads((folder / registry.REGISTRY_FILE).read_text())
     call(finished_run, folder.parent / "tiny.flags")

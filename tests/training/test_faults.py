@@ -13,10 +13,13 @@ import time
 
 import h5py
 import numpy as np
+import pytest
 
 from irevnet_tf.apps.train import PREEMPTED
 from irevnet_tf.distribution import WORKER_LOST
 from irevnet_tf.training import Checkpoints
+
+pytestmark = pytest.mark.programs
 
 PATIENCE = 180.0
 TRAIN = (sys.executable, pathlib.Path(__file__).with_name("train_small.py"))
