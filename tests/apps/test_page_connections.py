@@ -12,6 +12,7 @@ pytest.importorskip("starlette", reason="the extra `demo` is not installed")
 pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
 
 from irevnet_tf.apps.page import bodies
+from irevnet_tf.apps.page import routes
 
 # Far below the limit of an upload in use.
 READ_SECONDS = 0.5
@@ -124,3 +125,27 @@ def test_uploads_that_do_not_fit_into_memory_together_are_refused(
     # What they held is given back.
     with connected(port, head(port, length=1900) + b"x" * 1900) as third:
         assert answered(third)[0] == 415
+
+
+def without_end(explorer, start, target, watch):
+    """Search for metamers until the watch ends it."""
+    while True:
+        watch.step()
+        time.sleep(0.01)
+        yield from ()
+
+
+def test_it_ends_while_a_search_runs_and_says_nothing(monkeypatch, caplog):
+    monkeypatch.setattr(routes, "search_metamers", without_end)
+    samples = page_networks.digits_samples(page_networks.digits_explorer())
+    body = b"".join(pixels.tobytes() for _, pixels in samples[:2])
+    with contextlib.ExitStack() as stack:
+        page = page_networks.digits_page()
+        with page_networks.served(page) as port:
+            path = f"/api/metamers?network={page_networks.NAME}"
+            sent = head(port, path, len(body)) + body
+            connection = stack.enter_context(connected(port, sent))
+            # So that it is under way as the server is told to end.
+            while b"steps in" not in connection.recv(1000):
+                pass
+    assert caplog.records == []
