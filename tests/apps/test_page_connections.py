@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import socket
 import time
 
@@ -24,6 +25,15 @@ def port():
     page = page_networks.digits_page(read_seconds=READ_SECONDS)
     with page_networks.served(page) as port:
         yield port
+
+
+@pytest.fixture
+def logged(caplog):
+    """What the server logs, of which nothing gets as far as pytest's own."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
 
 
 def head(port, path="/api/picture?network=digits", length=1000, **others):
@@ -102,13 +112,13 @@ def test_connections_that_send_nothing_or_half_a_head_stop_no_other(port):
         assert networks(port)[0] == 200
 
 
-def test_clients_that_leave_are_no_failures(port, caplog):
+def test_clients_that_leave_are_no_failures(port, logged):
     for length in (1000, 10**7):
         with connected(port, head(port, length=length) + b"x" * 10):
             pass
     assert networks(port)[0] == 200
     time.sleep(2 * READ_SECONDS)
-    assert caplog.records == []
+    assert logged.records == []
 
 
 def test_uploads_that_do_not_fit_into_memory_together_are_refused(
@@ -135,7 +145,7 @@ def without_end(explorer, start, target, watch):
         yield from ()
 
 
-def test_it_ends_while_a_search_runs_and_says_nothing(monkeypatch, caplog):
+def test_it_ends_while_a_search_runs_and_says_nothing(monkeypatch, logged):
     monkeypatch.setattr(routes, "search_metamers", without_end)
     samples = page_networks.digits_samples(page_networks.digits_explorer())
     body = b"".join(pixels.tobytes() for _, pixels in samples[:2])
@@ -148,4 +158,4 @@ def test_it_ends_while_a_search_runs_and_says_nothing(monkeypatch, caplog):
             # So that it is under way as the server is told to end.
             while b"steps in" not in connection.recv(1000):
                 pass
-    assert caplog.records == []
+    assert logged.records == []
