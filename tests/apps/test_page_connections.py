@@ -27,13 +27,14 @@ def port():
         yield port
 
 
-@pytest.fixture
-def logged(caplog):
-    """What the server logs, of which nothing gets as far as pytest's own."""
+@contextlib.contextmanager
+def recorded(caplog):
+    """Record what a server logs, which has set up its loggers before."""
     logger = logging.getLogger("uvicorn.error")
     logger.addHandler(caplog.handler)
-    yield caplog
+    yield
     logger.removeHandler(caplog.handler)
+    assert caplog.records == []
 
 
 def head(port, path="/api/picture?network=digits", length=1000, **others):
@@ -112,13 +113,13 @@ def test_connections_that_send_nothing_or_half_a_head_stop_no_other(port):
         assert networks(port)[0] == 200
 
 
-def test_clients_that_leave_are_no_failures(port, logged):
-    for length in (1000, 10**7):
-        with connected(port, head(port, length=length) + b"x" * 10):
-            pass
-    assert networks(port)[0] == 200
-    time.sleep(2 * READ_SECONDS)
-    assert logged.records == []
+def test_clients_that_leave_are_no_failures(port, caplog):
+    with recorded(caplog):
+        for length in (1000, 10**7):
+            with connected(port, head(port, length=length) + b"x" * 10):
+                pass
+        assert networks(port)[0] == 200
+        time.sleep(2 * READ_SECONDS)
 
 
 def test_uploads_that_do_not_fit_into_memory_together_are_refused(
@@ -145,17 +146,16 @@ def without_end(explorer, start, target, watch):
         yield from ()
 
 
-def test_it_ends_while_a_search_runs_and_says_nothing(monkeypatch, logged):
+def test_it_ends_while_a_search_runs_and_says_nothing(monkeypatch, caplog):
     monkeypatch.setattr(routes, "search_metamers", without_end)
     samples = page_networks.digits_samples(page_networks.digits_explorer())
     body = b"".join(pixels.tobytes() for _, pixels in samples[:2])
     with contextlib.ExitStack() as stack:
-        page = page_networks.digits_page()
-        with page_networks.served(page) as port:
+        with page_networks.served(page_networks.digits_page()) as port:
+            stack.enter_context(recorded(caplog))
             path = f"/api/metamers?network={page_networks.NAME}"
             sent = head(port, path, len(body)) + body
             connection = stack.enter_context(connected(port, sent))
             # So that it is under way as the server is told to end.
             while b"steps in" not in connection.recv(1000):
                 pass
-    assert logged.records == []
