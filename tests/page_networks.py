@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 
@@ -42,7 +43,10 @@ def digits_page(**arguments):
 
 @contextlib.contextmanager
 def served(page):
-    """Serve a page as the command does, in a thread; yield the port."""
+    """Serve a page as the command does, in a thread.
+
+    Yields the port, and ends as Ctrl-C does.
+    """
     from irevnet_tf.apps.page.connections import server_for
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -53,7 +57,7 @@ def served(page):
         try:
             yield port
         finally:
-            server.should_exit = True
+            server.handle_exit(signal.SIGINT, None)
             thread.join()
             page.close()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import socket
 import time
 
@@ -12,6 +13,7 @@ pytest.importorskip("starlette", reason="the extra `demo` is not installed")
 pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
 
 from irevnet_tf.apps.page import bodies
+from irevnet_tf.apps.page import routes
 
 # Far below the limit of an upload in use.
 READ_SECONDS = 0.5
@@ -23,6 +25,16 @@ def port():
     page = page_networks.digits_page(read_seconds=READ_SECONDS)
     with page_networks.served(page) as port:
         yield port
+
+
+@contextlib.contextmanager
+def recorded(caplog):
+    """Record what a server logs, which has set up its loggers before."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    yield
+    logger.removeHandler(caplog.handler)
+    assert caplog.records == []
 
 
 def head(port, path="/api/picture?network=digits", length=1000, **others):
@@ -102,12 +114,12 @@ def test_connections_that_send_nothing_or_half_a_head_stop_no_other(port):
 
 
 def test_clients_that_leave_are_no_failures(port, caplog):
-    for length in (1000, 10**7):
-        with connected(port, head(port, length=length) + b"x" * 10):
-            pass
-    assert networks(port)[0] == 200
-    time.sleep(2 * READ_SECONDS)
-    assert caplog.records == []
+    with recorded(caplog):
+        for length in (1000, 10**7):
+            with connected(port, head(port, length=length) + b"x" * 10):
+                pass
+        assert networks(port)[0] == 200
+        time.sleep(2 * READ_SECONDS)
 
 
 def test_uploads_that_do_not_fit_into_memory_together_are_refused(
@@ -124,3 +136,26 @@ def test_uploads_that_do_not_fit_into_memory_together_are_refused(
     # What they held is given back.
     with connected(port, head(port, length=1900) + b"x" * 1900) as third:
         assert answered(third)[0] == 415
+
+
+def without_end(explorer, start, target, watch):
+    """Search for metamers until the watch ends it."""
+    while True:
+        watch.step()
+        time.sleep(0.01)
+        yield from ()
+
+
+def test_it_ends_while_a_search_runs_and_says_nothing(monkeypatch, caplog):
+    monkeypatch.setattr(routes, "search_metamers", without_end)
+    samples = page_networks.digits_samples(page_networks.digits_explorer())
+    body = b"".join(pixels.tobytes() for _, pixels in samples[:2])
+    with contextlib.ExitStack() as stack:
+        with page_networks.served(page_networks.digits_page()) as port:
+            stack.enter_context(recorded(caplog))
+            path = f"/api/metamers?network={page_networks.NAME}"
+            sent = head(port, path, len(body)) + body
+            connection = stack.enter_context(connected(port, sent))
+            # So that it is under way as the server is told to end.
+            while b"steps in" not in connection.recv(1000):
+                pass

@@ -123,6 +123,9 @@ def test_a_port_that_is_taken_is_told_of():
 
 
 def test_without_the_extra_it_says_how_to_install_it(monkeypatch):
+    # Imported anew, as in a process that has not.
+    name = "irevnet_tf.apps.page.connections"
+    monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(app.UsageError, match=r'pip install "irevnet_tf\[demo'):
         serve_page.serve_page(request("--port=0"))

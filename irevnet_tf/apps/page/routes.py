@@ -65,6 +65,7 @@ class Page:
     ):
         self._explorers, self._samples = explorers, samples
         self._seconds, self._bodies = seconds, Bodies(read_seconds)
+        self._watches = set()
         self._quick = Workers(
             THREADS, WAITING, "Too many requests wait; please try again."
         )
@@ -95,6 +96,11 @@ class Page:
             ),
             port,
         )
+
+    def stop(self) -> None:
+        """End the searches, so that their answers end, too."""
+        for watch in tuple(self._watches):
+            watch.stop()
 
     def close(self) -> None:
         """Drop what waits."""
@@ -205,6 +211,8 @@ class Page:
 
         # Here, so that a refusal comes as such and not within the stream.
         future = self._searches.begin(search)
+        self._watches.add(watch)
+        future.add_done_callback(lambda _: self._watches.discard(watch))
         return StreamingResponse(
             told(future, watch, found), media_type="application/x-ndjson"
         )
