@@ -50,7 +50,7 @@ def test_a_browser_is_installed(tmp_path):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"installed": ["chromedriver"]}, ""),
+        ({"installed": ["chromium", "chromedriver"]}, ""),
         ({"root": False}, "none can be installed here"),
         ({"apt": None}, "none can be installed here"),
     ],
@@ -60,6 +60,11 @@ def test_nothing_is_installed(tmp_path, options, said):
     process, asked = run(tmp_path, ci="true", **options)
     assert process.returncode == 0 and asked == []
     assert said in process.stdout
+
+
+def test_a_driver_alone_is_no_browser(tmp_path):
+    _, asked = run(tmp_path, installed=["chromedriver"])
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("ci, status", [("true", 1), ("", 0), ("false", 0)])

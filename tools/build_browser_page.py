@@ -54,7 +54,11 @@ PACKAGE_FILES = ("package.json", "package-lock.json")
 # Of many builds the one that runs on the CPU alone, and the smallest. The first
 # file holds the JavaScript that comes with the second, too.
 RUNTIME = "node_modules/onnxruntime-web/dist"
-RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+# Renamed: some servers, such as nginx, do not know .mjs as JavaScript.
+RUNTIME_FILES = {
+    "ort.wasm.bundle.min.mjs": "ort.wasm.bundle.min.js",
+    "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
+}
 MODEL = "IRevNet28"
 NETWORKS = {
     "fashion_mnist": "Clothes (Fashion-MNIST)",
@@ -119,8 +123,12 @@ def require_replaceable_page(output: pathlib.Path) -> None:
     """Raise ValueError where a folder must not be replaced."""
     if not output.exists():
         return
-    if not output.is_dir() or (
-        any(output.iterdir()) and not (output / LIST).exists()
+    listing = output / LIST
+    known = listing.read_text("utf-8") if listing.is_file() else ""
+    if not output.is_dir() or any(
+        json.dumps(path.relative_to(output).as_posix()) not in known
+        for path in output.rglob("*")
+        if path.is_file() and path != listing
     ):
         raise ValueError(
             "--output must be a new folder, or one that this tool has made. "
@@ -145,7 +153,8 @@ def require_npm() -> str:
 def copy_sources(page: pathlib.Path) -> None:
     """Copy what is written by hand."""
     for path in PAGE.iterdir():
-        if path.name not in PACKAGE_FILES:
+        hidden = path.name.startswith(".")
+        if path.is_file() and not hidden and path.name not in PACKAGE_FILES:
             shutil.copyfile(path, page / path.name)
     for name in SHARED_FILES:
         shutil.copyfile(SHARED / name, page / name)
@@ -176,8 +185,8 @@ def copy_runtime(npm: str, scratch: pathlib.Path, folder: pathlib.Path) -> None:
             f"{' '.join(command[1:])}: {process.stderr.strip()}"
         )
     folder.mkdir()
-    for name in RUNTIME_FILES:
-        shutil.copyfile(scratch / RUNTIME / name, folder / name)
+    for name, target in RUNTIME_FILES.items():
+        shutil.copyfile(scratch / RUNTIME / name, folder / target)
 
 
 def write_network(

@@ -1,5 +1,5 @@
 // One network in ONNX Runtime Web: both directions, and what came back.
-import * as ort from "./ort/ort.wasm.bundle.min.mjs";
+import * as ort from "./ort/ort.wasm.bundle.min.js";
 
 // Several would need headers that plain file servers do not send.
 ort.env.wasm.numThreads = 1;

@@ -14,6 +14,7 @@ const loaded = {}; // Promises of networks, by their folders.
 let abouts = [];
 let network = null;
 let pictures = {}; // By slot: the pixels, and their representation.
+const reading = {}; // By slot: the file that was asked for last.
 
 function tell(error) {
   find("problem").textContent = error.message;
@@ -27,8 +28,8 @@ async function load(about) {
   try {
     return await loaded[about.folder];
   } catch (error) {
-    delete loaded[about.folder]; // So that it can be tried again.
-    throw new Error(`The network cannot be loaded: ${error.message}`);
+    throw new Error(
+      `The network cannot be loaded; reload the page to try again: ${error.message}`);
   }
 }
 
@@ -57,6 +58,7 @@ const choose = latest(guarded(async () => {
 const slot = () => document.querySelector("[name=slot]:checked").value;
 
 function put(name, pixels, note) {
+  reading[name] = null;
   pictures[name] = { pixels };
   find("problem").textContent = "";
   find(`${name}-note`).textContent = note;
@@ -69,8 +71,12 @@ async function upload(name, file) {
   if (!file) throw new Error(NO_FILE);
   if (network === null) return; // A drop comes through.
   const asked = network;
+  reading[name] = file;
   const pixels = await readPicture(file, asked.about.shape);
-  if (asked === network) put(name, pixels, `${file.name}.`);
+  // Another picture may have been chosen meanwhile.
+  if (asked === network && reading[name] === file) {
+    put(name, pixels, `${file.name}.`);
+  }
 }
 
 function encoded(used, picture) {
@@ -140,7 +146,11 @@ find("pad-take").addEventListener("click", () =>
   put(slot(), pad.pixels(network.about.shape[2]), "Drawn here."));
 
 guarded(async () => {
-  abouts = await (await fetch("networks.json")).json();
+  const answer = await fetch("networks.json");
+  if (!answer.ok) {
+    throw new Error(`networks.json: the server answered ${answer.status}`);
+  }
+  abouts = await answer.json();
   for (const { samples } of abouts) {
     for (const sample of samples) sample.bytes = bytesOf(sample.pixels);
   }
@@ -149,5 +159,6 @@ guarded(async () => {
   await choose();
   // Afterwards, so that keeping files does not delay them. Where nothing may be
   // kept, as in some private windows, the page works all the same.
-  navigator.serviceWorker?.register("service_worker.js").catch(() => {});
+  navigator.serviceWorker?.register("service_worker.js", { updateViaCache: "none" })
+    .catch(() => {});
 })();

@@ -1,4 +1,4 @@
-// Keeps the files of this page, so that it opens without a network, too.
+// Keeps the files of this page, so that it opens offline, too.
 // files.js sets PAGE_FILES, {path: digest}, and PAGE_VERSION, of all of them.
 importScripts("files.js");
 
@@ -27,10 +27,12 @@ async function dropOthers() {
   await Promise.all(others.map((x) => caches.delete(x)));
 }
 
-// The network first: what is kept here never hides what is there.
+// The server first: what is kept here never hides what is there. Nor may what the
+// browser keeps by itself, which may be of several versions.
 async function answer(request) {
   try {
-    return await fetch(request);
+    return await fetch(request.mode === "navigate"
+      ? request : new Request(request, { cache: "no-cache" }));
   } catch (error) {
     const cache = await caches.open(name);
     const kept = await cache.match(request, { ignoreSearch: true });

@@ -22,16 +22,22 @@ export async function readPicture(file, shape) {
   }
   const [width, height] = size;
   if (width < 1 || height < 1) throw new Error(DAMAGED);
+  checkPixels(width, height);
+  const bitmap = await decoded(file);
+  try {
+    // Frames of a GIF may be larger than its header says.
+    checkPixels(bitmap.width, bitmap.height);
+    return fitted(bitmap, shape);
+  } finally {
+    bitmap.close();
+  }
+}
+
+function checkPixels(width, height) {
   if (width * height > MOST_PIXELS) {
     throw new Error(
       `The picture is too large: at most ${MOST_PIXELS / 10 ** 6} million ` +
       "pixels are taken.");
-  }
-  const bitmap = await decoded(file);
-  try {
-    return fitted(bitmap, shape);
-  } finally {
-    bitmap.close();
   }
 }
 

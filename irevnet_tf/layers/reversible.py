@@ -61,7 +61,7 @@ class ReversibleSequence(InvertibleLayer):
         on_drift: str. What to do if streams explode, so that a sample of the
             rebuilt inputs is more than 1e-3 (relative) off, and gradients are
             wrong: "warn" (`RebuiltInputsWarning`, once for a compiled model),
-            "raise" (`tf.errors.InvalidArgumentError`), or "ignore", as XLA does.
+            "raise" (`tf.errors.InvalidArgumentError`) or "ignore", as XLA does.
         dtype: dtype policy. Must be that of the blocks, the default.
 
     Call arguments:

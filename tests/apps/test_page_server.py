@@ -210,7 +210,7 @@ def test_a_search_tells_how_far_it_is_and_ends_in_time(client, samples):
     answer = post(client, "metamers", samples[0] + samples[1])
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert re.match(r"[\d,]+ steps in \d+ s$", lines[0]["progress"])
-    assert re.match(r"Given up after \d+ s, the limit", lines[-1]["end"])
+    assert re.match(r"Ended after \d+ s\.$", lines[-1]["end"])
     assert time.monotonic() - begin < 20
 
 

@@ -443,6 +443,6 @@ def test_a_missing_network_is_told_of(browser, page, tmp_path):
         )
         problem = browser.find_element("id", "problem").text
     assert problem == (
-        "The network cannot be loaded: networks/fashion_mnist/inverse.onnx: "
-        "the server answered 404"
+        "The network cannot be loaded; reload the page to try again: "
+        "networks/fashion_mnist/inverse.onnx: the server answered 404"
     )

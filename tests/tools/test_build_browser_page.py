@@ -20,7 +20,7 @@ SOURCES = sorted(
     + [build_browser_page.SHARED / x for x in build_browser_page.SHARED_FILES]
 )
 MADE = {"files.js", "networks.json"} | {
-    f"ort/{x}" for x in build_browser_page.RUNTIME_FILES
+    f"ort/{x}" for x in build_browser_page.RUNTIME_FILES.values()
 }
 NAMES = {x.name for x in SOURCES} | MADE
 INDEX = (PAGE / "index.html").read_text(encoding="utf-8")
@@ -116,9 +116,14 @@ def test_only_pages_are_replaced(tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "page" / build_browser_page.LIST).touch()
     (tmp_path / "other" / "thesis.tex").touch()
+    # A page in a checkout: not all there is was made by this tool.
+    (tmp_path / "checkout" / ".git").mkdir(parents=True)
+    (tmp_path / "checkout" / build_browser_page.LIST).touch()
+    (tmp_path / "checkout" / ".git" / "config").touch()
     for name in ("new", "empty", "page"):
         build_browser_page.require_replaceable_page(tmp_path / name)
-    for path in (tmp_path / "other", tmp_path / "other" / "thesis.tex"):
+    others = ("other", "other/thesis.tex", "checkout")
+    for path in map(tmp_path.joinpath, others):
         with pytest.raises(ValueError, match="a new folder, or one that this"):
             build_browser_page.build(path)
     assert (tmp_path / "other" / "thesis.tex").exists()

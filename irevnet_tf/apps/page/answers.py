@@ -58,9 +58,7 @@ async def told(future, watch, found):
         elif future.result():
             yield _line({"end": f"Done in {watch.elapsed:.0f} s."})
         else:
-            yield _line(
-                {"end": f"Given up after {watch.elapsed:.0f} s, the limit."}
-            )
+            yield _line({"end": f"Ended after {watch.elapsed:.0f} s."})
     finally:
         # Also where the page does not wait any more.
         watch.stop()

@@ -9,6 +9,7 @@ const SLOTS = ["first", "second"];
 const find = (id) => document.getElementById(id);
 const pad = new Pad(find("pad"), find("pad-state"));
 const pictures = {};
+const reading = {}; // By slot: the file that was asked for last.
 let networks = [];
 let network = null;
 let searching = null;
@@ -63,6 +64,7 @@ const slot = () => document.querySelector("[name=slot]:checked").value;
 
 function put(name, pixels, note) {
   stop();
+  reading[name] = null;
   pictures[name] = pixels;
   find("problem").textContent = "";
   find(`${name}-note`).textContent = note;
@@ -86,13 +88,15 @@ async function upload(name, file) {
   }
   find(`${name}-note`).textContent = "Reading the file ...";
   const asked = network;
+  reading[name] = file;
   try {
     const answer = await ask("picture", { network: asked.name }, file);
     const found = await answer.json();
-    if (asked === network) {
+    if (asked === network && reading[name] === file) {
       put(name, bytesOf(found.pixels), `${file.name}. ${found.note}`);
     }
   } catch (error) {
+    if (reading[name] !== file) return; // Another picture is there by now.
     find(`${name}-note`).textContent = "";
     throw error;
   }
