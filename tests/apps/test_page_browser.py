@@ -50,6 +50,10 @@ document.getElementById(arguments[0]).dispatchEvent(new DragEvent("drop", {
     dataTransfer: data, bubbles: true, cancelable: true
 }));
 """
+ANSWERED = """
+return performance.getEntriesByType("resource").some(
+    (x) => x.name.includes("/api/picture") && x.responseEnd > 0);
+"""
 ALL = "return document.getElementById('{}').toDataURL()"
 
 
@@ -197,6 +201,26 @@ def test_a_file_is_dropped(shown):
     # Beside the places for files, it must not replace the page.
     shown.browser.execute_script(DROP, "classes-title", list(raw))
     assert shown.text("bits") == "0 of 2,048 bits differ"
+
+
+@pytest.mark.parametrize("name", ["one.png", "text.png"])
+def test_a_file_that_is_read_later_replaces_no_later_picture(shown, name):
+    raw = {**page_files.sound_files(), "text.png": b"no picture"}[name]
+    shown.browser.execute_script(
+        f"{DROP}; document.querySelector('#samples button').click();",
+        "slot-first",
+        list(raw),
+    )
+    note = shown.text("first-note")
+    assert note
+    shown.until(lambda: shown.browser.execute_script(ANSWERED))
+    # What waits for the answer comes first.
+    shown.browser.execute_async_script("setTimeout(arguments[0], 100)")
+    assert shown.text("first-note") == note
+    assert shown.text("problem") == ""
+    if name == "text.png":
+        # Chromium writes refused requests to the console.
+        shown.browser.get_log("browser")
 
 
 def test_what_is_dropped_and_is_no_file_is_told_of(shown):

@@ -111,6 +111,18 @@ def test_files_are_listed_with_their_digests(tmp_path):
     assert versions[0] != versions[1]
 
 
+def test_strays_are_not_copied(tmp_path, monkeypatch):
+    source, made = tmp_path / "source", tmp_path / "made"
+    (source / "node_modules").mkdir(parents=True)
+    made.mkdir()
+    for name in ("page.js", ".DS_Store", "package.json"):
+        (source / name).touch()
+    monkeypatch.setattr(build_browser_page, "PAGE", source)
+    build_browser_page.copy_sources(made)
+    found = {path.name for path in made.iterdir()}
+    assert found == {"page.js", *build_browser_page.SHARED_FILES}
+
+
 def test_only_pages_are_replaced(tmp_path):
     for name in ("empty", "page", "other"):
         (tmp_path / name).mkdir()
